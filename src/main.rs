@@ -1,0 +1,2 @@
+//! keyfold
+fn main(){}
