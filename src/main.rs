@@ -1,2 +1,2 @@
 //! keyfold
-fn main(){}
+fn main() {}

@@ -1,0 +1,425 @@
+//! One file on a local disk: versions, a lock between keyfold's own writers, and an atomic,
+//! conditional replacement that survives a crash.
+//!
+//! The lock is taken on the file itself, not on a file beside it, so that no control file ever stands
+//! where foreign readers look. A writer that waited looks again whether the path still leads to the
+//! file it locked; if not, it starts over with the new one.
+
+use std::fmt;
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, fchown};
+use std::path::{Path, PathBuf};
+
+use crate::core::location::Location;
+use crate::error::{Error, ErrorKind, Result};
+
+const STAGE_SUFFIX: &str = ".keyfold-stage";
+
+/// A file that may or may not exist yet; symbolic links in its name are resolved.
+#[derive(Debug, Clone)]
+pub struct LocalFile {
+    location: Location,
+    path: PathBuf,
+}
+
+/// Which content a file has: any replacement or change gives another version.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Version {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified_ns: i128,
+}
+
+impl Version {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified_ns: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
+        }
+    }
+
+    /// The size of the file in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{:x}-{:x}", self.inode, self.modified_ns, self.size)
+    }
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Version({self})")
+    }
+}
+
+/// How a commit ended.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Commit {
+    /// The new file is in place, and on disk.
+    Committed(Version),
+    /// Someone else changed the target since it was read; nothing was done.
+    Conflict,
+}
+
+impl LocalFile {
+    pub(crate) fn open(location: &Location, path: &Path) -> Result<Self> {
+        let path =
+            resolve(path).map_err(|cause| Error::io("cannot open the file", cause).with("file", location))?;
+        if path.is_dir() {
+            return Err(Error::new(ErrorKind::InvalidInput, "this is a folder, not a file")
+                .with("file", location)
+                .hint("name a file in it; to read several files, use a pattern such as folder/*.parquet"));
+        }
+        Ok(Self { location: location.clone(), path })
+    }
+
+    /// The name it was opened by.
+    #[must_use]
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// The path without symbolic links, for engines that open files themselves.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The version that is there now; `None` if there is no file.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied` or `Io` if the system does not tell.
+    pub fn version(&self) -> Result<Option<Version>> {
+        match fs::metadata(&self.path) {
+            Ok(metadata) => Ok(Some(Version::of(&metadata))),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(self.failed("cannot look at the file", cause)),
+        }
+    }
+
+    /// Opens the file for reading.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `PermissionDenied` or `Io`.
+    pub fn read(&self) -> Result<File> {
+        File::open(&self.path).map_err(|cause| self.failed("cannot open the file", cause))
+    }
+
+    /// Waits until no other keyfold writer is at work on the file; `None` if there is no file.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied` if the file may not be written, or `Io`.
+    pub fn lock(&self) -> Result<Option<Locked>> {
+        loop {
+            // Opened for writing as well: a file that is read-only for us is not ours to replace.
+            let file = match OpenOptions::new().read(true).write(true).open(&self.path) {
+                Ok(file) => file,
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(cause) => {
+                    return Err(self
+                        .failed("cannot open the file for writing", cause)
+                        .hint("the file and its folder must be writable"));
+                }
+            };
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    tracing::info!(file = %self.location, "waiting for another writer");
+                    file.lock().map_err(|cause| self.failed("cannot lock the file", cause))?;
+                }
+                Err(TryLockError::Error(cause)) => return Err(self.failed("cannot lock the file", cause)),
+            }
+            let metadata = file.metadata().map_err(|cause| self.failed("cannot look at the file", cause))?;
+            let version = Version::of(&metadata);
+            if self.version()?.as_ref() == Some(&version) {
+                self.remove_orphans();
+                return Ok(Some(Locked { file, version, metadata }));
+            }
+        }
+    }
+
+    /// Starts a new file beside this one; it is invisible until it is committed, and is removed if it
+    /// never is. `like` gives it mode and owner.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if the folder is missing, `PermissionDenied` or `Io`.
+    pub fn stage(&self, like: Option<&Locked>) -> Result<Stage> {
+        let folder = self.folder();
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let path = folder.join(format!(".{name}.{}{STAGE_SUFFIX}", uuid::Uuid::now_v7().simple()));
+        let file =
+            OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(|cause| {
+                if cause.kind() == io::ErrorKind::NotFound {
+                    return Error::new(ErrorKind::NotFound, "the folder does not exist")
+                        .with("folder", folder.display())
+                        .hint("make the folder first");
+                }
+                self.failed("cannot create a file in the folder", cause).hint("the folder must be writable")
+            })?;
+        let stage = Stage { target: self.clone(), path: Some(path), file };
+        stage.file.lock().map_err(|cause| self.failed("cannot lock the new file", cause))?;
+        if let Some(locked) = like {
+            stage.take_after(&locked.metadata)?;
+        }
+        Ok(stage)
+    }
+
+    /// Removes new files that a crashed run left behind: those that nobody holds a lock on.
+    fn remove_orphans(&self) {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let prefix = format!(".{name}.");
+        for entry in fs::read_dir(self.folder()).into_iter().flatten().flatten() {
+            let found = entry.file_name();
+            let found = found.to_string_lossy();
+            let orphan = found.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(STAGE_SUFFIX));
+            if orphan.is_some_and(|id| uuid::Uuid::try_parse(id).is_ok())
+                && let Ok(file) = File::open(entry.path())
+                && file.try_lock().is_ok()
+            {
+                tracing::info!(file = %entry.path().display(), "removing what a crashed run left");
+                drop(fs::remove_file(entry.path()));
+            }
+        }
+    }
+
+    fn folder(&self) -> &Path {
+        match self.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        }
+    }
+
+    fn failed(&self, message: &'static str, cause: io::Error) -> Error {
+        Error::io(message, cause).with("file", &self.location)
+    }
+}
+
+/// Follows symbolic links to the file, or to the place where one would be created.
+fn resolve(path: &Path) -> io::Result<PathBuf> {
+    // As many links as Linux follows.
+    let mut path = path.to_path_buf();
+    for _ in 0..40 {
+        match fs::read_link(&path) {
+            Ok(next) => path = path.parent().unwrap_or(Path::new("")).join(next),
+            Err(_) => return Ok(path),
+        }
+    }
+    Err(io::Error::other("too many symbolic links"))
+}
+
+/// The file as it was when the lock was taken. The lock ends when this is dropped.
+#[derive(Debug)]
+pub struct Locked {
+    file: File,
+    version: Version,
+    metadata: Metadata,
+}
+
+impl Locked {
+    /// The version that was locked.
+    #[must_use]
+    pub fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// Another handle on the content that was locked, with a position of its own.
+    ///
+    /// # Errors
+    ///
+    /// `Io`.
+    pub fn file(&self) -> Result<File> {
+        self.file.try_clone().map_err(|cause| Error::io("cannot open the file again", cause))
+    }
+}
+
+/// A new file that is not visible yet.
+#[derive(Debug)]
+pub struct Stage {
+    target: LocalFile,
+    path: Option<PathBuf>,
+    file: File,
+}
+
+impl Stage {
+    /// The file to write to.
+    pub fn file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// Its path, for engines that write files themselves (into the file that is there).
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.path.as_deref().unwrap_or(Path::new(""))
+    }
+
+    /// Puts the new file in the place of the target, if that still has the version `expected` (`None`:
+    /// does not exist). File and folder are on disk when this returns.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied` or `Io`; nothing has changed then.
+    pub fn commit(mut self, expected: Option<&Version>) -> Result<Commit> {
+        let target = self.target.clone();
+        let failed = |message: &'static str| {
+            let target = target.clone();
+            move |cause| target.failed(message, cause)
+        };
+        self.file
+            .flush()
+            .and_then(|()| self.file.sync_all())
+            .map_err(failed("cannot flush the new file to disk"))?;
+        let Some(path) = self.path.clone() else { return Ok(Commit::Conflict) };
+        if expected.is_some() {
+            if target.version()?.as_ref() != expected {
+                return Ok(Commit::Conflict);
+            }
+            fs::rename(&path, &target.path).map_err(failed("cannot replace the file"))?;
+            self.path = None;
+        } else {
+            // A hard link fails where a rename would silently replace what someone else just created.
+            match fs::hard_link(&path, &target.path) {
+                Ok(()) => {}
+                Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => return Ok(Commit::Conflict),
+                Err(cause) => return Err(target.failed("cannot create the file", cause)),
+            }
+        }
+        let metadata = self.file.metadata().map_err(failed("cannot look at the new file"))?;
+        File::open(target.folder())
+            .and_then(|folder| folder.sync_all())
+            .map_err(failed("cannot flush the folder to disk"))?;
+        Ok(Commit::Committed(Version::of(&metadata)))
+    }
+
+    fn take_after(&self, like: &Metadata) -> Result<()> {
+        let own =
+            self.file.metadata().map_err(|cause| self.target.failed("cannot look at the new file", cause))?;
+        if (own.uid(), own.gid()) != (like.uid(), like.gid())
+            && fchown(&self.file, Some(like.uid()), Some(like.gid())).is_err()
+            && fchown(&self.file, None, Some(like.gid())).is_err()
+        {
+            tracing::warn!(file = %self.target.location, "the new file has another owner than the old one");
+        }
+        // After the owner: changing that clears the set-id bits.
+        self.file
+            .set_permissions(like.permissions())
+            .map_err(|cause| self.target.failed("cannot keep the mode of the file", cause))
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path
+            && let Err(cause) = fs::remove_file(path)
+        {
+            tracing::warn!(file = %path.display(), %cause, "cannot remove the file that was not committed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().expect("a folder")
+    }
+
+    fn at(path: &Path) -> LocalFile {
+        LocalFile::open(&Location::from(path), path).expect("opened")
+    }
+
+    fn staged(file: &LocalFile, like: Option<&Locked>, text: &str) -> Stage {
+        let mut stage = file.stage(like).expect("staged");
+        stage.file().write_all(text.as_bytes()).expect("written");
+        stage
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).expect("listed").flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn of_two_creators_one_wins_and_nothing_is_left_behind() {
+        let folder = folder();
+        let file = at(&folder.path().join("a.csv"));
+        let (first, second) = (staged(&file, None, "1"), staged(&file, None, "2"));
+        assert!(matches!(first.commit(None).expect("commits"), Commit::Committed(_)));
+        assert_eq!(second.commit(None).expect("commits"), Commit::Conflict);
+        assert_eq!(fs::read_to_string(file.path()).expect("read"), "1");
+        assert_eq!(names(folder.path()), ["a.csv"]);
+    }
+
+    #[test]
+    fn a_file_that_changed_since_it_was_read_is_not_replaced() {
+        let folder = folder();
+        let path = folder.path().join("a.csv");
+        fs::write(&path, "old").expect("written");
+        let file = at(&path);
+        let locked = file.lock().expect("locks").expect("exists");
+        let stage = staged(&file, Some(&locked), "new");
+        fs::write(&path, "foreign").expect("written");
+        assert_eq!(stage.commit(Some(locked.version())).expect("commits"), Commit::Conflict);
+        assert_eq!(fs::read_to_string(&path).expect("read"), "foreign");
+    }
+
+    #[test]
+    fn mode_is_kept_and_a_link_stays_a_link() {
+        let folder = folder();
+        let (real, link) = (folder.path().join("real.csv"), folder.path().join("link.csv"));
+        fs::write(&real, "old").expect("written");
+        fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).expect("mode");
+        symlink("real.csv", &link).expect("linked");
+        let file = at(&link);
+        let locked = file.lock().expect("locks").expect("exists");
+        let stage = staged(&file, Some(&locked), "new");
+        assert!(matches!(stage.commit(Some(locked.version())).expect("commits"), Commit::Committed(_)));
+        assert_eq!(fs::read_to_string(&real).expect("read"), "new");
+        assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
+        assert_eq!(fs::metadata(&real).expect("there").permissions().mode() & 0o777, 0o640);
+    }
+
+    #[test]
+    fn what_a_crash_left_is_removed_and_what_is_in_use_is_not() {
+        let folder = folder();
+        let file = at(&folder.path().join("a.csv"));
+        fs::write(file.path(), "x").expect("written");
+        let orphan = folder.path().join(format!(".a.csv.{}{STAGE_SUFFIX}", uuid::Uuid::now_v7().simple()));
+        fs::write(&orphan, "half").expect("written");
+        let in_use = staged(&file, None, "half");
+        drop(file.lock().expect("locks"));
+        assert!(!orphan.exists());
+        assert!(in_use.path().exists());
+    }
+
+    #[test]
+    fn a_writer_that_waited_sees_the_file_that_took_the_place() {
+        let folder = folder();
+        let path = folder.path().join("a.csv");
+        fs::write(&path, "old").expect("written");
+        let file = at(&path);
+        let locked = file.lock().expect("locks").expect("exists");
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| file.lock().expect("locks").expect("exists").version().clone());
+            let stage = staged(&file, Some(&locked), "newer");
+            let committed = stage.commit(Some(locked.version())).expect("commits");
+            drop(locked);
+            assert_eq!(Commit::Committed(waiter.join().expect("joins")), committed);
+        });
+    }
+}

@@ -1,0 +1,4 @@
+//! Storage: what a location names is opened here, and nowhere else.
+
+pub mod local;
+pub mod session;

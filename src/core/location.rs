@@ -1,0 +1,220 @@
+//! Names of places where data rests. A [`Location`] only names; a session opens.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use url::Url;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// The kind of storage a location names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::Display, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
+#[non_exhaustive]
+pub enum Scheme {
+    /// A path on a local disk.
+    File,
+    /// Memory that lives as long as its session.
+    Memory,
+    /// Amazon S3 and what speaks its protocol.
+    S3,
+    /// Google Cloud Storage.
+    Gs,
+    /// Azure Blob Storage.
+    Az,
+    /// A web server.
+    Https,
+}
+
+impl Scheme {
+    fn parse(name: &str) -> Option<Self> {
+        Some(match name.to_ascii_lowercase().as_str() {
+            "file" => Self::File,
+            "memory" => Self::Memory,
+            "s3" | "s3a" => Self::S3,
+            "gs" => Self::Gs,
+            "az" | "abfss" => Self::Az,
+            "http" | "https" => Self::Https,
+            _ => return None,
+        })
+    }
+}
+
+/// The name of a file, a set of files (by a glob pattern) or an object.
+///
+/// Anything without `scheme://` is a local path, taken as it is.
+///
+/// ```
+/// use keyfold::{Location, Scheme};
+///
+/// let file: Location = "data/orders.parquet".parse()?;
+/// assert_eq!(file.scheme(), Scheme::File);
+/// let object: Location = "s3://lake/orders.parquet".parse()?;
+/// assert_eq!(object.name(), "orders.parquet");
+/// # Ok::<(), keyfold::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Location(Place);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Place {
+    Path(PathBuf),
+    Url(Scheme, String),
+}
+
+impl Location {
+    /// Names a path on a local disk, without looking for `scheme://` in it.
+    pub fn from_path(path: impl Into<PathBuf>) -> Self {
+        Self(Place::Path(path.into()))
+    }
+
+    /// The kind of storage.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        match &self.0 {
+            Place::Path(_) => Scheme::File,
+            Place::Url(scheme, _) => *scheme,
+        }
+    }
+
+    /// The path, if the location is on a local disk.
+    #[must_use]
+    pub fn as_path(&self) -> Option<&Path> {
+        match &self.0 {
+            Place::Path(path) => Some(path),
+            Place::Url(..) => None,
+        }
+    }
+
+    /// The last segment of the name, without query.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let whole = self.to_string();
+        whole.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned()
+    }
+
+    /// Whether the name is a glob pattern: it has `*`, `?` or `[`.
+    #[must_use]
+    pub fn is_pattern(&self) -> bool {
+        match &self.0 {
+            Place::Path(path) => path.to_string_lossy().contains(['*', '?', '[']),
+            Place::Url(_, url) => url.contains(['*', '[']),
+        }
+    }
+
+    /// Names `name` below this location; a full URL or an absolute path stands for itself.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` for a URL of a scheme that is not known.
+    pub fn join(&self, name: &str) -> Result<Self> {
+        if name.contains("://") {
+            return name.parse();
+        }
+        Ok(match &self.0 {
+            Place::Path(path) => Self::from_path(path.join(name)),
+            Place::Url(scheme, url) => {
+                let name = name.trim_start_matches('/');
+                Self(Place::Url(*scheme, format!("{}/{name}", url.trim_end_matches('/'))))
+            }
+        })
+    }
+}
+
+impl FromStr for Location {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if text.is_empty() {
+            return Err(Error::new(ErrorKind::Usage, "a location is empty").hint("name a file or a URL"));
+        }
+        let Some((scheme, _)) = text.split_once("://") else {
+            return Ok(Self::from_path(text));
+        };
+        let known = Scheme::parse(scheme).ok_or_else(|| {
+            Error::new(ErrorKind::Usage, "unknown kind of location")
+                .with("scheme", scheme)
+                .hint("known: a path, file://, memory://, s3://, gs://, az://, abfss://, https://")
+        })?;
+        if known != Scheme::File {
+            return Ok(Self(Place::Url(known, text.to_owned())));
+        }
+        Url::parse(text).ok().and_then(|url| url.to_file_path().ok()).map(Self::from_path).ok_or_else(|| {
+            Error::new(ErrorKind::Usage, "not a file URL").with("url", text).hint("file:///path")
+        })
+    }
+}
+
+impl From<&Path> for Location {
+    fn from(path: &Path) -> Self {
+        Self::from_path(path)
+    }
+}
+
+impl From<PathBuf> for Location {
+    fn from(path: PathBuf) -> Self {
+        Self::from_path(path)
+    }
+}
+
+/// Prints without query and user information: both may hold a secret.
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Place::Path(path) => write!(f, "{}", path.display()),
+            Place::Url(_, url) => {
+                let shown = url.split(['?', '#']).next().unwrap_or_default();
+                match shown.split_once("://") {
+                    Some((scheme, rest)) => {
+                        let (host, path) = rest.split_once('/').map_or((rest, None), |(h, p)| (h, Some(p)));
+                        let host = host.rsplit('@').next().unwrap_or_default();
+                        write!(f, "{scheme}://{host}")?;
+                        path.map_or(Ok(()), |path| write!(f, "/{path}"))
+                    }
+                    None => f.write_str(shown),
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Location({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Location {
+        text.parse().expect("a location")
+    }
+
+    #[test]
+    fn a_file_url_is_a_path() {
+        assert_eq!(at("file:///tmp/a%20b.csv").as_path(), Some(Path::new("/tmp/a b.csv")));
+    }
+
+    #[test]
+    fn queries_and_user_information_do_not_print() {
+        let location = at("https://user:canary@host/a.csv?sig=canary");
+        assert_eq!(format!("{location} {location:?}").matches("canary").count(), 0);
+        assert_eq!(location.name(), "a.csv");
+    }
+
+    #[test]
+    fn join_keeps_full_urls() {
+        assert_eq!(at("s3://lake/raw/").join("a.csv").expect("joins").to_string(), "s3://lake/raw/a.csv");
+        assert_eq!(at("data").join("s3://x/y").expect("joins"), at("s3://x/y"));
+        assert_eq!(at("data").join("a.csv").expect("joins"), at("data/a.csv"));
+    }
+
+    #[test]
+    fn an_unknown_scheme_is_named() {
+        let error = "ftp://x/y".parse::<Location>().expect_err("unknown");
+        assert_eq!(error.to_string(), "unknown kind of location (scheme: ftp)");
+    }
+}

@@ -1,0 +1,213 @@
+//! What was done, counted. A report that breaks its own identities is refused before the commit.
+
+use serde::Serialize;
+
+use crate::core::format::Format;
+use crate::error::{Error, Result};
+
+/// What became of every incoming row, and of the stored ones.
+///
+/// Two identities hold in every report:
+///
+/// * `incoming = inserted + updated + unchanged + stale + tombstones + ignored + duplicates + rejected`
+/// * `rows_after = rows_before + inserted + opened - deleted - repaired`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RowCounts {
+    /// Rows that came in.
+    pub incoming: u64,
+    /// Incoming rows whose id was not stored, now added.
+    pub inserted: u64,
+    /// Incoming rows that replaced a stored row.
+    pub updated: u64,
+    /// Incoming rows equal to the stored row in every column they have; nothing was written for them.
+    pub unchanged: u64,
+    /// Incoming rows older than the stored row.
+    pub stale: u64,
+    /// Incoming rows that were delete marks.
+    pub tombstones: u64,
+    /// Incoming rows that the method does not look at.
+    pub ignored: u64,
+    /// Incoming rows that lost to a twin in the same batch, identical or older.
+    pub duplicates: u64,
+    /// Incoming rows that were set aside.
+    pub rejected: u64,
+    /// Ids decided by source order, or by an equal modification value, between rows that differ.
+    pub ties: u64,
+    /// Versions that keeping history added.
+    pub opened: u64,
+    /// Stored rows that went.
+    pub deleted: u64,
+    /// Stored duplicates that were put right.
+    pub repaired: u64,
+    /// Stored rows before; null where counting them would cost a scan.
+    pub rows_before: Option<u64>,
+    /// Stored rows after; null where counting them would cost a scan.
+    pub rows_after: Option<u64>,
+}
+
+impl RowCounts {
+    /// Checks both identities.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if one does not hold.
+    pub fn verify(&self) -> Result<()> {
+        let fates = [
+            self.inserted,
+            self.updated,
+            self.unchanged,
+            self.stale,
+            self.tombstones,
+            self.ignored,
+            self.duplicates,
+            self.rejected,
+        ];
+        let accounted = fates.iter().sum::<u64>();
+        if accounted != self.incoming {
+            return Err(Error::internal("the fates of the incoming rows do not add up")
+                .with("incoming", self.incoming)
+                .with("accounted", accounted));
+        }
+        if let (Some(before), Some(after)) = (self.rows_before, self.rows_after) {
+            let gained = before + self.inserted + self.opened;
+            let lost = self.deleted + self.repaired;
+            if Some(after) != gained.checked_sub(lost) {
+                return Err(Error::internal("the stored rows do not add up")
+                    .with("rows_before", before)
+                    .with("rows_after", after));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the stored rows are left as they were.
+    #[must_use]
+    pub fn is_no_change(&self) -> bool {
+        self.inserted + self.updated + self.opened + self.deleted + self.repaired == 0
+    }
+}
+
+/// What was read and written, in files, row groups and bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct WorkCounts {
+    /// Stored files that were opened for their keys.
+    pub files_read: u64,
+    /// Stored files that statistics ruled out.
+    pub files_skipped: u64,
+    /// Files that appeared; a rewritten file counts as one added and one removed.
+    pub files_added: u64,
+    /// Files that went.
+    pub files_removed: u64,
+    /// Row groups whose keys were read.
+    pub row_groups_read: u64,
+    /// Row groups that statistics ruled out.
+    pub row_groups_skipped: u64,
+    /// Row groups with a changed row.
+    pub row_groups_rewritten: u64,
+    /// Bytes read of stored id and modification columns, as they are stored (compressed). For text,
+    /// where every column is in every record, all bytes count here.
+    pub key_bytes_read: u64,
+    /// Bytes read of the other stored columns.
+    pub value_bytes_read: u64,
+    /// All stored bytes read.
+    pub bytes_read: u64,
+    /// Bytes written to the target; null in a dry run.
+    pub bytes_written: Option<u64>,
+}
+
+/// Milliseconds spent in each phase of an upsert.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PhaseTimes {
+    /// Running the incoming frame and settling its rows.
+    pub prepare: u64,
+    /// Finding what could hold the incoming ids.
+    pub plan: u64,
+    /// Finding which stored rows the incoming ones meet.
+    #[serde(rename = "match")]
+    pub matching: u64,
+    /// Writing the new data beside the old.
+    pub apply: u64,
+    /// Making it visible.
+    pub commit: u64,
+}
+
+/// The report of one upsert; serialises to one flat JSON object.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct UpsertReport {
+    /// Where the rows went.
+    pub target: String,
+    /// The format of the target.
+    pub format: Format,
+    /// The backend that ran the incoming frame.
+    pub backend: String,
+    /// The method.
+    pub method: String,
+    /// Names this run in logs and reports.
+    pub run_id: String,
+    /// Whether nothing was to be written.
+    pub dry_run: bool,
+    /// Whether the target was made by this upsert (in a dry run: would be).
+    pub created: bool,
+    /// What became of the rows.
+    #[serde(flatten)]
+    pub rows: RowCounts,
+    /// What was read and written.
+    #[serde(flatten)]
+    pub work: WorkCounts,
+    /// How often the work was done again because someone else changed the target.
+    pub conflicts: u32,
+    /// The version of the target that was read; null if there was none.
+    pub version_before: Option<String>,
+    /// The version that was written; the same as before if nothing was.
+    pub version_after: Option<String>,
+    /// Milliseconds from start to end.
+    pub elapsed_ms: u64,
+    /// Milliseconds in each phase.
+    pub phases_ms: PhaseTimes,
+    /// The highest resident memory of the process so far, in bytes, where the system tells.
+    pub peak_memory_bytes: Option<u64>,
+}
+
+/// The report of one write.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct WriteReport {
+    /// Where the rows went.
+    pub target: String,
+    /// The format of the target.
+    pub format: Format,
+    /// The backend that ran the frame.
+    pub backend: String,
+    /// Whether anything was written; not so in mode `ignore` on an existing target.
+    pub written: bool,
+    /// Rows of the frame that were written; 0 if nothing was.
+    pub rows: u64,
+    /// Bytes of the new file.
+    pub bytes_written: u64,
+    /// Milliseconds from start to end.
+    pub elapsed_ms: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn a_report_that_loses_a_row_is_refused() {
+        let mut counts =
+            RowCounts { incoming: 3, inserted: 1, updated: 1, duplicates: 1, ..Default::default() };
+        counts.rows_before = Some(10);
+        counts.rows_after = Some(11);
+        assert!(counts.verify().is_ok());
+        counts.rows_after = Some(10);
+        assert_eq!(counts.verify().map_err(|e| e.kind()), Err(ErrorKind::Internal));
+        counts.rows_after = None;
+        counts.stale = 1;
+        assert_eq!(counts.verify().map_err(|e| e.kind()), Err(ErrorKind::Internal));
+    }
+}
