@@ -1,6 +1,7 @@
 //! Values and rules that need neither an engine nor I/O: names of places and formats, options,
 //! reports, predicates, and the merge itself.
 
+pub mod cast;
 pub mod format;
 pub mod location;
 pub mod merge;
