@@ -2,6 +2,7 @@
 
 pub(crate) mod fit;
 pub(crate) mod parquet;
+pub(crate) mod spill;
 
 use std::fs::File;
 
