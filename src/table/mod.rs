@@ -1,5 +1,7 @@
 //! Data at rest: what a file holds, which of its rows the incoming ones meet, and its rewriting.
 
+pub(crate) mod text;
+
 use std::fs::File;
 
 use arrow::array::RecordBatch;
