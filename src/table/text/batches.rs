@@ -2,10 +2,9 @@
 
 use std::fmt;
 use std::iter::FusedIterator;
-use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 use super::columns;
@@ -84,9 +83,9 @@ impl TextBatches {
             _ => BATCH,
         };
         let end = open.records.len().min(open.row + most);
-        let rows = open.row..end;
+        let rows = open.records.rows(open.row..end)?;
         open.row = end;
-        let mut batch = read(&mut open.records, &open.slots, rows, &self.plan.read)?;
+        let mut batch = columns::batch(&rows, &open.slots, 0..rows.len(), &self.plan.read)?;
         if let Some(filter) = &self.plan.filter {
             batch = project(&select(filter, batch)?, &self.plan.schema)?;
         }
@@ -114,27 +113,11 @@ impl FusedIterator for TextBatches {}
 
 impl fmt::Debug for TextBatches {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TextBatches").field("file", &self.file).field("left", &self.left).finish_non_exhaustive()
+        f.debug_struct("TextBatches")
+            .field("file", &self.file)
+            .field("left", &self.left)
+            .finish_non_exhaustive()
     }
-}
-
-/// Reads some rows of a block: for each field of `schema` the column in the slot of the same place.
-pub(super) fn read<R: std::io::Read>(
-    records: &mut Records<R>,
-    slots: &[usize],
-    rows: Range<usize>,
-    schema: &SchemaRef,
-) -> Result<RecordBatch> {
-    let rows = records.rows(rows)?;
-    let picks = 0..rows.len();
-    let columns = slots
-        .iter()
-        .zip(schema.fields())
-        .map(|(slot, field)| columns::array(&rows, *slot, picks.clone(), field.data_type()))
-        .collect::<Result<Vec<_>>>()?;
-    let counted = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &counted)
-        .map_err(|cause| Error::internal("a batch does not fit its schema").because(cause))
 }
 
 /// Leaves out what only the filter looked at: the columns behind those of `schema`.

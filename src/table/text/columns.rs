@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::builder::StringBuilder;
-use arrow::array::{Array, ArrayRef, StringArray};
-use arrow::datatypes::{DataType, Field};
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
+use arrow::datatypes::{DataType, Field, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::json::ReaderBuilder;
 
@@ -15,12 +15,29 @@ use crate::core::schema::type_name;
 use crate::core::text;
 use crate::error::{Error, Result};
 
+/// The columns in `slots`, one for each field of `schema`, of the rows that `picks` names.
+pub(super) fn batch(
+    rows: &Rows<'_>,
+    slots: &[usize],
+    picks: impl ExactSizeIterator<Item = usize> + Clone,
+    schema: &SchemaRef,
+) -> Result<RecordBatch> {
+    let columns = slots
+        .iter()
+        .zip(schema.fields())
+        .map(|(slot, field)| array(rows, *slot, picks.clone(), field.data_type()))
+        .collect::<Result<Vec<_>>>()?;
+    let counted = RecordBatchOptions::new().with_row_count(Some(picks.len()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &counted)
+        .map_err(|cause| Error::internal("a batch does not fit its schema").because(cause))
+}
+
 /// The column in `slot`, of the rows that `picks` names, as `to`.
 ///
 /// # Errors
 ///
 /// `InvalidData` with file, line, column and value for a field that is no `to`.
-pub(super) fn array(
+fn array(
     rows: &Rows<'_>,
     slot: usize,
     picks: impl ExactSizeIterator<Item = usize> + Clone,
@@ -40,11 +57,7 @@ pub(super) fn array(
 }
 
 /// The same as text, as it stands in the file.
-fn texts(
-    rows: &Rows<'_>,
-    slot: usize,
-    picks: impl ExactSizeIterator<Item = usize>,
-) -> Result<StringArray> {
+fn texts(rows: &Rows<'_>, slot: usize, picks: impl ExactSizeIterator<Item = usize>) -> Result<StringArray> {
     const TYPICAL_FIELD: usize = 12;
     let mut texts = StringBuilder::with_capacity(picks.len(), picks.len() * TYPICAL_FIELD);
     let json = rows.layout().format == Format::Ndjson;
@@ -152,7 +165,8 @@ mod tests {
     #[test]
     fn nested_tokens_become_nested_values_and_missing_ones_null() {
         let to = DataType::new_list(DataType::Int64, true);
-        let read = column(Format::Ndjson, "{\"a\":[1,null]}\n{}\n{\"a\":[]}\n", &["a"], 0, &to).expect("reads");
+        let read =
+            column(Format::Ndjson, "{\"a\":[1,null]}\n{}\n{\"a\":[]}\n", &["a"], 0, &to).expect("reads");
         let list = read.as_list::<i32>();
         assert_eq!((list.value_length(0), list.is_null(1), list.value_length(2)), (2, true, 0));
         let error = column(Format::Ndjson, "{}\n{\"a\":[\"x\"]}\n", &["a"], 0, &to).expect_err("a string");

@@ -21,7 +21,6 @@ mod scan;
 mod tell;
 mod window;
 
-pub(crate) use append::append;
 pub(crate) use batches::TextBatches;
 pub(crate) use encode::TextEncoder;
 pub(crate) use file::TextFile;

@@ -95,7 +95,9 @@ pub(super) fn entries<'a>(
             return Fault::new(0, "a line is not a JSON object")
                 .hint("each line must be one object: {\"column\": value, …}");
         }
-        Fault::new(0, "a line is not valid JSON").hint("each line must be one whole JSON object").because(cause)
+        Fault::new(0, "a line is not valid JSON")
+            .hint("each line must be one whole JSON object")
+            .because(cause)
     })
 }
 
@@ -195,7 +197,11 @@ mod tests {
     fn tokens(line: &str) -> Result<Vec<(String, String)>, Fault> {
         let mut slots = Slots::default();
         let mut found = Vec::new();
-        entries(line, |key| Some(slots.find_or_add(key)), |slot, token| found.push((slot, token.to_owned())))?;
+        entries(
+            line,
+            |key| Some(slots.find_or_add(key)),
+            |slot, token| found.push((slot, token.to_owned())),
+        )?;
         Ok(found.into_iter().map(|(slot, token)| (slots.names()[slot].clone(), token)).collect())
     }
 
@@ -210,7 +216,8 @@ mod tests {
 
     #[test]
     fn tokens_are_given_raw_and_keys_unescaped() {
-        let found = tokens("{ \"a\\u0062\" : 1.50 , \"n\": { \"x\" : [1, 2] }, \"a\": \"\\n\" }\r\n").expect("reads");
+        let found =
+            tokens("{ \"a\\u0062\" : 1.50 , \"n\": { \"x\" : [1, 2] }, \"a\": \"\\n\" }\r\n").expect("reads");
         let expected = [("ab", "1.50"), ("n", "{ \"x\" : [1, 2] }"), ("a", "\"\\n\"")];
         assert_eq!(found, expected.map(|(key, token)| (key.to_owned(), token.to_owned())));
     }

@@ -276,8 +276,9 @@ impl<R: Read> Records<R> {
         let rows = self.found.records.get(rows).unwrap_or_default();
         for (span, fields) in rows.iter().zip(self.found.fields.chunks_exact_mut(width.max(1))) {
             let start = span.range().start;
-            let line = std::str::from_utf8(&self.window.bytes()[span.range()])
-                .map_err(|_| Fault::new(start, "the file is not UTF-8 text").hint("convert the file to UTF-8"))?;
+            let line = std::str::from_utf8(&self.window.bytes()[span.range()]).map_err(|_| {
+                Fault::new(start, "the file is not UTF-8 text").hint("convert the file to UTF-8")
+            })?;
             let place = |token: &str| {
                 let at = start + (token.as_ptr().addr() - line.as_ptr().addr());
                 Span::new(at, at + token.len())
@@ -422,6 +423,13 @@ impl<'a> Rows<'a> {
         self.cut(self.records[row])
     }
 
+    /// What stands behind the last field of a row: its line end, if it has one.
+    pub(super) fn line_end(&self, row: usize) -> &'a str {
+        let end = self.records[row].range().end;
+        let fields = self.fields[row * self.width..(row + 1) * self.width].last();
+        self.cut(Span::new(fields.map_or(end, |field| field.range().end), end))
+    }
+
     fn cut(&self, span: Span) -> &'a str {
         let Range { start, end } = span.range();
         &self.text[start - self.base..end - self.base]
@@ -504,7 +512,8 @@ pub(super) mod tests {
     fn objects_give_the_wanted_tokens_only_and_the_last_of_two() {
         let text = b"{\"b\":1,\"a\":{\"x\":[1]}}\n\n{\"c\":2}\r\n{\"a\":1,\"a\":\"2\"}";
         for block in [1, 5, 1000] {
-            let found = records(Format::Ndjson, &CsvOptions::default(), text, &["a", "c"], block).and_then(all);
+            let found =
+                records(Format::Ndjson, &CsvOptions::default(), text, &["a", "c"], block).and_then(all);
             let some = |text: &str| Some(text.to_owned());
             let expected =
                 vec![vec![some("{\"x\":[1]}"), None], vec![None, some("2")], vec![some("\"2\""), None]];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 
 use super::batches::TextBatches;
 use super::layout::Layout;
@@ -220,7 +220,7 @@ fn schemas(columns: &Columns, layout: &Layout, options: &ReadOptions) -> Result<
 }
 
 fn check_override(field: &Field, layout: &Layout) -> Result<()> {
-    if layout.format == Format::Csv && field.data_type().is_nested() && *field.data_type() != DataType::Null {
+    if layout.format == Format::Csv && field.data_type().is_nested() {
         return Err(Error::new(ErrorKind::Unsupported, "CSV cannot be read as a nested type")
             .with("column", field.name())
             .with("type", type_name(field.data_type()))

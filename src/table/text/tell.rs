@@ -173,10 +173,7 @@ mod tests {
         let layout = Layout::new(format, &csv, "t.txt").expect("a layout");
         let mut records = records(format, &csv, text.as_bytes(), &[], 8).expect("opens");
         let told = tell(&mut records, &layout, |name| name != "skipped").expect("tells");
-        told.names
-            .into_iter()
-            .zip(told.types.iter().map(|types| type_name(&types.data_type())))
-            .collect()
+        told.names.into_iter().zip(told.types.iter().map(|types| type_name(&types.data_type()))).collect()
     }
 
     fn expected(columns: &[(&str, &str)]) -> Vec<(String, String)> {
