@@ -3,6 +3,7 @@
 pub(crate) mod fit;
 pub(crate) mod parquet;
 pub(crate) mod spill;
+pub(crate) mod text;
 
 use std::fs::File;
 
