@@ -107,6 +107,11 @@ impl<'a> Matcher<'a> {
         self.incoming
     }
 
+    /// The id columns.
+    pub(crate) fn ids(&self) -> &'a [String] {
+        self.rule.ids()
+    }
+
     /// The columns that [`Matcher::probe`] wants, in this order: ids, then the modification column if it
     /// decides between stored and incoming rows.
     pub(crate) fn key_columns(&self) -> &[String] {

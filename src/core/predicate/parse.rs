@@ -67,7 +67,7 @@ fn node(expr: Expr) -> Result<Node> {
         }),
         Expr::Between { expr, negated, low, high } => between(*expr, negated, *low, *high),
         Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
-            like(*expr, *pattern, negated)
+            like(*expr, &pattern, negated)
         }
         Expr::BinaryOp { op: BinaryOperator::And, .. } => Ok(Node::All(chain(expr, &BinaryOperator::And)?)),
         Expr::BinaryOp { op: BinaryOperator::Or, .. } => Ok(Node::Any(chain(expr, &BinaryOperator::Or)?)),
@@ -103,11 +103,11 @@ fn between(expr: Expr, negated: bool, low: Expr, high: Expr) -> Result<Node> {
     Ok(if negated { Node::Not(Box::new(both)) } else { both })
 }
 
-fn like(expr: Expr, pattern: Expr, negated: bool) -> Result<Node> {
+fn like(expr: Expr, pattern: &Expr, negated: bool) -> Result<Node> {
     let column = column(expr)?;
     match literal(pattern.clone())? {
         Literal::Text(pattern) => Ok(Node::Like { column, pattern, negated }),
-        _ => Err(unsupported("patterns other than texts are", &pattern)),
+        _ => Err(unsupported("patterns other than texts are", pattern)),
     }
 }
 
