@@ -68,7 +68,11 @@ fn one_batch(batch: &RecordBatch) -> Result<pl::DataFrame> {
 }
 
 /// Hands an array of a border type to Polars.
-fn series(name: &str, array: &ArrayRef) -> Result<pl::Series> {
+///
+/// # Errors
+///
+/// `Internal` for an array of another type.
+pub(super) fn series(name: &str, array: &ArrayRef) -> Result<pl::Series> {
     let dtype = crossing::polars_type(array.data_type())?;
     // Polars and Arrow differ in what the buffers of an array of no rows are.
     if array.is_empty() {
