@@ -5,7 +5,10 @@ mod crossing;
 mod ffi;
 mod frame;
 mod lower;
+mod reader;
 mod spool;
+mod upserter;
+mod writer;
 
 use std::any::Any;
 use std::io;
@@ -17,6 +20,9 @@ use tokio::task::{JoinError, spawn_blocking};
 use crate::error::{Error, ErrorKind, Result};
 
 pub use frame::PolarsFrame;
+pub use reader::PolarsReader;
+pub use upserter::PolarsUpserter;
+pub use writer::PolarsWriter;
 
 /// The name by which reports and errors speak of this backend.
 const NAME: &str = "polars";
