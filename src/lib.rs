@@ -1,6 +1,7 @@
 //! keyfold
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod backends;
 mod client;
 mod core;
 mod error;
