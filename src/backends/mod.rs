@@ -1,0 +1,4 @@
+//! Engines behind the traits. They do not know each other.
+
+#[cfg(feature = "datafusion")]
+pub mod datafusion;
