@@ -17,7 +17,8 @@ use crate::core::report::WriteReport;
 use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::BatchStream;
 use crate::table::source::format_of;
-use crate::table::{parquet, text};
+use crate::table::text::{self, TextFile};
+use crate::table::parquet;
 
 /// A file that is to be written, locked if it exists.
 #[derive(Debug)]
@@ -161,13 +162,17 @@ fn write(
     options: &WriteOptions,
     out: &mut File,
 ) -> Result<u64> {
-    let csv = &options.csv;
+    let location = target.file.location();
     match (target.stored()?, target.format()) {
         (None, Format::Parquet) => parquet::write(session, schema, batches, options, out),
         (Some(stored), Format::Parquet) => parquet::append(session, stored, schema, batches, out),
-        (None, format) => text::write(session, format, csv, target.file.location(), schema, batches, out),
+        (None, format) => {
+            let csv = options.csv.clone().with_delimiter(options.csv.delimiter_for(&location.name()));
+            text::write(session, format, &csv, schema, batches, out)
+        }
         (Some(stored), format) => {
-            text::append(session, stored, target.file.location(), format, csv, schema, batches, out)
+            let stored = TextFile::open(session, stored, location, format, &options.csv)?;
+            stored.append(session, schema, batches, out)
         }
     }
 }

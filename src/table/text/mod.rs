@@ -20,8 +20,10 @@ mod rewrite;
 mod scan;
 mod tell;
 mod window;
+mod write;
 
 pub(crate) use batches::TextBatches;
 pub(crate) use encode::TextEncoder;
 pub(crate) use file::TextFile;
 pub(crate) use scan::{TextScan, count};
+pub(crate) use write::write;
