@@ -1,5 +1,8 @@
 //! Data at rest: what a file holds, which of its rows the incoming ones meet, and its rewriting.
 
+pub(crate) mod fit;
+pub(crate) mod parquet;
+pub(crate) mod spill;
 pub(crate) mod text;
 
 use std::fs::File;

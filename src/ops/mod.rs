@@ -1,0 +1,10 @@
+//! The front doors: what most users of the library call.
+
+pub mod blocking;
+mod builder;
+mod data;
+mod upsert;
+
+pub use builder::Builder;
+pub use data::DataReaderWriter;
+pub use upsert::Upsert;
