@@ -17,8 +17,7 @@ use crate::core::report::WriteReport;
 use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::BatchStream;
 use crate::table::source::format_of;
-use crate::table::text::{self, TextFile};
-use crate::table::parquet;
+use crate::table::{parquet, text};
 
 /// A file that is to be written, locked if it exists.
 #[derive(Debug)]
@@ -166,13 +165,9 @@ fn write(
     match (target.stored()?, target.format()) {
         (None, Format::Parquet) => parquet::write(session, schema, batches, options, out),
         (Some(stored), Format::Parquet) => parquet::append(session, stored, schema, batches, out),
-        (None, format) => {
-            let csv = options.csv.clone().with_delimiter(options.csv.delimiter_for(&location.name()));
-            text::write(session, format, &csv, schema, batches, out)
-        }
+        (None, format) => text::write(session, format, &options.csv, location, schema, batches, out),
         (Some(stored), format) => {
-            let stored = TextFile::open(session, stored, location, format, &options.csv)?;
-            stored.append(session, schema, batches, out)
+            text::append(session, stored, location, format, &options.csv, schema, batches, out)
         }
     }
 }

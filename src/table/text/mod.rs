@@ -5,7 +5,6 @@
 //! What a record looks like is known to `csv` and `ndjson` alone; everything above works on raw fields
 //! and their places. Nothing holds more of a file than one block.
 
-mod append;
 mod batches;
 mod columns;
 mod csv;
@@ -26,4 +25,4 @@ pub(crate) use batches::TextBatches;
 pub(crate) use encode::TextEncoder;
 pub(crate) use file::TextFile;
 pub(crate) use scan::{TextScan, count};
-pub(crate) use write::write;
+pub(crate) use write::{append, write};
