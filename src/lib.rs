@@ -9,6 +9,8 @@ mod interfaces;
 mod table;
 
 pub use arrow;
+#[cfg(feature = "datafusion")]
+pub use backends::datafusion::{DataFusionFrame, DataFusionReader, DataFusionUpserter, DataFusionWriter};
 pub use client::session::{Progress, Session};
 pub use core::format::Format;
 pub use core::location::{Location, Scheme};
@@ -16,5 +18,7 @@ pub use core::merge::{Fate, MergeRule, Strategy, UpsertMethod, Winner};
 pub use core::options::{Compression, CsvOptions, ReadOptions, UpsertOptions, WriteMode, WriteOptions};
 pub use core::predicate::Predicate;
 pub use core::report::{PhaseTimes, RowCounts, UpsertReport, WorkCounts, WriteReport};
+#[cfg(feature = "datafusion")]
+pub use datafusion;
 pub use error::{Error, ErrorKind, Result};
 pub use interfaces::{BatchStream, EngineFrame, Frame, Reader, Upserter, Writer};

@@ -2,3 +2,5 @@
 
 #[cfg(feature = "polars")]
 pub mod polars;
+#[cfg(feature = "datafusion")]
+pub mod datafusion;

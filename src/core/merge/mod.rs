@@ -3,6 +3,8 @@
 pub(crate) mod canonical;
 pub(crate) mod kernel;
 pub(crate) mod order;
+pub mod kernel;
+pub mod reference;
 pub mod rule;
 mod settle;
 
