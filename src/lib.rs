@@ -1,6 +1,8 @@
 //! keyfold
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+#[cfg(feature = "cli")]
+pub mod cli;
 mod client;
 mod core;
 mod error;

@@ -58,7 +58,11 @@ mod tests {
         let folder = Some("data".to_owned());
         let both = StoreSettings { folder: folder.clone(), bucket: folder.clone(), ..Default::default() };
         assert!(both.root().is_err());
-        let half = StoreSettings { bucket: folder.clone(), access_key: Some("a".to_owned().into()), ..Default::default() };
+        let half = StoreSettings {
+            bucket: folder.clone(),
+            access_key: Some("a".to_owned().into()),
+            ..Default::default()
+        };
         assert!(half.root().is_err());
         let nowhere = StoreSettings { region: folder, ..Default::default() };
         assert!(nowhere.root().is_err());
@@ -66,7 +70,8 @@ mod tests {
 
     #[test]
     fn a_bucket_is_on_s3_unless_it_says_otherwise() {
-        let at = |bucket: &str| StoreSettings { bucket: Some(bucket.to_owned()), ..Default::default() }.root();
+        let at =
+            |bucket: &str| StoreSettings { bucket: Some(bucket.to_owned()), ..Default::default() }.root();
         assert_eq!(at("lake").ok().flatten().map(|l| l.to_string()).as_deref(), Some("s3://lake"));
         assert_eq!(at("gs://lake").ok().flatten().map(|l| l.to_string()).as_deref(), Some("gs://lake"));
     }
