@@ -7,7 +7,7 @@ use crate::core::text::BadCell;
 
 /// Why a column cannot be cast.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CastRefused {
+pub(crate) enum CastRefused {
     /// A value does not survive.
     Lossy(BadCell),
     /// One side is a timestamp with a zone, the other one without.
@@ -17,6 +17,6 @@ pub enum CastRefused {
 }
 
 /// Casts `values` to `to` if every value survives.
-pub fn exact(_values: &ArrayRef, _to: &DataType) -> Result<ArrayRef, CastRefused> {
+pub(crate) fn exact(_values: &ArrayRef, _to: &DataType) -> Result<ArrayRef, CastRefused> {
     unimplemented!()
 }

@@ -1,5 +1,9 @@
 //! Data at rest: what a file holds, which of its rows the incoming ones meet, and its rewriting.
 
+pub(crate) mod fit;
+pub(crate) mod parquet;
+pub(crate) mod spill;
+
 use std::fs::File;
 
 use arrow::array::RecordBatch;

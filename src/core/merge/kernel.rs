@@ -1,83 +1,373 @@
-//! stub with the real signatures
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+//! The one place where it is decided what becomes of each row, for every engine, format and store.
+//!
+//! A [`Matcher`] is shown the keys of stored rows, batch by batch, and probes a hash table of the
+//! incoming ids. Rows on which the keys alone do not decide come back to be compared in their other
+//! columns. Memory grows with the incoming rows only.
 
-use super::MergeRule;
+use arrow::array::{Array, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::{DataType, Schema};
+use std::cmp::Ordering;
+
+pub(crate) use super::settle::Incoming;
+use super::settle::{id_types, row_number};
+use super::{MergeRule, Winner};
+use crate::core::merge::canonical::{RowEncoder, columns_of};
 use crate::core::report::RowCounts;
-use crate::error::Result;
+use crate::core::schema::find_column;
+use crate::error::{Error, ErrorKind, Result};
 
-/// The incoming rows, settled: one row per id, in source order, in the types of the stored columns.
-#[derive(Debug)]
-pub struct Incoming {
-    batch: RecordBatch,
-    source_rows: Vec<u32>,
+/// A stored row and the incoming row with the same id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pair {
+    /// The row of the stored file, from 0.
+    pub(crate) stored_row: u64,
+    /// Index into [`Incoming::batch`].
+    pub(crate) incoming: u32,
 }
 
-impl Incoming {
-    /// Settles `batches` (all of `schema`, already in the types of the stored columns).
-    pub fn settle(_schema: SchemaRef, _batches: &[RecordBatch], _rule: &MergeRule) -> Result<Self> {
-        unimplemented!()
-    }
-    /// The settled rows.
-    pub fn batch(&self) -> &RecordBatch {
-        &self.batch
-    }
-    /// For each settled row, its index in the concatenation of the batches that were settled.
-    pub fn source_rows(&self) -> &[u32] {
-        &self.source_rows
-    }
-}
-
-/// A stored row that met an incoming one and is to be compared in its other columns.
-#[derive(Debug, Clone, Copy)]
-pub struct Undecided {
-    /// row of the file, from 0
-    pub stored_row: u64,
-    /// index into `Incoming::batch`
-    pub incoming: u32,
-}
-
-/// Finds which stored rows the incoming ones meet, and what becomes of them.
-#[derive(Debug)]
-pub struct Matcher<'a> {
-    incoming: &'a Incoming,
-}
-
-impl<'a> Matcher<'a> {
-    /// A matcher against rows with `stored` columns.
-    pub fn new(incoming: &'a Incoming, _stored: &SchemaRef, _rule: &MergeRule) -> Result<Self> {
-        Ok(Self { incoming })
-    }
-    /// The columns that `probe` wants, in this order: ids, then the modification column if it decides.
-    pub fn key_columns(&self) -> &[String] {
-        unimplemented!()
-    }
-    /// The columns that `decide` wants, in this order: every incoming column that is not an id.
-    pub fn value_columns(&self) -> &[String] {
-        unimplemented!()
-    }
-    /// Probes stored rows; `first_row` is the position in the file of the first. Gives those to compare.
-    pub fn probe(&mut self, _keys: &RecordBatch, _first_row: u64) -> Result<Vec<Undecided>> {
-        unimplemented!()
-    }
-    /// Decides rows by comparing all values; row i of `values` is the stored row of `undecided[i]`.
-    pub fn decide(&mut self, _undecided: &[Undecided], _values: &RecordBatch) -> Result<()> {
-        unimplemented!()
-    }
-    /// What becomes of all rows; `rows_before` is the number of stored rows.
-    pub fn finish(self, _rows_before: Option<u64>) -> Result<Outcome> {
-        let _ = self.incoming;
-        unimplemented!()
-    }
+/// What became of an incoming row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// No stored row with its id was seen.
+    Unseen,
+    /// The stored row is equal; also what a row is until [`Matcher::decide`] says otherwise.
+    Unchanged,
+    /// It replaces the stored row.
+    Updated,
+    /// The stored row is newer.
+    Stale,
 }
 
 /// What is to be done with the stored rows.
 #[derive(Debug, Clone, Default)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// Stored rows to replace, ascending by `stored_row`.
-    pub replaced: Vec<Undecided>,
-    /// Incoming rows (indices into `Incoming::batch`) to add at the end, in this order.
-    pub inserted: Vec<u32>,
+    pub(crate) replaced: Vec<Pair>,
+    /// Incoming rows (indices into [`Incoming::batch`]) to add at the end, in this order.
+    pub(crate) inserted: Vec<u32>,
     /// The counts.
-    pub rows: RowCounts,
+    pub(crate) rows: RowCounts,
+}
+
+/// Finds which stored rows the incoming ones meet, and what becomes of them.
+#[derive(Debug)]
+pub(crate) struct Matcher<'a> {
+    incoming: &'a Incoming,
+    rule: &'a MergeRule,
+    key_columns: Vec<String>,
+    value_columns: Vec<String>,
+    values: RowEncoder,
+    verdicts: Vec<Verdict>,
+    tied: Vec<bool>,
+    replaced: Vec<Pair>,
+    /// Incoming rows whose id is stored more than once.
+    doubled: Vec<u32>,
+}
+
+impl<'a> Matcher<'a> {
+    /// A matcher against rows with `stored` columns, which have the incoming types.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if an id column or the modification column is not stored, `Unsupported` for a
+    /// column whose values cannot be compared.
+    pub(crate) fn new(incoming: &'a Incoming, stored: &Schema, rule: &'a MergeRule) -> Result<Self> {
+        let schema = incoming.batch().schema();
+        let own = id_types(&schema, rule)?;
+        if id_types(stored, rule)? != own {
+            return Err(Error::internal("incoming ids are not in the stored types"));
+        }
+        let mut key_columns = rule.ids().to_vec();
+        if let (Winner::Newest(_), Some((order, _))) = (rule.winner(), &incoming.order) {
+            order.check_stored(stored)?;
+            key_columns.push(order.column().to_owned());
+        }
+        let values = schema.fields().iter().filter(|field| !rule.ids().contains(field.name()));
+        let value_columns: Vec<String> = values.map(|field| field.name().clone()).collect();
+        let mut types: Vec<(&str, &DataType)> = Vec::with_capacity(value_columns.len());
+        for name in &value_columns {
+            types.push((name, stored.field(find_column(stored, name, "column")?).data_type()));
+        }
+        Ok(Self {
+            values: RowEncoder::new(types)?,
+            verdicts: vec![Verdict::Unseen; incoming.batch().num_rows()],
+            tied: vec![false; incoming.batch().num_rows()],
+            replaced: Vec::new(),
+            doubled: Vec::new(),
+            incoming,
+            rule,
+            key_columns,
+            value_columns,
+        })
+    }
+
+    /// The settled incoming rows.
+    pub(crate) fn incoming(&self) -> &'a Incoming {
+        self.incoming
+    }
+
+    /// The id columns.
+    pub(crate) fn ids(&self) -> &'a [String] {
+        self.rule.ids()
+    }
+
+    /// The columns that [`Matcher::probe`] wants, in this order: ids, then the modification column if it
+    /// decides between stored and incoming rows.
+    pub(crate) fn key_columns(&self) -> &[String] {
+        &self.key_columns
+    }
+
+    /// The columns that [`Matcher::decide`] wants, in this order: every incoming one that is not an id.
+    pub(crate) fn value_columns(&self) -> &[String] {
+        &self.value_columns
+    }
+
+    /// Probes stored rows by their key columns; `first_row` is the row of the file that comes first.
+    /// Gives the pairs that are still to be compared, ascending by stored row.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if a stored modification value cannot be compared with the incoming ones.
+    pub(crate) fn probe(&mut self, keys: &RecordBatch, first_row: u64) -> Result<Vec<Pair>> {
+        let met = self.meet(keys, first_row)?;
+        let Some((order, ranks)) = self.incoming.order.as_ref().filter(|_| self.decides_by_order()) else {
+            return Ok(met.into_iter().map(|(_, pair)| pair).collect());
+        };
+        let at: Vec<u32> = met.iter().map(|(row, _)| *row).collect();
+        // Only rows that met one are ordered: values of other rows need not even be comparable.
+        let stored = take_record_batch(keys, &UInt32Array::from(at))
+            .and_then(|rows| rows.project(&[self.key_columns.len() - 1]))
+            .map_err(|cause| Error::internal("stored keys could not be gathered").because(cause))?;
+        let stored = order.rows(&stored)?;
+        let mut open = Vec::new();
+        for (place, (_, pair)) in met.into_iter().enumerate() {
+            let source = self.incoming.source_rows()[pair.incoming as usize];
+            match ranks.row(source as usize).cmp(&stored.row(place)) {
+                Ordering::Greater => self.replace(pair),
+                Ordering::Less => self.verdicts[pair.incoming as usize] = Verdict::Stale,
+                Ordering::Equal => open.push(pair),
+            }
+        }
+        Ok(open)
+    }
+
+    /// Decides pairs by their values: row i of `values`, in the order of
+    /// [`Matcher::value_columns`], is the stored row of `pairs[i]`.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if the columns are not the ones asked for.
+    pub(crate) fn decide(&mut self, pairs: &[Pair], values: &RecordBatch) -> Result<()> {
+        if pairs.is_empty() || self.value_columns.is_empty() {
+            return Ok(());
+        }
+        let incoming = UInt32Array::from(pairs.iter().map(|pair| pair.incoming).collect::<Vec<_>>());
+        let incoming = take_record_batch(self.incoming.batch(), &incoming)
+            .map_err(|cause| Error::internal("incoming rows could not be gathered").because(cause))?;
+        let incoming = self.values.encode(&columns_of(&incoming, &self.value_columns)?)?;
+        let stored = self.values.encode(&columns_of(values, &self.value_columns)?)?;
+        for (row, pair) in pairs.iter().enumerate() {
+            if incoming.row(row) != stored.row(row) {
+                self.replace(*pair);
+                self.tied[pair.incoming as usize] |= self.decides_by_order();
+            }
+        }
+        Ok(())
+    }
+
+    /// What becomes of all rows; `rows_before` is the number of stored rows.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if an id that came in is stored more than once, `Internal` if the counts do not
+    /// add up.
+    pub(crate) fn finish(mut self, rows_before: Option<u64>) -> Result<Outcome> {
+        if !self.doubled.is_empty() {
+            self.doubled.sort_unstable();
+            self.doubled.dedup();
+            let count = self.doubled.len();
+            return Err(Error::new(ErrorKind::InvalidInput, "ids are stored more than once")
+                .with("ids", count)
+                .with("sample", self.incoming.name_ids(self.doubled, self.rule)?)
+                .hint("remove the stored duplicates first: an upsert cannot tell which row is meant"));
+        }
+        for row in &self.incoming.tied {
+            self.tied[*row as usize] = true;
+        }
+        let count = |verdict| self.verdicts.iter().filter(|v| **v == verdict).count() as u64;
+        let inserted: Vec<u32> =
+            (0..).zip(&self.verdicts).filter(|(_, v)| **v == Verdict::Unseen).map(|(row, _)| row).collect();
+        let settled = self.verdicts.len() as u64;
+        let rows = RowCounts {
+            incoming: self.incoming.total,
+            inserted: inserted.len() as u64,
+            updated: count(Verdict::Updated),
+            unchanged: count(Verdict::Unchanged),
+            stale: count(Verdict::Stale),
+            duplicates: self.incoming.total - settled,
+            ties: self.tied.iter().filter(|tied| **tied).count() as u64,
+            rows_before,
+            rows_after: rows_before.map(|rows| rows + inserted.len() as u64),
+            ..RowCounts::default()
+        };
+        rows.verify()?;
+        self.replaced.sort_unstable_by_key(|pair| pair.stored_row);
+        Ok(Outcome { replaced: self.replaced, inserted, rows })
+    }
+
+    fn decides_by_order(&self) -> bool {
+        matches!(self.rule.winner(), Winner::Newest(_))
+    }
+
+    fn replace(&mut self, pair: Pair) {
+        self.verdicts[pair.incoming as usize] = Verdict::Updated;
+        self.replaced.push(pair);
+    }
+
+    /// Rows of `keys` that have an incoming partner, each with its row in the batch.
+    fn meet(&mut self, keys: &RecordBatch, first_row: u64) -> Result<Vec<(u32, Pair)>> {
+        let ids = &keys.columns()[..self.rule.ids().len()];
+        let nulls: Vec<_> = ids.iter().filter_map(|id| id.logical_nulls()).collect();
+        let encoded = self.incoming.ids.encode(ids)?;
+        let mut met = Vec::new();
+        for (row, id) in encoded.iter().enumerate() {
+            // A null id never matches: incoming ones are refused, stored ones are left alone.
+            if nulls.iter().any(|nulls| nulls.is_null(row)) {
+                continue;
+            }
+            let Some(incoming) = self.incoming.ids.find(id.data()) else { continue };
+            match &mut self.verdicts[incoming as usize] {
+                unseen @ Verdict::Unseen => {
+                    *unseen = Verdict::Unchanged;
+                    met.push((row_number(row), Pair { stored_row: first_row + row as u64, incoming }));
+                }
+                _ => self.doubled.push(incoming),
+            }
+        }
+        Ok(met)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use arrow::datatypes::SchemaRef;
+
+    fn table(ids: &[Option<i64>], values: &[&str], at: &[Option<i64>]) -> RecordBatch {
+        RecordBatch::try_from_iter_with_nullable([
+            ("id", Arc::new(Int64Array::from(ids.to_vec())) as ArrayRef, true),
+            ("value", Arc::new(StringArray::from(values.to_vec())) as ArrayRef, true),
+            ("at", Arc::new(Int64Array::from(at.to_vec())) as ArrayRef, true),
+        ])
+        .expect("a table")
+    }
+
+    fn rows(rows: &[(i64, &str, i64)]) -> RecordBatch {
+        let ids: Vec<_> = rows.iter().map(|row| Some(row.0)).collect();
+        let values: Vec<_> = rows.iter().map(|row| row.1).collect();
+        let at: Vec<_> = rows.iter().map(|row| Some(row.2)).collect();
+        table(&ids, &values, &at)
+    }
+
+    fn fold(stored: &RecordBatch, incoming: &RecordBatch, rule: &MergeRule) -> Result<Outcome> {
+        let schema: SchemaRef = incoming.schema();
+        let incoming = Incoming::settle(&schema, std::slice::from_ref(incoming), rule)?;
+        let mut matcher = Matcher::new(&incoming, &stored.schema(), rule)?;
+        // Two batches, so that row numbers must carry over.
+        let half = stored.num_rows() / 2;
+        for (start, part) in
+            [(0, stored.slice(0, half)), (half, stored.slice(half, stored.num_rows() - half))]
+        {
+            let columns = |names: &[String]| {
+                let indices: Vec<_> =
+                    names.iter().map(|n| part.schema().index_of(n).expect("a column")).collect();
+                part.project(&indices).expect("projected")
+            };
+            let open = matcher.probe(&columns(&matcher.key_columns().to_vec()), start as u64)?;
+            let at = open.iter().map(|p| u32::try_from(p.stored_row).expect("small") - row_number(start));
+            let values = columns(&matcher.value_columns().to_vec());
+            let values = take_record_batch(&values, &UInt32Array::from_iter_values(at)).expect("taken");
+            matcher.decide(&open, &values)?;
+        }
+        matcher.finish(Some(stored.num_rows() as u64))
+    }
+
+    fn by_id() -> MergeRule {
+        MergeRule::by_id(["id"]).expect("a rule")
+    }
+
+    fn newest() -> MergeRule {
+        MergeRule::by_modified(["id"], "at").expect("a rule")
+    }
+
+    #[test]
+    fn matched_rows_are_replaced_where_they_stand_and_others_come_last() {
+        let stored = rows(&[(1, "a", 1), (2, "b", 1), (3, "c", 1)]);
+        let outcome =
+            fold(&stored, &rows(&[(9, "z", 1), (3, "C", 1), (1, "a", 1)]), &by_id()).expect("folds");
+        assert_eq!(outcome.replaced, [Pair { stored_row: 2, incoming: 1 }]);
+        assert_eq!(outcome.inserted, [0]);
+        let counts = &outcome.rows;
+        assert_eq!(
+            (counts.updated, counts.unchanged, counts.inserted, counts.rows_after),
+            (1, 1, 1, Some(4))
+        );
+    }
+
+    #[test]
+    fn the_newer_version_stays_and_an_equal_one_that_differs_is_a_tie() {
+        let stored = rows(&[(1, "a", 5), (2, "b", 5), (3, "c", 5), (4, "d", 5)]);
+        let incoming = rows(&[(1, "A", 6), (2, "B", 4), (3, "C", 5), (4, "d", 5)]);
+        let outcome = fold(&stored, &incoming, &newest()).expect("folds");
+        let counts = &outcome.rows;
+        assert_eq!((counts.updated, counts.stale, counts.unchanged, counts.ties), (2, 1, 1, 1));
+        assert_eq!(outcome.replaced.iter().map(|p| p.stored_row).collect::<Vec<_>>(), [0, 2]);
+    }
+
+    #[test]
+    fn twins_are_settled_before_anything_is_matched() {
+        let incoming =
+            rows(&[(1, "x", 1), (7, "old", 1), (7, "new", 2), (1, "x", 1), (8, "p", 3), (8, "q", 3)]);
+        let outcome = fold(&rows(&[(1, "a", 0)]), &incoming, &newest()).expect("folds");
+        assert_eq!((outcome.rows.duplicates, outcome.rows.ties), (3, 1));
+        let settled = Incoming::settle(&incoming.schema(), std::slice::from_ref(&incoming), &newest())
+            .expect("settles");
+        assert_eq!(settled.source_rows(), [2, 3, 5]);
+    }
+
+    #[test]
+    fn twins_that_differ_are_refused_by_name_where_nothing_decides() {
+        let incoming = rows(&[(7, "x", 1), (7, "y", 2), (8, "z", 1), (8, "z", 1)]);
+        let error = fold(&rows(&[]), &incoming, &by_id()).expect_err("ambiguous");
+        assert_eq!(error.to_string(), "several incoming rows have one id and differ (ids: 1, sample: 7)");
+    }
+
+    #[test]
+    fn an_id_stored_twice_is_refused_only_when_it_comes_in() {
+        let stored = rows(&[(1, "a", 1), (2, "b", 1), (1, "c", 1)]);
+        assert!(fold(&stored, &rows(&[(2, "B", 1)]), &by_id()).is_ok());
+        let error = fold(&stored, &rows(&[(1, "B", 1)]), &by_id()).expect_err("doubled");
+        assert_eq!(error.to_string(), "ids are stored more than once (ids: 1, sample: 1)");
+    }
+
+    #[test]
+    fn a_null_modification_value_beats_nothing() {
+        let stored = table(&[Some(1), Some(2)], &["a", "b"], &[Some(0), None]);
+        let incoming = table(&[Some(1), Some(2)], &["A", "B"], &[None, None]);
+        let outcome = fold(&stored, &incoming, &newest()).expect("folds");
+        assert_eq!((outcome.rows.stale, outcome.rows.updated, outcome.rows.ties), (1, 1, 1));
+    }
+
+    #[test]
+    fn stored_null_ids_match_nothing_and_incoming_ones_are_refused() {
+        let stored = table(&[None, None], &["a", "b"], &[Some(1), Some(1)]);
+        let outcome = fold(&stored, &rows(&[(0, "x", 1)]), &by_id()).expect("folds");
+        assert_eq!(outcome.rows.inserted, 1);
+        let error = fold(&stored, &stored, &by_id()).expect_err("null ids");
+        assert_eq!(error.to_string(), "id column has nulls (column: id, rows: 2)");
+    }
 }

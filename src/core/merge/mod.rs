@@ -1,6 +1,9 @@
 //! What an upsert means: the rule, the one match kernel, and the plain reference that judges it.
 
-pub mod kernel;
+pub(crate) mod canonical;
+pub(crate) mod kernel;
+pub(crate) mod order;
 pub mod rule;
+mod settle;
 
 pub use rule::{Fate, MergeRule, Strategy, UpsertMethod, Winner};

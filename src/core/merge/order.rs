@@ -1,0 +1,207 @@
+//! How two modification values compare: which version of a row is the newer one.
+//!
+//! Nulls are lowest, and a NaN counts as null. Text that holds ISO 8601 timestamps is compared as the
+//! instants it names: `…:15.100Z` is after `…:15Z`, though the text sorts before it.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, RecordBatch, StringArray};
+use arrow::compute::{cast, nullif};
+use arrow::datatypes::{DataType, Float16Type, Float32Type, Float64Type, Schema};
+use arrow::row::Rows;
+
+use crate::core::merge::canonical::RowEncoder;
+use crate::core::schema::{find_column, type_name};
+use crate::core::text::instant;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Orders the values of one modification column; stored and incoming values get comparable rows.
+#[derive(Debug)]
+pub(crate) struct Order {
+    column: String,
+    reading: Reading,
+    encoder: RowEncoder,
+}
+
+/// What a value of the column means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// The value itself.
+    Value,
+    /// The instant that the text names; with a zone, or without.
+    Instant { zoned: bool },
+}
+
+impl Order {
+    /// Learns from the incoming values how they are to be read, and orders them.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the column is missing, has no order, or mixes timestamps with other text.
+    pub(crate) fn of(incoming: &RecordBatch, column: &str) -> Result<(Self, Rows)> {
+        let index = find_column(&incoming.schema(), column, "modification column")?;
+        let values = incoming.column(index);
+        let reading = Reading::of(values).map_err(|e| e.with_missing("column", column))?;
+        let data_type = match reading {
+            Reading::Value => values.data_type().clone(),
+            Reading::Instant { .. } => INSTANT,
+        };
+        if data_type.is_nested() {
+            return Err(Error::new(ErrorKind::InvalidInput, "the modification column has no order")
+                .with("column", column)
+                .with("type", type_name(&data_type))
+                .hint("name a column of numbers, text, dates or timestamps"));
+        }
+        let encoder = RowEncoder::new([(column, &data_type)])?;
+        let order = Self { column: column.to_owned(), reading, encoder };
+        let rows = order.rows(incoming)?;
+        Ok((order, rows))
+    }
+
+    /// The column it orders by.
+    pub(crate) fn column(&self) -> &str {
+        &self.column
+    }
+
+    /// Comparable rows for the column's values in `batch`.
+    pub(crate) fn rows(&self, batch: &RecordBatch) -> Result<Rows> {
+        let index = find_column(&batch.schema(), &self.column, "modification column")?;
+        let values = batch.column(index);
+        let values = match self.reading {
+            Reading::Value => nan_to_null(values)?,
+            Reading::Instant { zoned } => {
+                instants(values, zoned).map_err(|e| e.with_missing("column", &self.column))?
+            }
+        };
+        self.encoder.encode(&[values])
+    }
+
+    /// Checks that a stored table has the column.
+    pub(crate) fn check_stored(&self, stored: &Schema) -> Result<()> {
+        find_column(stored, &self.column, "modification column").map(|_| ())
+    }
+}
+
+/// Nanoseconds, in a type that holds every year.
+const INSTANT: DataType = DataType::Decimal128(38, 0);
+
+impl Reading {
+    fn of(values: &ArrayRef) -> Result<Self> {
+        let Some(texts) = as_text(values)? else { return Ok(Self::Value) };
+        let mut reading = None;
+        for text in texts.iter().flatten() {
+            let this = instant(text).map_or(Self::Value, |(_, zoned)| Self::Instant { zoned });
+            if *reading.get_or_insert(this) != this {
+                return Err(mixed(text));
+            }
+        }
+        Ok(reading.unwrap_or(Self::Value))
+    }
+}
+
+fn mixed(text: &str) -> Error {
+    Error::new(ErrorKind::InvalidInput, "modification values are not all of one kind")
+        .with("value", text)
+        .hint("all must be timestamps with a zone, all timestamps without one, or all other text")
+}
+
+/// The column as text, if that is what it is (dictionaries of text included).
+fn as_text(values: &ArrayRef) -> Result<Option<StringArray>> {
+    let is_text = |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    let text = match values.data_type() {
+        DataType::Dictionary(_, inner) => is_text(inner),
+        other => is_text(other),
+    };
+    if !text {
+        return Ok(None);
+    }
+    let texts = cast(values, &DataType::Utf8)
+        .map_err(|cause| Error::internal("text could not be read as text").because(cause))?;
+    Ok(Some(texts.as_string::<i32>().clone()))
+}
+
+fn instants(values: &ArrayRef, zoned: bool) -> Result<ArrayRef> {
+    let Some(texts) = as_text(values)? else {
+        return Err(Error::internal("a modification column changed its type"));
+    };
+    let mut nanos = Vec::with_capacity(texts.len());
+    for text in &texts {
+        nanos.push(match text.map(|text| (text, instant(text))) {
+            None => None,
+            Some((_, Some((at, zone)))) if zone == zoned => Some(at),
+            Some((text, _)) => return Err(mixed(text)),
+        });
+    }
+    let array = Decimal128Array::from(nanos)
+        .with_precision_and_scale(38, 0)
+        .map_err(|cause| Error::internal("instants could not be held").because(cause))?;
+    Ok(Arc::new(array))
+}
+
+fn nan_to_null(values: &ArrayRef) -> Result<ArrayRef> {
+    let is_nan = match values.data_type() {
+        DataType::Float16 => {
+            values.as_primitive::<Float16Type>().iter().map(|v| v.map(|v| v.is_nan())).collect()
+        }
+        DataType::Float32 => {
+            values.as_primitive::<Float32Type>().iter().map(|v| v.map(f32::is_nan)).collect()
+        }
+        DataType::Float64 => {
+            values.as_primitive::<Float64Type>().iter().map(|v| v.map(f64::is_nan)).collect()
+        }
+        _ => return Ok(ArrayRef::clone(values)),
+    };
+    nullif(values, &is_nan).map_err(|cause| Error::internal("NaN could not be set to null").because(cause))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::Float64Array;
+
+    fn batch(values: ArrayRef) -> RecordBatch {
+        RecordBatch::try_from_iter([("at", values)]).expect("a batch")
+    }
+
+    fn texts(values: &[Option<&str>]) -> RecordBatch {
+        batch(Arc::new(StringArray::from(values.to_vec())))
+    }
+
+    #[test]
+    fn instants_in_text_compare_as_instants() {
+        let values = texts(&[
+            Some("2021-05-22T02:51:15Z"),
+            Some("2021-05-22T02:51:15.100Z"),
+            Some("2021-05-22T04:51:15.050+02:00"),
+            None,
+        ]);
+        let (_, rows) = Order::of(&values, "at").expect("ordered");
+        assert!(rows.row(0) < rows.row(2) && rows.row(2) < rows.row(1));
+        assert!(rows.row(3) < rows.row(0));
+    }
+
+    #[test]
+    fn other_text_compares_as_text() {
+        let (_, rows) = Order::of(&texts(&[Some("v10"), Some("v9")]), "at").expect("ordered");
+        assert!(rows.row(0) < rows.row(1));
+    }
+
+    #[test]
+    fn a_mix_of_timestamps_and_other_text_is_refused() {
+        let error =
+            Order::of(&texts(&[Some("2021-05-22T02:51:15Z"), Some("yesterday")]), "at").expect_err("mixed");
+        assert!(error.to_string().contains("yesterday"), "{error}");
+        let zones = texts(&[Some("2021-05-22T02:51:15Z"), Some("2021-05-22T02:51:15")]);
+        assert!(Order::of(&zones, "at").is_err());
+        let (order, _) = Order::of(&texts(&[Some("2021-05-22T02:51:15Z")]), "at").expect("ordered");
+        assert!(order.rows(&texts(&[Some("yesterday")])).is_err());
+    }
+
+    #[test]
+    fn nan_counts_as_null() {
+        let values = batch(Arc::new(Float64Array::from(vec![Some(f64::NAN), None, Some(f64::NEG_INFINITY)])));
+        let (_, rows) = Order::of(&values, "at").expect("ordered");
+        assert_eq!(rows.row(0), rows.row(1));
+        assert!(rows.row(0) < rows.row(2));
+    }
+}

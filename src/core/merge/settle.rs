@@ -1,0 +1,309 @@
+//! Settles the incoming rows among themselves: afterwards there is one row per id.
+//!
+//! This is done over the whole batch before any stored row is looked at, so that rows which only
+//! insert cannot bring duplicates in.
+
+use std::collections::BTreeMap;
+
+use arrow::array::{Array, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::row::Rows;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+
+use crate::core::merge::MergeRule;
+use crate::core::merge::canonical::{RowEncoder, columns_of};
+use crate::core::merge::order::Order;
+use crate::core::schema::{check_names, find_column, type_name};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How many ids an error names.
+const SAMPLE: usize = 10;
+
+/// The incoming rows, settled: one row per id, in source order, in the types of the stored columns.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    batch: RecordBatch,
+    source_rows: Vec<u32>,
+    /// Ids of all rows that came in, and where each settled one is found among them.
+    pub(super) ids: IdIndex,
+    /// The order of modification values, and the value of every row that came in.
+    pub(super) order: Option<(Order, Rows)>,
+    /// Settled rows that won by source order against one that differs.
+    pub(super) tied: Vec<u32>,
+    pub(super) total: u64,
+}
+
+impl Incoming {
+    /// Settles `batches`, all of `schema` and already in the types of the stored columns.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a missing, null or unfit id column, a missing modification column, or several
+    /// rows with one id between which the rule does not decide.
+    pub(crate) fn settle(schema: &SchemaRef, batches: &[RecordBatch], rule: &MergeRule) -> Result<Self> {
+        check_names(schema)?;
+        let ids = rule.ids().iter().map(|id| check_id(schema, id)).collect::<Result<Vec<_>>>()?;
+        let all = concat_batches(schema, batches)
+            .map_err(|cause| Error::internal("the incoming rows do not fit together").because(cause))?;
+        if u32::try_from(all.num_rows()).is_err() {
+            return Err(Error::new(ErrorKind::Unsupported, "too many rows in one upsert")
+                .with("rows", all.num_rows())
+                .hint("split the source: at most 4,294,967,295 rows at a time"));
+        }
+        for (name, index) in rule.ids().iter().zip(&ids) {
+            check_nulls(&all, name, *index)?;
+        }
+        let order = rule.modified().map(|column| Order::of(&all, column)).transpose()?;
+        let types = ids.iter().map(|i| (schema.field(*i).name().as_str(), schema.field(*i).data_type()));
+        let encoder = RowEncoder::new(types)?;
+        let rows = encoder.encode(&ids.iter().map(|i| all.column(*i).clone()).collect::<Vec<_>>())?;
+        let (index, twins) = IdIndex::build(encoder, rows);
+        if twins.is_empty() {
+            let source_rows = (0..row_number(all.num_rows())).collect();
+            let total = all.num_rows() as u64;
+            return Ok(Self { batch: all, source_rows, ids: index, order, tied: Vec::new(), total });
+        }
+        Self::settle_twins(&all, index, order, twins, rule)
+    }
+
+    fn settle_twins(
+        all: &RecordBatch,
+        mut index: IdIndex,
+        order: Option<(Order, Rows)>,
+        twins: Twins,
+        rule: &MergeRule,
+    ) -> Result<Self> {
+        let ranks = order.as_ref().map(|(_, ranks)| ranks);
+        let verdicts = judge(all, &twins, ranks, rule)?;
+        let mut dropped = vec![false; all.num_rows()];
+        let mut tied_rows = Vec::new();
+        for ((first, others), verdict) in twins.iter().zip(&verdicts) {
+            for row in std::iter::once(first).chain(others) {
+                dropped[*row as usize] = *row != verdict.winner;
+            }
+            if verdict.tied {
+                tied_rows.push(verdict.winner);
+            }
+            index.rename(*first, verdict.winner);
+        }
+        let source_rows: Vec<u32> =
+            (0..row_number(all.num_rows())).filter(|row| !dropped[*row as usize]).collect();
+        index.settle(&source_rows);
+        let tied =
+            tied_rows.iter().filter_map(|row| source_rows.binary_search(row).ok().map(row_number)).collect();
+        let batch = take_record_batch(all, &UInt32Array::from(source_rows.clone()))
+            .map_err(|cause| Error::internal("the settled rows could not be gathered").because(cause))?;
+        Ok(Self { batch, source_rows, ids: index, order, tied, total: all.num_rows() as u64 })
+    }
+
+    /// The settled rows.
+    pub(crate) fn batch(&self) -> &RecordBatch {
+        &self.batch
+    }
+
+    /// For each settled row, its index in the concatenation of the batches that were settled.
+    pub(crate) fn source_rows(&self) -> &[u32] {
+        &self.source_rows
+    }
+
+    /// People's names for the ids of some settled rows.
+    pub(super) fn name_ids(&self, rows: impl IntoIterator<Item = u32>, rule: &MergeRule) -> Result<String> {
+        name_ids(&self.batch, rows, rule)
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "more rows than u32 holds are refused at the door")]
+pub(super) fn row_number(row: usize) -> u32 {
+    row as u32
+}
+
+fn check_id(schema: &Schema, id: &str) -> Result<usize> {
+    let index = find_column(schema, id, "id column")?;
+    let data_type = schema.field(index).data_type();
+    let refused = |message: &'static str, hint: &'static str| {
+        Err(Error::new(ErrorKind::InvalidInput, message)
+            .with("column", id)
+            .with("type", type_name(data_type))
+            .hint(hint))
+    };
+    match data_type {
+        _ if data_type.is_floating() => refused(
+            "an id column must not hold floats",
+            "floats that print the same may differ; cast the column to an integer, a decimal or a string",
+        ),
+        _ if data_type.is_nested() => {
+            refused("an id column must hold plain values", "name its parts as columns of their own")
+        }
+        _ => Ok(index),
+    }
+}
+
+fn check_nulls(all: &RecordBatch, name: &str, index: usize) -> Result<()> {
+    let column = all.column(index);
+    let nulls = column.logical_null_count();
+    if nulls == 0 {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::InvalidInput, "id column has nulls")
+        .with("column", name)
+        .with("rows", nulls)
+        .hint("drop these rows, or fill the column: a row without an id cannot be found again"))
+}
+
+/// The ids of rows up to [`SAMPLE`], as people read them.
+fn name_ids(batch: &RecordBatch, rows: impl IntoIterator<Item = u32>, rule: &MergeRule) -> Result<String> {
+    let options = FormatOptions::default().with_null("null");
+    let columns = columns_of(batch, rule.ids())?;
+    let broken = |cause| Error::internal("an id could not be printed").because(cause);
+    let printers = columns
+        .iter()
+        .map(|c| ArrayFormatter::try_new(c, &options).map_err(broken))
+        .collect::<Result<Vec<_>>>()?;
+    let one = |row: u32| {
+        let parts: Vec<_> = printers.iter().map(|p| p.value(row as usize).to_string()).collect();
+        if parts.len() == 1 { parts.concat() } else { format!("({})", parts.join(", ")) }
+    };
+    Ok(rows.into_iter().take(SAMPLE).map(one).collect::<Vec<_>>().join(", "))
+}
+
+/// The rows after the first that have the first's id.
+type Twins = BTreeMap<u32, Vec<u32>>;
+
+/// Which of several rows with one id stays.
+struct Verdict {
+    winner: u32,
+    tied: bool,
+}
+
+/// Judges every group of twins by rank, then by source order.
+fn judge(all: &RecordBatch, twins: &Twins, ranks: Option<&Rows>, rule: &MergeRule) -> Result<Vec<Verdict>> {
+    let groups: Vec<Vec<u32>> = twins.iter().map(|(first, others)| newest(*first, others, ranks)).collect();
+    let identical = all_identical(all, &groups, rule)?;
+    let undecided: Vec<u32> =
+        groups.iter().zip(&identical).filter(|(_, same)| !**same).map(|(group, _)| group[0]).collect();
+    if rule.modified().is_none() && !undecided.is_empty() {
+        return Err(Error::new(ErrorKind::InvalidInput, "several incoming rows have one id and differ")
+            .with("ids", undecided.len())
+            .with("sample", name_ids(all, undecided, rule)?)
+            .hint("name a modification column to keep the newest, or make the source unique"));
+    }
+    let last = |group: &Vec<u32>| group[group.len() - 1];
+    Ok(groups
+        .iter()
+        .zip(identical)
+        .map(|(group, same)| Verdict { winner: last(group), tied: !same })
+        .collect())
+}
+
+/// The rows of one id that no other row of it outranks, in source order; at least one.
+fn newest(first: u32, others: &[u32], ranks: Option<&Rows>) -> Vec<u32> {
+    let mut best = vec![first];
+    for row in others {
+        let order =
+            ranks.map_or(std::cmp::Ordering::Equal, |r| r.row(*row as usize).cmp(&r.row(best[0] as usize)));
+        match order {
+            std::cmp::Ordering::Less => {}
+            std::cmp::Ordering::Equal => best.push(*row),
+            std::cmp::Ordering::Greater => best = vec![*row],
+        }
+    }
+    best
+}
+
+/// For each group, whether its rows are equal in every column.
+fn all_identical(all: &RecordBatch, groups: &[Vec<u32>], rule: &MergeRule) -> Result<Vec<bool>> {
+    let schema = all.schema();
+    let values: Vec<usize> =
+        (0..all.num_columns()).filter(|i| !rule.ids().contains(schema.field(*i).name())).collect();
+    let compared = all
+        .project(&values)
+        .and_then(|batch| take_record_batch(&batch, &UInt32Array::from(groups.concat())))
+        .map_err(|cause| Error::internal("rows with one id could not be gathered").because(cause))?;
+    if values.is_empty() {
+        return Ok(vec![true; groups.len()]);
+    }
+    let schema = compared.schema();
+    let encoder = RowEncoder::new(schema.fields().iter().map(|f| (f.name().as_str(), f.data_type())))?;
+    let rows = encoder.encode(compared.columns())?;
+    let mut start = 0;
+    Ok(groups
+        .iter()
+        .map(|group| {
+            let own = start..start + group.len();
+            start = own.end;
+            own.clone().all(|row| rows.row(row) == rows.row(own.start))
+        })
+        .collect())
+}
+
+/// Finds a settled row by its id.
+#[derive(Debug)]
+pub(super) struct IdIndex {
+    encoder: RowEncoder,
+    rows: Rows,
+    table: HashTable<u32>,
+    hasher: RandomState,
+    /// For each entry's row, the settled row; `None` while both are the same.
+    settled: Option<Vec<u32>>,
+}
+
+impl IdIndex {
+    fn build(encoder: RowEncoder, rows: Rows) -> (Self, Twins) {
+        let hasher = RandomState::default();
+        let mut table = HashTable::with_capacity(rows.num_rows());
+        let mut twins = Twins::new();
+        for (number, row) in rows.iter().enumerate() {
+            let number = row_number(number);
+            let bytes: &[u8] = row.as_ref();
+            let hash = hasher.hash_one(bytes);
+            let rehash = |entry: &u32| hasher.hash_one(bytes_of(&rows, *entry));
+            match table.entry(hash, |entry: &u32| bytes_of(&rows, *entry) == bytes, rehash) {
+                hashbrown::hash_table::Entry::Occupied(first) => {
+                    twins.entry(*first.get()).or_default().push(number)
+                }
+                hashbrown::hash_table::Entry::Vacant(place) => drop(place.insert(number)),
+            }
+        }
+        (Self { encoder, rows, table, hasher, settled: None }, twins)
+    }
+
+    /// Lets the entry of `row` stand for its twin `winner`.
+    fn rename(&mut self, row: u32, winner: u32) {
+        let bytes = bytes_of(&self.rows, row);
+        if let Some(entry) = self.table.find_mut(self.hasher.hash_one(bytes), |entry| *entry == row) {
+            *entry = winner;
+        }
+    }
+
+    fn settle(&mut self, source_rows: &[u32]) {
+        let mut settled = vec![0; self.rows.num_rows()];
+        for (place, row) in source_rows.iter().enumerate() {
+            settled[*row as usize] = row_number(place);
+        }
+        self.settled = Some(settled);
+    }
+
+    /// The settled row with this id, given as a row of the same encoder.
+    pub(super) fn find(&self, id: &[u8]) -> Option<u32> {
+        let found = self.table.find(self.hasher.hash_one(id), |entry| bytes_of(&self.rows, *entry) == id)?;
+        Some(self.settled.as_ref().map_or(*found, |settled| settled[*found as usize]))
+    }
+
+    /// Encodes stored ids as rows to find.
+    pub(super) fn encode(&self, columns: &[arrow::array::ArrayRef]) -> Result<Rows> {
+        self.encoder.encode(columns)
+    }
+}
+
+fn bytes_of(rows: &Rows, row: u32) -> &[u8] {
+    rows.row(row as usize).data()
+}
+
+/// The types a stored table must have so that its ids can be compared.
+pub(super) fn id_types<'a>(schema: &'a Schema, rule: &'a MergeRule) -> Result<Vec<&'a DataType>> {
+    rule.ids().iter().map(|id| Ok(schema.field(find_column(schema, id, "id column")?).data_type())).collect()
+}

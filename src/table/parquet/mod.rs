@@ -1,0 +1,68 @@
+//! Parquet files at rest: footers, key columns, pruning by statistics, and rewriting.
+
+mod chunks;
+mod prune;
+mod rewrite;
+mod stored;
+mod writer;
+
+use std::fs::File;
+
+use arrow::datatypes::SchemaRef;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::errors::ParquetError;
+
+use crate::client::local::LocalFile;
+use crate::error::{Error, ErrorKind, Result};
+use chunks::Chunks;
+
+pub(crate) use rewrite::append;
+pub(crate) use stored::ParquetFile;
+pub(crate) use writer::{NewParquet, write};
+
+/// A footer, and the file behind it.
+#[derive(Debug, Clone)]
+pub(crate) struct Opened {
+    pub(crate) chunks: Chunks,
+    pub(crate) metadata: ArrowReaderMetadata,
+}
+
+impl Opened {
+    /// Reads the footer.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` if it is not a whole Parquet file.
+    pub(crate) fn new(file: File) -> Result<Self> {
+        let chunks = Chunks::new(file).map_err(|cause| Error::io("cannot look at the file", cause))?;
+        let metadata = ArrowReaderMetadata::load(&chunks, ArrowReaderOptions::new()).map_err(unreadable)?;
+        Ok(Self { chunks, metadata })
+    }
+
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        self.metadata.schema()
+    }
+
+    /// Rows in all row groups, as the footer says.
+    pub(crate) fn rows(&self) -> u64 {
+        self.metadata.metadata().row_groups().iter().map(|group| group.num_rows().unsigned_abs()).sum()
+    }
+}
+
+/// The columns of a file and its number of rows, from the footer alone.
+pub(crate) fn describe(file: &LocalFile) -> Result<(SchemaRef, u64)> {
+    let opened = Opened::new(file.read()?).map_err(|e| e.with_missing("file", file.location()))?;
+    Ok((SchemaRef::clone(opened.schema()), opened.rows()))
+}
+
+fn unreadable(cause: ParquetError) -> Error {
+    Error::new(ErrorKind::InvalidData, "the file is not a whole Parquet file")
+        .hint("it may be truncated, damaged, or of another format; restore it, or say its format")
+        .because(cause)
+}
+
+fn undecodable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::new(ErrorKind::InvalidData, "the Parquet file cannot be decoded")
+        .hint("the footer is whole but its data is damaged, or of a kind that is not supported")
+        .because(cause)
+}

@@ -1,0 +1,280 @@
+//! Writes a stored Parquet file anew with updates in place and inserts at the end.
+//!
+//! One row group is in memory at a time. The new file has the old one's columns as the footer describes
+//! them, its compression, its key-value metadata and its row groups; small batches of inserts join the last
+//! row group instead of leaving a tiny one behind after every run.
+
+use std::fs::File;
+use std::io::Write;
+
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array, new_null_array};
+use arrow::compute::{interleave, take_record_batch};
+use arrow::datatypes::SchemaRef;
+use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
+use parquet::basic::{Compression as Codec, Type as PhysicalType};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+
+use crate::client::session::Session;
+use crate::core::merge::kernel::{Incoming, Outcome, Pair};
+use crate::core::options::Compression;
+use crate::core::report::WorkCounts;
+use crate::error::{Error, ErrorKind, Result};
+use crate::table::fit::Fit;
+use crate::table::parquet::stored::read_group;
+use crate::table::parquet::writer::{GROUP_ROWS, properties, unwritable};
+use crate::table::parquet::{Opened, undecodable};
+
+/// Refuses files that could be read but not written again with the same types.
+pub(super) fn check_writable(opened: &Opened) -> Result<()> {
+    let schema = opened.metadata.metadata().file_metadata().schema_descr();
+    for column in schema.columns() {
+        if column.physical_type() == PhysicalType::INT96 {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "the file has INT96 timestamps, a deprecated type",
+            )
+            .with("column", column.path().string())
+            .hint("write the file anew with timestamps in microseconds, then upsert"));
+        }
+    }
+    Ok(())
+}
+
+/// Writes `opened` to `out` with `outcome` folded in.
+pub(super) fn rewrite(
+    session: &Session,
+    opened: &Opened,
+    incoming: &Incoming,
+    outcome: &Outcome,
+    out: &mut File,
+    work: &mut WorkCounts,
+) -> Result<()> {
+    let folded = Folded::new(opened.schema(), incoming, outcome)?;
+    let mut writer = Copying::new(session, opened, out)?;
+    let groups = opened.metadata.metadata().row_groups();
+    let mut left = outcome.replaced.as_slice();
+    for (number, group) in groups.iter().enumerate() {
+        let end = writer.rows + group.num_rows().unsigned_abs();
+        let (own, rest) = left.split_at(left.partition_point(|pair| pair.stored_row < end));
+        work.row_groups_rewritten += u64::from(!own.is_empty());
+        writer.copy(number, |first, batch| folded.update(&batch, first, own))?;
+        left = rest;
+    }
+    if !left.is_empty() {
+        return Err(Error::internal("rows to be replaced lie behind the end of the file"));
+    }
+    writer.append(&folded.inserts(incoming, outcome)?)?;
+    let rows = writer.finish()?;
+    if outcome.rows.rows_after.is_some_and(|expected| expected != rows) {
+        return Err(
+            Error::internal("the new file has another number of rows than the report").with("rows", rows)
+        );
+    }
+    work.bytes_written = Some(length(out)?);
+    Ok(())
+}
+
+/// Writes the stored rows, then `batches`, in the stored types; gives the number of new rows.
+pub(crate) fn append(
+    session: &Session,
+    stored: File,
+    schema: &SchemaRef,
+    batches: impl Iterator<Item = Result<RecordBatch>>,
+    out: &mut File,
+) -> Result<u64> {
+    let opened = Opened::new(stored)?;
+    check_writable(&opened)?;
+    let fit = Fit::new(opened.schema(), schema)?;
+    check_missing(opened.schema(), fit.schema())?;
+    let mut writer = Copying::new(session, &opened, out)?;
+    for group in 0..opened.metadata.metadata().num_row_groups() {
+        writer.copy(group, |_, batch| Ok(batch))?;
+    }
+    let before = writer.rows;
+    for batch in batches {
+        session.check()?;
+        writer.append(&widen(opened.schema(), &fit.batch(&batch?)?)?)?;
+    }
+    Ok(writer.finish()? - before)
+}
+
+/// Refuses to fill a missing column with nulls where the stored one takes none.
+fn check_missing(stored: &SchemaRef, present: &SchemaRef) -> Result<()> {
+    let required = |name: &str| {
+        Err(Error::new(ErrorKind::InvalidInput, "a new row lacks a column that takes no nulls")
+            .with("column", name)
+            .hint("give the column a value in every incoming row"))
+    };
+    let mut missing = stored.fields().iter().filter(|f| present.field_with_name(f.name()).is_err());
+    missing.find(|field| !field.is_nullable()).map_or(Ok(()), |field| required(field.name()))
+}
+
+/// `batch` with all stored columns, those it lacks as nulls.
+fn widen(stored: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
+    let columns = stored.fields().iter().map(|field| {
+        let column = batch.column_by_name(field.name()).cloned();
+        column.unwrap_or_else(|| new_null_array(field.data_type(), batch.num_rows()))
+    });
+    RecordBatch::try_new(SchemaRef::clone(stored), columns.collect())
+        .map_err(|cause| Error::internal("new rows do not fit the stored columns").because(cause))
+}
+
+/// The incoming rows in stored columns.
+struct Folded {
+    /// For each stored column, the incoming one; `None` if it did not come in.
+    columns: Vec<Option<ArrayRef>>,
+    stored: SchemaRef,
+}
+
+impl Folded {
+    fn new(stored: &SchemaRef, incoming: &Incoming, outcome: &Outcome) -> Result<Self> {
+        if !outcome.inserted.is_empty() {
+            check_missing(stored, &incoming.batch().schema())?;
+        }
+        let column = |name: &str| incoming.batch().column_by_name(name).cloned();
+        let columns = stored.fields().iter().map(|field| column(field.name())).collect();
+        Ok(Self { columns, stored: SchemaRef::clone(stored) })
+    }
+
+    /// `batch`, whose first row is `first` in the file, with its share of `pairs` in place.
+    fn update(&self, batch: &RecordBatch, first: u64, pairs: &[Pair]) -> Result<RecordBatch> {
+        let end = first + batch.num_rows() as u64;
+        let own = &pairs[pairs.partition_point(|p| p.stored_row < first)..];
+        let own = &own[..own.partition_point(|p| p.stored_row < end)];
+        if own.is_empty() {
+            return Ok(batch.clone());
+        }
+        let mut places: Vec<(usize, usize)> = (0..batch.num_rows()).map(|row| (0, row)).collect();
+        for pair in own {
+            let row = usize::try_from(pair.stored_row - first).unwrap_or(usize::MAX);
+            places[row] = (1, pair.incoming as usize);
+        }
+        let mut columns = Vec::with_capacity(self.columns.len());
+        for (stored, incoming) in batch.columns().iter().zip(&self.columns) {
+            columns.push(match incoming {
+                Some(incoming) => interleave(&[stored.as_ref(), incoming.as_ref()], &places)
+                    .map_err(|cause| Error::internal("rows could not be replaced").because(cause))?,
+                None => ArrayRef::clone(stored),
+            });
+        }
+        RecordBatch::try_new(batch.schema(), columns)
+            .map_err(|cause| Error::internal("replaced rows do not fit the stored columns").because(cause))
+    }
+
+    fn inserts(&self, incoming: &Incoming, outcome: &Outcome) -> Result<RecordBatch> {
+        let rows = UInt32Array::from(outcome.inserted.clone());
+        let rows = take_record_batch(incoming.batch(), &rows)
+            .map_err(|cause| Error::internal("inserts could not be gathered").because(cause))?;
+        widen(&self.stored, &rows)
+    }
+}
+
+/// Writes row groups of one file into another.
+struct Copying<'a> {
+    session: &'a Session,
+    opened: &'a Opened,
+    writer: ArrowWriter<&'a mut File>,
+    /// Stored rows written so far.
+    rows: u64,
+    /// The most rows that a row group may have.
+    limit: u64,
+}
+
+impl<'a> Copying<'a> {
+    fn new(session: &'a Session, opened: &'a Opened, out: &'a mut File) -> Result<Self> {
+        let metadata = opened.metadata.metadata();
+        let groups = metadata.row_groups();
+        let total = groups.iter().map(|g| g.compressed_size().unsigned_abs()).sum();
+        session.progress().start(total);
+        let largest = groups.iter().map(|g| g.num_rows().unsigned_abs()).max().unwrap_or(0);
+        let limit = largest.max(GROUP_ROWS as u64);
+        let options = ArrowWriterOptions::new()
+            .with_properties(like(opened, limit)?)
+            .with_parquet_schema(metadata.file_metadata().schema_descr().clone());
+        let schema = SchemaRef::clone(opened.schema());
+        let writer = ArrowWriter::try_new_with_options(out, schema, options).map_err(unwritable)?;
+        Ok(Self { session, opened, writer, rows: 0, limit })
+    }
+
+    /// Writes one row group, each batch changed by `change`, which is given its first row.
+    fn copy(&mut self, group: usize, change: impl Fn(u64, RecordBatch) -> Result<RecordBatch>) -> Result<()> {
+        // The rows before are a row group of their own; the last group is left open for inserts.
+        self.writer.flush().map_err(unwritable)?;
+        let metadata = self.opened.metadata.metadata().row_group(group);
+        let end = self.rows + metadata.num_rows().unsigned_abs();
+        for batch in read_group(self.opened, group)? {
+            self.session.check()?;
+            let batch = batch.map_err(undecodable)?;
+            let rows = batch.num_rows() as u64;
+            self.write(&change(self.rows, batch)?)?;
+            self.rows += rows;
+        }
+        if self.rows != end {
+            return Err(
+                undecodable("a row group has fewer rows than its footer says").with("row group", group)
+            );
+        }
+        self.session.progress().advance(metadata.compressed_size().unsigned_abs());
+        Ok(())
+    }
+
+    fn append(&mut self, batch: &RecordBatch) -> Result<()> {
+        let open = self.writer.in_progress_rows() as u64;
+        if open > 0 && open + batch.num_rows() as u64 > self.limit {
+            self.writer.flush().map_err(unwritable)?;
+        }
+        self.rows += batch.num_rows() as u64;
+        self.write(batch)
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        self.writer.write(batch).map_err(unwritable)
+    }
+
+    fn finish(self) -> Result<u64> {
+        self.writer.close().map_err(unwritable)?;
+        Ok(self.rows)
+    }
+}
+
+/// The properties to write a file like the one that was read.
+fn like(opened: &Opened, limit: u64) -> Result<WriterProperties> {
+    let metadata = opened.metadata.metadata();
+    let mut builder = properties(Compression::default())?
+        .set_max_row_group_row_count(usize::try_from(limit).ok())
+        .set_key_value_metadata(kept(metadata.file_metadata().key_value_metadata()));
+    if let Some(group) = metadata.row_groups().first() {
+        for column in group.columns() {
+            let path = column.column_path().clone();
+            builder = builder.set_column_compression(path.clone(), rewritable(column.compression()));
+            builder = builder.set_column_bloom_filter_enabled(path, column.bloom_filter_offset().is_some());
+        }
+    }
+    Ok(builder.build())
+}
+
+/// Codecs that are only read are written as their successor.
+fn rewritable(codec: Codec) -> Codec {
+    match codec {
+        Codec::LZ4 => Codec::LZ4_RAW,
+        Codec::LZO => Codec::SNAPPY,
+        other => other,
+    }
+}
+
+/// The file's own key-value metadata; the Arrow schema is written anew.
+fn kept(metadata: Option<&Vec<KeyValue>>) -> Option<Vec<KeyValue>> {
+    let kept = metadata?.iter().filter(|pair| pair.key != "ARROW:schema").cloned().collect();
+    Some(kept)
+}
+
+fn length(out: &mut File) -> Result<u64> {
+    out.flush()
+        .and_then(|()| out.metadata())
+        .map(|metadata| metadata.len())
+        .map_err(|cause| Error::io("cannot look at the new file", cause))
+}

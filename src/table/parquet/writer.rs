@@ -1,0 +1,125 @@
+//! New Parquet files.
+
+use std::fs::File;
+use std::io::Write;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{BrotliLevel, Compression as Codec, GzipLevel, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
+
+use crate::client::session::Session;
+use crate::core::merge::kernel::{Incoming, Matcher, Outcome};
+use crate::core::options::{Compression, WriteOptions};
+use crate::core::report::WorkCounts;
+use crate::core::schema::check_names;
+use crate::error::{Error, ErrorKind, Result};
+use crate::table::StoredFile;
+
+/// Rows in a row group of a file that an upsert creates.
+pub(super) const GROUP_ROWS: usize = 256 * 1024;
+
+/// Writes batches as one Parquet file; gives the number of rows.
+pub(crate) fn write(
+    session: &Session,
+    schema: &SchemaRef,
+    batches: impl Iterator<Item = Result<RecordBatch>>,
+    options: &WriteOptions,
+    out: &mut File,
+) -> Result<u64> {
+    check_names(schema)?;
+    let properties =
+        properties(options.compression)?.set_max_row_group_row_count(Some(options.row_group_rows)).build();
+    let mut writer =
+        ArrowWriter::try_new(out, SchemaRef::clone(schema), Some(properties)).map_err(unwritable)?;
+    let mut rows = 0;
+    for batch in batches {
+        session.check()?;
+        let batch = batch?;
+        writer.write(&batch).map_err(unwritable)?;
+        rows += batch.num_rows() as u64;
+    }
+    writer.close().map_err(unwritable)?;
+    Ok(rows)
+}
+
+pub(super) fn unwritable(cause: ParquetError) -> Error {
+    match cause {
+        ParquetError::NYI(_) | ParquetError::ArrowError(_) => {
+            Error::new(ErrorKind::Unsupported, "these columns cannot be written as Parquet").because(cause)
+        }
+        _ => Error::new(ErrorKind::Io, "cannot write the Parquet file")
+            .hint("nothing was changed; is there room on the disk?")
+            .because(cause),
+    }
+}
+
+pub(super) fn properties(compression: Compression) -> Result<WriterPropertiesBuilder> {
+    let wrong = |cause: ParquetError| {
+        Error::new(ErrorKind::Usage, "this level of compression does not exist").because(cause)
+    };
+    let codec = match compression {
+        Compression::None => Codec::UNCOMPRESSED,
+        Compression::Snappy => Codec::SNAPPY,
+        Compression::Lz4 => Codec::LZ4_RAW,
+        Compression::Zstd(level) => Codec::ZSTD(ZstdLevel::try_new(level).map_err(wrong)?),
+        Compression::Gzip(level) => Codec::GZIP(GzipLevel::try_new(level).map_err(wrong)?),
+        Compression::Brotli(level) => Codec::BROTLI(BrotliLevel::try_new(level).map_err(wrong)?),
+    };
+    let created_by = concat!("keyfold version ", env!("CARGO_PKG_VERSION"));
+    Ok(WriterProperties::builder().set_compression(codec).set_created_by(created_by.to_owned()))
+}
+
+/// A Parquet file that does not exist yet: it has the incoming columns and no rows.
+#[derive(Debug)]
+pub(crate) struct NewParquet {
+    schema: SchemaRef,
+    compression: Compression,
+}
+
+impl NewParquet {
+    pub(crate) fn new(schema: SchemaRef, compression: Compression) -> Self {
+        Self { schema, compression }
+    }
+}
+
+impl StoredFile for NewParquet {
+    fn schema(&self) -> SchemaRef {
+        SchemaRef::clone(&self.schema)
+    }
+
+    fn fit(
+        &mut self,
+        schema: &SchemaRef,
+        incoming: Vec<RecordBatch>,
+    ) -> Result<(SchemaRef, Vec<RecordBatch>)> {
+        Ok((SchemaRef::clone(schema), incoming))
+    }
+
+    fn find(&mut self, _: &Session, _: &mut Matcher<'_>, _: &mut WorkCounts) -> Result<u64> {
+        Ok(0)
+    }
+
+    fn rewrite(
+        &mut self,
+        session: &Session,
+        incoming: &Incoming,
+        _: &Outcome,
+        out: &mut File,
+        work: &mut WorkCounts,
+    ) -> Result<()> {
+        // Nothing is stored, so every settled row is inserted.
+        let options = WriteOptions {
+            compression: self.compression,
+            row_group_rows: GROUP_ROWS,
+            ..WriteOptions::default()
+        };
+        let batch = incoming.batch().clone();
+        write(session, &batch.schema(), std::iter::once(Ok(batch)), &options, out)?;
+        out.flush().map_err(|cause| Error::io("cannot write the new file", cause))?;
+        work.bytes_written = out.metadata().ok().map(|metadata| metadata.len());
+        Ok(())
+    }
+}

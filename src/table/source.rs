@@ -1,0 +1,157 @@
+//! Files to read rows from: which they are, their format, their columns. Both backends start here, so
+//! that both say the same of a file that is missing or damaged.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+
+use crate::client::local::LocalFile;
+use crate::client::session::Session;
+use crate::core::format::Format;
+use crate::core::location::Location;
+use crate::core::options::{ReadOptions, override_for};
+use crate::core::schema::{find_column, type_name};
+use crate::error::{Error, ErrorKind, Result};
+use crate::table::parquet;
+use crate::table::text::{self, TextScan};
+
+/// Files of one format and the same columns.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) files: Vec<LocalFile>,
+    pub(crate) format: Format,
+    /// The columns of the first file, for formats that store them.
+    pub(crate) schema: Option<SchemaRef>,
+    rows: u64,
+}
+
+impl Source {
+    /// Finds the files and, for Parquet, reads their footers.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `InvalidInput` if they differ in format or columns, `InvalidData` for a damaged file.
+    pub(crate) fn open(session: &Session, locations: &[Location], options: &ReadOptions) -> Result<Self> {
+        options.validate()?;
+        let files = session.open_all(locations)?;
+        let first = files.first().ok_or_else(|| Error::new(ErrorKind::Usage, "no file is named"))?;
+        let format = format_of(first, options.format)?;
+        for file in &files[1..] {
+            let other = format_of(file, options.format)?;
+            if other != format {
+                return Err(Error::new(ErrorKind::InvalidInput, "files of different formats cannot be read together")
+                    .with("file", file.location())
+                    .with("format", other)
+                    .with("first", format));
+            }
+        }
+        let mut source = Self { files, format, schema: None, rows: 0 };
+        if format == Format::Parquet {
+            source.read_footers()?;
+        }
+        Ok(source)
+    }
+
+    fn read_footers(&mut self) -> Result<()> {
+        for file in &self.files {
+            let (schema, rows) = parquet::describe(file)?;
+            self.rows += rows;
+            match &self.schema {
+                None => self.schema = Some(schema),
+                Some(first) => same_columns(first, &schema).map_err(|e| e.with("file", file.location()))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Neighbours of one format, in the order they were named.
+    pub(crate) fn group_by_format(
+        session: &Session,
+        locations: Vec<Location>,
+        options: &ReadOptions,
+    ) -> Result<Vec<Vec<Location>>> {
+        let mut groups: Vec<(Format, Vec<Location>)> = Vec::new();
+        for location in locations {
+            let files = session.open_all(std::slice::from_ref(&location))?;
+            for file in files {
+                let format = format_of(&file, options.format)?;
+                match groups.last_mut() {
+                    Some((last, group)) if *last == format => group.push(file.location().clone()),
+                    _ => groups.push((format, vec![file.location().clone()])),
+                }
+            }
+        }
+        Ok(groups.into_iter().map(|(_, group)| group).collect())
+    }
+
+    /// The columns that a read with `options` gives.
+    pub(crate) fn read_schema(&self, session: &Session, options: &ReadOptions) -> Result<SchemaRef> {
+        match &self.schema {
+            Some(schema) => parquet_schema(schema, options),
+            None => Ok(TextScan::open(session, self.files.clone(), self.format, options)?.schema()),
+        }
+    }
+
+    /// The number of rows in all files.
+    pub(crate) fn count(&self, session: &Session, options: &ReadOptions) -> Result<u64> {
+        if self.schema.is_some() {
+            return Ok(self.rows);
+        }
+        let count = |file| text::count(session, file, self.format, &options.csv);
+        self.files.iter().map(count).sum()
+    }
+}
+
+/// The columns of a Parquet file as `options` want them.
+fn parquet_schema(schema: &SchemaRef, options: &ReadOptions) -> Result<SchemaRef> {
+    let indices = match &options.columns {
+        None => (0..schema.fields().len()).collect(),
+        Some(columns) => columns.iter().map(|c| find_column(schema, c, "column")).collect::<Result<Vec<_>>>()?,
+    };
+    let field = |index: &usize| {
+        let own = schema.field(*index);
+        let wanted = override_for(options.schema.as_ref(), own.name());
+        wanted.map_or_else(|| own.clone(), |w| Field::new(own.name(), w.data_type().clone(), own.is_nullable()))
+    };
+    Ok(Arc::new(Schema::new(indices.iter().map(field).collect::<Vec<_>>())))
+}
+
+/// The format that was said, else the one the name tells, else the one the content tells.
+///
+/// # Errors
+///
+/// As [`Format::from_content`].
+pub(crate) fn format_of(file: &LocalFile, said: Option<Format>) -> Result<Format> {
+    if let Some(format) = said.or_else(|| Format::from_name(&file.location().name())) {
+        return Ok(format);
+    }
+    let mut head = Vec::new();
+    file.read()?
+        .take(512)
+        .read_to_end(&mut head)
+        .map_err(|cause| Error::io("cannot read the file", cause).with("file", file.location()))?;
+    Format::from_content(&head).map_err(|e| e.with("file", file.location()))
+}
+
+fn same_columns(first: &Schema, other: &Schema) -> Result<()> {
+    let differ = |message: &'static str, column: &str| {
+        Error::new(ErrorKind::InvalidInput, message)
+            .with("column", column)
+            .hint("files that are read together must have the same columns; read them one by one")
+    };
+    for field in first.fields() {
+        let (_, found) = other
+            .column_with_name(field.name())
+            .ok_or_else(|| differ("a file lacks a column of the first file", field.name()))?;
+        if field.data_type() != found.data_type() {
+            return Err(differ("a file has another type than the first file", field.name())
+                .with("first", type_name(field.data_type()))
+                .with("this", type_name(found.data_type())));
+        }
+    }
+    match other.fields().iter().find(|field| first.field_with_name(field.name()).is_err()) {
+        Some(extra) => Err(differ("a file has a column that the first file has not", extra.name())),
+        None => Ok(()),
+    }
+}

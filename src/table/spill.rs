@@ -1,0 +1,309 @@
+//! A stream that can be pulled once, kept so that it can be scanned again: in memory while it is small, in
+//! a temporary Arrow IPC file above that.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow::error::ArrowError;
+use arrow::ipc::reader::FileReader;
+use arrow::ipc::writer::FileWriter;
+use futures::StreamExt;
+use tempfile::{NamedTempFile, TempPath};
+
+use crate::error::{Error, Result};
+use crate::interfaces::BatchStream;
+
+/// How many bytes of a one-shot stream are held in memory before it goes to disk.
+pub(crate) const MEMORY_BYTES: usize = 64 * 1024 * 1024;
+
+/// A stream's rows, in their order.
+#[derive(Debug)]
+pub(crate) enum Spilled {
+    /// All of them.
+    Memory(SchemaRef, Vec<RecordBatch>),
+    /// On disk.
+    File(SpillFile),
+}
+
+impl Spilled {
+    /// Pulls `stream` to its end. Up to `limit_bytes` of rows are held in memory; beyond that all of
+    /// them go to a temporary file, a batch at a time.
+    ///
+    /// # Errors
+    ///
+    /// What the stream fails with, and `Io` if the temporary file cannot be written.
+    pub(crate) async fn write(mut stream: BatchStream, limit_bytes: usize) -> Result<Self> {
+        let schema = stream.schema();
+        let (mut held, mut bytes) = (Vec::new(), 0);
+        while let Some(batch) = stream.next().await {
+            let batch = batch?;
+            bytes += size_of_rows(&batch);
+            held.push(batch);
+            if bytes > limit_bytes {
+                return SpillFile::write(schema, held, stream).await.map(Self::File);
+            }
+        }
+        Ok(Self::Memory(schema, held))
+    }
+}
+
+/// What the rows of a batch take by themselves, were its buffers not shared with other batches.
+fn size_of_rows(batch: &RecordBatch) -> usize {
+    let size = |column: &ArrayRef| {
+        column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
+    };
+    batch.columns().iter().map(size).sum()
+}
+
+/// An Arrow IPC file that goes when its last clone does.
+#[derive(Debug, Clone)]
+pub(crate) struct SpillFile {
+    schema: SchemaRef,
+    path: Arc<TempPath>,
+}
+
+impl SpillFile {
+    /// The schema of every batch.
+    pub(crate) fn schema(&self) -> SchemaRef {
+        SchemaRef::clone(&self.schema)
+    }
+
+    /// Where the file is. In it, dictionary columns stand as plain ones of their values.
+    #[cfg_attr(not(feature = "polars"), expect(dead_code, reason = "only Polars scans the file itself"))]
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Scans the rows from the start; the file lives as long as the scan.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if the file cannot be read.
+    pub(crate) fn batches(&self) -> Result<impl Iterator<Item = Result<RecordBatch>> + Send + 'static> {
+        let file = File::open(&*self.path)
+            .map_err(|cause| Error::io("cannot read a temporary file", cause))
+            .map_err(|error| error.with("file", self.path.display()))?;
+        let reader = FileReader::try_new_buffered(file, None).map_err(unreadable)?;
+        let (schema, path) = (self.schema(), Arc::clone(&self.path));
+        Ok(reader.map(move |batch| {
+            let _alive = &path;
+            batch.and_then(|batch| with_schema(&batch, &schema)).map_err(unreadable)
+        }))
+    }
+
+    async fn write(schema: SchemaRef, held: Vec<RecordBatch>, mut rest: BatchStream) -> Result<Self> {
+        let mut writer = blocking(move || SpillWriter::create(schema)?.write(&held)).await?;
+        while let Some(batch) = rest.next().await {
+            let batch = batch?;
+            writer = blocking(move || writer.write(&[batch])).await?;
+        }
+        blocking(move || writer.finish()).await
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|cause| Error::internal("a worker thread did not finish").because(cause))?
+}
+
+struct SpillWriter {
+    schema: SchemaRef,
+    plain: SchemaRef,
+    path: TempPath,
+    out: FileWriter<BufWriter<File>>,
+}
+
+impl SpillWriter {
+    fn create(schema: SchemaRef) -> Result<Self> {
+        let file = tempfile::Builder::new().prefix("keyfold-").suffix(".arrow").tempfile();
+        let (file, path) = file
+            .map(NamedTempFile::into_parts)
+            .map_err(|cause| Error::io("cannot make a temporary file", cause))
+            .map_err(|error| error.with("folder", std::env::temp_dir().display()))
+            .map_err(|error| error.hint("set TMPDIR to a folder that can be written"))?;
+        let plain = plain_schema(&schema);
+        let out = FileWriter::try_new_buffered(file, &plain).map_err(unwritable)?;
+        Ok(Self { schema, plain, path, out })
+    }
+
+    fn write(mut self, batches: &[RecordBatch]) -> Result<Self> {
+        for batch in batches {
+            let batch = with_schema(batch, &self.plain).and_then(|batch| compact(&batch));
+            self.out.write(&batch.map_err(unwritable)?).map_err(unwritable)?;
+        }
+        Ok(self)
+    }
+
+    fn finish(mut self) -> Result<SpillFile> {
+        self.out.finish().map_err(unwritable)?;
+        Ok(SpillFile { schema: self.schema, path: Arc::new(self.path) })
+    }
+}
+
+fn unwritable(cause: ArrowError) -> Error {
+    let error = match cause {
+        ArrowError::IoError(_, cause) => Error::io("cannot write a temporary file", cause),
+        cause => Error::internal("cannot write a temporary file").because(cause),
+    };
+    error
+        .with("folder", std::env::temp_dir().display())
+        .hint("set TMPDIR to a folder on a disk with more room")
+}
+
+fn unreadable(cause: ArrowError) -> Error {
+    match cause {
+        ArrowError::IoError(_, cause) => Error::io("cannot read a temporary file", cause),
+        cause => Error::internal("cannot read a temporary file").because(cause),
+    }
+}
+
+/// The schema with every dictionary, nested ones too, as its values: an IPC file can hold only one dictionary
+/// per column, and a stream may bring another with each batch.
+fn plain_schema(schema: &Schema) -> SchemaRef {
+    let fields: Vec<FieldRef> = schema.fields().iter().map(plain_field).collect();
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
+}
+
+fn plain_field(field: &FieldRef) -> FieldRef {
+    Arc::new(Field::clone(field).with_data_type(plain_type(field.data_type())))
+}
+
+fn plain_type(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Dictionary(_, values) => plain_type(values),
+        DataType::List(field) => DataType::List(plain_field(field)),
+        DataType::LargeList(field) => DataType::LargeList(plain_field(field)),
+        DataType::FixedSizeList(field, size) => DataType::FixedSizeList(plain_field(field), *size),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(plain_field).collect()),
+        DataType::Map(entries, sorted) => DataType::Map(plain_field(entries), *sorted),
+        other => other.clone(),
+    }
+}
+
+fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| {
+        if column.data_type() == field.data_type() {
+            Ok(Arc::clone(column))
+        } else {
+            cast(column, field.data_type())
+        }
+    });
+    rebuild(batch, Arc::clone(schema), columns.collect::<Result<_, _>>()?)
+}
+
+/// Drops what views do not point to: IPC writes whole buffers, and a slice of a large batch would bring all of
+/// them along each time.
+fn compact(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let columns = batch.columns().iter().map(|column| match column.data_type() {
+        DataType::Utf8View => Arc::new(column.as_string_view().gc()) as ArrayRef,
+        DataType::BinaryView => Arc::new(column.as_binary_view().gc()) as ArrayRef,
+        _ => Arc::clone(column),
+    });
+    rebuild(batch, batch.schema(), columns.collect())
+}
+
+fn rebuild(
+    batch: &RecordBatch,
+    schema: SchemaRef,
+    columns: Vec<ArrayRef>,
+) -> Result<RecordBatch, ArrowError> {
+    // Said, because a batch without columns has rows too.
+    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(schema, columns, &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{DictionaryArray, Int64Array, StringViewArray};
+    use arrow::datatypes::Int32Type;
+
+    fn batch(words: [&str; 2]) -> RecordBatch {
+        let dictionary: DictionaryArray<Int32Type> = words.into_iter().collect();
+        RecordBatch::try_from_iter([
+            ("n", Arc::new(Int64Array::from(vec![Some(1), None])) as ArrayRef),
+            ("k", Arc::new(dictionary) as ArrayRef),
+            ("v", Arc::new(StringViewArray::from(words.to_vec())) as ArrayRef),
+        ])
+        .unwrap()
+    }
+
+    fn stream(batches: &[RecordBatch]) -> BatchStream {
+        BatchStream::from_iter(batches[0].schema(), batches.iter().cloned().map(Ok).collect::<Vec<_>>())
+    }
+
+    #[tokio::test]
+    async fn a_small_stream_stays_in_memory_as_it_is() {
+        let batches = [batch(["a", "b"]), batch(["c", "d"])];
+        let Spilled::Memory(_, held) = Spilled::write(stream(&batches), 1024).await.unwrap() else {
+            panic!("spilled");
+        };
+        assert_eq!(held, batches);
+        let address = |batch: &RecordBatch| batch.column(0).to_data().buffers()[0].as_ptr();
+        assert_eq!(address(&held[0]), address(&batches[0]));
+    }
+
+    #[tokio::test]
+    async fn a_large_stream_comes_back_as_it_was_and_more_than_once() {
+        // Each batch has a dictionary of its own, which an IPC file cannot hold.
+        let batches = [batch(["a", "b"]), batch(["a long text, not inlined", "d"]), batch(["x", "y"])];
+        let Spilled::File(file) = Spilled::write(stream(&batches), 50).await.unwrap() else {
+            panic!("not spilled");
+        };
+        for _ in 0..2 {
+            let back: Vec<_> = file.batches().unwrap().map(Result::unwrap).collect();
+            assert_eq!(back, batches);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_file_lives_as_long_as_a_scan_of_it() {
+        let batches = [batch(["a", "b"])];
+        let Spilled::File(file) = Spilled::write(stream(&batches), 0).await.unwrap() else {
+            panic!("not spilled");
+        };
+        let path = file.path().to_owned();
+        let scan = file.batches().unwrap();
+        drop(file);
+        assert!(path.exists());
+        assert_eq!(scan.map(Result::unwrap).collect::<Vec<_>>(), batches);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_slice_of_views_does_not_bring_the_whole_buffers() {
+        let long: Vec<String> = (0..2_000).map(|i| format!("a text that is not inlined {i}")).collect();
+        let views: ArrayRef = Arc::new(StringViewArray::from_iter_values(&long));
+        let whole = RecordBatch::try_from_iter([("v", views)]).unwrap();
+        let slices: Vec<_> = (0..20).map(|i| whole.slice(i * 100, 100)).collect();
+        let Spilled::File(file) = Spilled::write(stream(&slices), 0).await.unwrap() else {
+            panic!("not spilled");
+        };
+        let size = std::fs::metadata(file.path()).unwrap().len();
+        assert!(size < 200_000, "{size} bytes for 60,000 of text");
+    }
+
+    #[tokio::test]
+    async fn a_failing_stream_fails() {
+        let schema = batch(["a", "b"]).schema();
+        let rows = [Ok(batch(["a", "b"])), Err(Error::internal("broken"))];
+        for limit in [0, 1024] {
+            let rows = BatchStream::from_iter(
+                Arc::clone(&schema),
+                rows.iter()
+                    .map(|r| r.as_ref().map(Clone::clone).map_err(|_| Error::internal("broken")))
+                    .collect::<Vec<_>>(),
+            );
+            assert_eq!(
+                Spilled::write(rows, limit).await.map_err(|e| e.message().to_owned()).err(),
+                Some("broken".to_owned())
+            );
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! The life of an upsert into one file: prepare, plan, match, apply, commit, and again if someone else
+//! came first.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+use crate::client::local::{Commit, LocalFile, Locked};
+use crate::client::session::Session;
+use crate::core::format::Format;
+use crate::core::location::Location;
+use crate::core::merge::MergeRule;
+use crate::core::merge::kernel::{Incoming, Matcher, Outcome};
+use crate::core::options::UpsertOptions;
+use crate::core::report::{PhaseTimes, UpsertReport, WorkCounts};
+use crate::core::schema::check_names;
+use crate::error::{Error, ErrorKind, Result};
+use crate::interfaces::BatchStream;
+use crate::table::StoredFile;
+use crate::table::parquet::{NewParquet, ParquetFile};
+use crate::table::source::format_of;
+use crate::table::text::TextFile;
+
+/// Folds the rows of `stream` into `target`. The stream is run once; what it gave is used again if the
+/// work has to be done again.
+pub(crate) async fn upsert(
+    session: &Session,
+    stream: BatchStream,
+    target: &Location,
+    rule: &MergeRule,
+    options: &UpsertOptions,
+    backend: &'static str,
+) -> Result<UpsertReport> {
+    let started = Instant::now();
+    options.validate()?;
+    let schema = stream.schema();
+    let batches = stream.collect().await?;
+    let prepare = started.elapsed();
+    let (target, rule, options) = (target.clone(), rule.clone(), options.clone());
+    session
+        .run(move |session| {
+            let file = session.open(&target)?;
+            let mut job = Job { session, file, schema, batches, rule, options, backend, times: PhaseTimes::default() };
+            job.times.prepare = millis(prepare);
+            job.run(started).map_err(|e| e.with_missing("target", &target))
+        })
+        .await
+}
+
+/// The types in which text should be read to go into `target`: its own if it exists. `None` if it does not, or
+/// if the target is delimited text, which takes every text as it is.
+pub(crate) fn source_schema(
+    session: &Session,
+    target: &Location,
+    options: &UpsertOptions,
+) -> Result<Option<SchemaRef>> {
+    let file = session.open(target)?;
+    if file.version()?.is_none() {
+        return Ok(None);
+    }
+    let format = format_of(&file, options.format)?;
+    let describe = || match format {
+        Format::Parquet => Ok(Some(ParquetFile::open(file.read()?)?.schema())),
+        Format::Csv => Ok(None),
+        Format::Ndjson => {
+            let stored = TextFile::open(session, file.read()?, file.location(), format, &options.csv)?;
+            Ok(Some(stored.source_schema()))
+        }
+    };
+    describe().map_err(|e: Error| e.with_missing("target", target))
+}
+
+/// Whether the target holds text as it is, so that incoming text should stay text.
+pub(crate) fn takes_raw_text(session: &Session, target: &Location, options: &UpsertOptions) -> Result<bool> {
+    let file = session.open(target)?;
+    let format = if file.version()?.is_some() { format_of(&file, options.format)? } else { new_format(&file, options)? };
+    Ok(format == Format::Csv)
+}
+
+/// The format of a target that does not exist yet.
+fn new_format(file: &LocalFile, options: &UpsertOptions) -> Result<Format> {
+    let name = file.location().name();
+    let by_name = Format::from_name(&name);
+    if by_name.is_none() && !name.contains('.') {
+        return Err(Error::new(ErrorKind::Unsupported, "a new target without an extension would be a table or a folder")
+            .with("target", file.location())
+            .hint("this version writes single files: give the target an extension such as .parquet"));
+    }
+    options.format.or(by_name).ok_or_else(|| {
+        Error::new(ErrorKind::InvalidInput, "the format of the new target cannot be told from its name")
+            .with("target", file.location())
+            .hint("say the format, or use the extension .parquet, .csv, .tsv or .ndjson")
+    })
+}
+
+fn millis(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// One upsert, with everything that outlives a conflict.
+struct Job<'a> {
+    session: &'a Session,
+    file: LocalFile,
+    schema: SchemaRef,
+    batches: Vec<RecordBatch>,
+    rule: MergeRule,
+    options: UpsertOptions,
+    backend: &'static str,
+    times: PhaseTimes,
+}
+
+/// What one attempt at the target ended with.
+enum Attempt {
+    Done(Box<UpsertReport>),
+    Conflict,
+}
+
+impl Job<'_> {
+    fn run(&mut self, started: Instant) -> Result<UpsertReport> {
+        check_names(&self.schema)?;
+        for conflicts in 0..=self.options.max_retries {
+            self.session.check()?;
+            match self.attempt()? {
+                Attempt::Done(report) => {
+                    let mut report = *report;
+                    report.conflicts = conflicts;
+                    report.elapsed_ms = millis(started.elapsed());
+                    report.phases_ms = self.times.clone();
+                    report.peak_memory_bytes = peak_memory();
+                    return Ok(report);
+                }
+                Attempt::Conflict => tracing::info!(attempt = conflicts + 1, "someone else changed the target"),
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict, "someone else changed the target every time")
+            .with("attempts", self.options.max_retries + 1)
+            .hint("nothing of this run was written; run it again, or allow more retries"))
+    }
+
+    fn attempt(&mut self) -> Result<Attempt> {
+        let exists = self.file.version()?.is_some();
+        if !exists {
+            return self.create();
+        }
+        if self.options.dry_run {
+            // Nothing will be written, so nobody has to wait and a file that is read-only will do.
+            let format = format_of(&self.file, self.options.format)?;
+            let stored = self.open(self.file.read()?, format)?;
+            return self.fold(stored, format, None);
+        }
+        let Some(locked) = self.file.lock()? else { return Ok(Attempt::Conflict) };
+        let format = format_of(&self.file, self.options.format)?;
+        let stored = self.open(locked.file()?, format)?;
+        self.fold(stored, format, Some(&locked))
+    }
+
+    fn open(&self, file: std::fs::File, format: Format) -> Result<Box<dyn StoredFile>> {
+        Ok(match format {
+            Format::Parquet => Box::new(ParquetFile::open(file)?),
+            Format::Csv | Format::Ndjson => {
+                Box::new(TextFile::open(self.session, file, self.file.location(), format, &self.options.csv)?)
+            }
+        })
+    }
+
+    fn create(&mut self) -> Result<Attempt> {
+        let format = new_format(&self.file, &self.options)?;
+        let stored: Box<dyn StoredFile> = match format {
+            Format::Parquet => Box::new(NewParquet::new(Arc::clone(&self.schema), self.options.compression)),
+            Format::Csv | Format::Ndjson => Box::new(TextFile::create(
+                format,
+                &self.options.csv,
+                &self.schema,
+                &self.batches,
+                self.file.location(),
+            )?),
+        };
+        self.fold(stored, format, None)
+    }
+
+    /// Matches the incoming rows against `stored` and writes what has changed.
+    fn fold(&mut self, mut stored: Box<dyn StoredFile>, format: Format, locked: Option<&Locked>) -> Result<Attempt> {
+        let start = Instant::now();
+        let mut work = WorkCounts::default();
+        let (schema, batches) = stored.fit(&self.schema, self.batches.clone())?;
+        let incoming = Incoming::settle(&schema, &batches, &self.rule)?;
+        drop(batches);
+        let mut matcher = Matcher::new(&incoming, &stored.schema(), &self.rule)?;
+        self.times.plan += millis(start.elapsed());
+        let start = Instant::now();
+        let rows = stored.find(self.session, &mut matcher, &mut work)?;
+        let outcome = matcher.finish(Some(rows))?;
+        self.times.matching += millis(start.elapsed());
+        let created = self.file.version()?.is_none();
+        let mut report = self.report(format, created, locked, &outcome);
+        if outcome.rows.is_no_change() {
+            report.created = false;
+            work.bytes_written = (!self.options.dry_run).then_some(0);
+        } else {
+            work.files_added = 1;
+            work.files_removed = u64::from(!created);
+            if !self.options.dry_run && !self.write(stored.as_mut(), &incoming, &outcome, locked, &mut work, &mut report)? {
+                return Ok(Attempt::Conflict);
+            }
+        }
+        report.work = work;
+        Ok(Attempt::Done(Box::new(report)))
+    }
+
+    /// Writes the new file and commits it; whether it was.
+    fn write(
+        &mut self,
+        stored: &mut dyn StoredFile,
+        incoming: &Incoming,
+        outcome: &Outcome,
+        locked: Option<&Locked>,
+        work: &mut WorkCounts,
+        report: &mut UpsertReport,
+    ) -> Result<bool> {
+        let start = Instant::now();
+        let mut stage = self.file.stage(locked)?;
+        stored.rewrite(self.session, incoming, outcome, stage.file(), work)?;
+        self.times.apply += millis(start.elapsed());
+        let start = Instant::now();
+        self.session.check()?;
+        let commit = stage.commit(locked.map(Locked::version))?;
+        self.times.commit += millis(start.elapsed());
+        match commit {
+            Commit::Committed(version) => {
+                report.version_after = Some(version.to_string());
+                Ok(true)
+            }
+            Commit::Conflict => Ok(false),
+        }
+    }
+
+    fn report(&self, format: Format, created: bool, locked: Option<&Locked>, outcome: &Outcome) -> UpsertReport {
+        let version = match locked {
+            Some(locked) => Some(locked.version().to_string()),
+            None => self.file.version().ok().flatten().map(|version| version.to_string()),
+        };
+        UpsertReport {
+            target: self.file.location().to_string(),
+            format,
+            backend: self.backend.to_owned(),
+            method: self.rule.method().to_string(),
+            run_id: self.session.run_id().to_owned(),
+            dry_run: self.options.dry_run,
+            created,
+            rows: outcome.rows.clone(),
+            work: WorkCounts::default(),
+            conflicts: 0,
+            version_before: version.clone(),
+            version_after: version,
+            elapsed_ms: 0,
+            phases_ms: PhaseTimes::default(),
+            peak_memory_bytes: None,
+        }
+    }
+}
+
+/// The highest resident memory of this process so far, as Linux tells it.
+fn peak_memory() -> Option<u64> {
+    let mut status = String::new();
+    std::fs::File::open("/proc/self/status").ok()?.read_to_string(&mut status).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
