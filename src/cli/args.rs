@@ -113,7 +113,7 @@ pub(crate) struct CsvArgs {
     #[arg(long, value_name = "CHAR", value_parser = parse_byte, help_heading = CSV)]
     pub(crate) delimiter: Option<u8>,
 
-    /// The first record is data; columns are named column_1, column_2, …
+    /// The first record is data: columns get the names `column_1`, `column_2`, …
     #[arg(long, help_heading = CSV)]
     no_header: bool,
 

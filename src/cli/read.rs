@@ -150,7 +150,7 @@ async fn print_table(frame: Frame, progress: Progress, session: &Session) -> Res
     let schema = stream.schema();
     let (rows, _) = rows::first_rows(stream, usize::MAX, session).await?;
     drop(progress);
-    print(&(rows::table(schema, &rows)? + "\n"))
+    print(&(rows::table(schema, rows)? + "\n"))
 }
 
 async fn print_screen(frame: Frame, limit: usize, progress: Progress, session: &Session) -> Result<()> {
@@ -158,7 +158,7 @@ async fn print_screen(frame: Frame, limit: usize, progress: Progress, session: &
     let schema = stream.schema();
     let (rows, more) = rows::first_rows(stream, limit, session).await?;
     drop(progress);
-    print(&(rows::table(schema, &rows)? + "\n"))?;
+    print(&(rows::table(schema, rows)? + "\n"))?;
     if more {
         let shown = counted(limit as u64, "row");
         say(&format!("showing the first {shown}; --limit N or --output csv for more"));

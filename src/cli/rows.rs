@@ -8,7 +8,7 @@ use arrow::array::{Array, ArrayRef, BooleanArray, Float16Array, Float32Array, Fl
 use arrow::compute::nullif;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::util::display::FormatOptions;
-use arrow::util::pretty::pretty_format_batches_with_schema_and_options;
+use arrow::util::pretty::pretty_format_batches_with_options;
 use futures::TryStreamExt;
 
 use crate::cli::output::emit;
@@ -58,9 +58,11 @@ pub(crate) async fn print_text(
 
 /// Draws `rows` as a table, without a line end. Its columns are as wide as the widest value, so all rows
 /// are in memory.
-pub(crate) fn table(schema: SchemaRef, rows: &[RecordBatch]) -> Result<String> {
+pub(crate) fn table(schema: SchemaRef, mut rows: Vec<RecordBatch>) -> Result<String> {
+    // The header is drawn from a batch; without any there would be none.
+    rows.push(RecordBatch::new_empty(schema));
     let options = FormatOptions::default().with_null("null");
-    pretty_format_batches_with_schema_and_options(schema, rows, &options)
+    pretty_format_batches_with_options(&rows, &options)
         .map(|table| table.to_string())
         .map_err(|cause| Error::internal("rows cannot be drawn as a table").because(cause))
 }
@@ -165,10 +167,10 @@ mod tests {
     #[test]
     fn a_table_shows_its_columns_even_without_rows() {
         let batch = numbers(0);
-        assert!(table(batch.schema(), &[]).expect("a table").contains("| n |"));
+        assert!(table(batch.schema(), Vec::new()).expect("a table").contains("| n |"));
         let column: ArrayRef = Arc::new(Int64Array::from(vec![None, Some(7)]));
         let batch = RecordBatch::try_from_iter([("n", column)]).expect("a batch");
-        let drawn = table(batch.schema(), &[batch]).expect("a table");
+        let drawn = table(batch.schema(), vec![batch]).expect("a table");
         assert!(drawn.contains("| null |") && drawn.contains("| 7    |"), "{drawn}");
     }
 

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::str::FromStr;
 
+use strum::VariantNames;
 use toml::{Table, Value};
 
 use crate::cli::args::ReportFormat;
@@ -56,9 +57,9 @@ impl Settings {
     fn set(&mut self, key: &str, value: &Value) -> Result<()> {
         match key {
             "backend" => self.backend = Some(word(key, value, Backend::names())?),
-            "output" => self.output = Some(word(key, value, strum::VariantNames::VARIANTS)?),
-            "log_level" => self.log_level = Some(word(key, value, strum::VariantNames::VARIANTS)?),
-            "log_format" => self.log_format = Some(word(key, value, strum::VariantNames::VARIANTS)?),
+            "output" => self.output = Some(listed(key, value)?),
+            "log_level" => self.log_level = Some(listed(key, value)?),
+            "log_format" => self.log_format = Some(listed(key, value)?),
             "compression" => self.compression = Some(string(key, value)?.parse()?),
             "max_retries" => self.max_retries = Some(count(key, value)?),
             _ => {
@@ -96,6 +97,10 @@ fn count(key: &str, value: &Value) -> Result<u32> {
     u32::try_from(number).map_err(|_| {
         usage("a setting is out of range").with("key", key).with("value", number).hint("0 to 4294967295")
     })
+}
+
+fn listed<T: FromStr + VariantNames>(key: &str, value: &Value) -> Result<T> {
+    word(key, value, T::VARIANTS)
 }
 
 fn word<T: FromStr>(key: &str, value: &Value, known: &[&str]) -> Result<T> {
