@@ -84,7 +84,7 @@ impl SpillFile {
     /// # Errors
     ///
     /// `Io` if the file cannot be read.
-    pub(crate) fn batches(&self) -> Result<impl Iterator<Item = Result<RecordBatch>> + Send + 'static> {
+    pub(crate) fn batches(&self) -> Result<impl Iterator<Item = Result<RecordBatch>> + Send + use<>> {
         let file = File::open(&*self.path)
             .map_err(|cause| Error::io("cannot read a temporary file", cause))
             .map_err(|error| error.with("file", self.path.display()))?;

@@ -1,0 +1,231 @@
+//! A text file as the target of an upsert: its columns, in types told from all of its values, and which
+//! of its rows the incoming ones meet.
+
+use std::fs::File;
+use std::io::Read;
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use super::columns;
+use super::encode::{Cells, RecordWriter, check_type};
+use super::layout::Layout;
+use super::records::{Records, Rows};
+use super::rewrite::Rewriter;
+use super::tell::{Types, tell};
+use super::window::Pass;
+use crate::client::session::Session;
+use crate::core::format::Format;
+use crate::core::location::Location;
+use crate::core::merge::kernel::{Incoming, Matcher, Outcome};
+use crate::core::options::CsvOptions;
+use crate::core::report::WorkCounts;
+use crate::core::schema::{check_names, find_column};
+use crate::error::{Error, Result};
+use crate::table::StoredFile;
+
+/// A stored text file, or one that is to be created. Columns have the names and order of the file.
+#[derive(Debug)]
+pub(crate) struct TextFile {
+    /// The content; none if the file is to be created.
+    pub(super) source: Option<Arc<File>>,
+    pub(super) location: Location,
+    pub(super) layout: Arc<Layout>,
+    pub(super) names: Vec<String>,
+    /// What was seen in each stored column.
+    pub(super) types: Vec<Types>,
+    /// The type each column is compared in.
+    pub(super) view: Vec<DataType>,
+    pub(super) line_end: &'static str,
+    /// The incoming values as they are to be written, by stored column.
+    pub(super) sent: Vec<Option<Cells>>,
+}
+
+impl TextFile {
+    /// Looks at all values of a stored file to tell its types. Blocks. `location` is for messages, and
+    /// for the delimiter if `csv` leaves it open.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` for a file that is not of this format.
+    pub(crate) fn open(
+        session: &Session,
+        file: File,
+        location: &Location,
+        format: Format,
+        csv: &CsvOptions,
+    ) -> Result<Self> {
+        let layout = Arc::new(Layout::new(format, csv, &location.name())?);
+        let file = Arc::new(file);
+        let mut records = Records::open(session, location, &layout, Pass::new(&file), &[])?;
+        let told = tell(&mut records, &layout, |_| true)?;
+        let mut stored = Self::empty(location, layout, told.names, told.types);
+        stored.source = Some(file);
+        stored.line_end = told.line_end;
+        Ok(stored)
+    }
+
+    /// A file that does not exist yet and will have the columns of `schema`. Nothing is found in it;
+    /// types are told from the incoming values.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` for a type that the format cannot hold, `InvalidInput` for names that collide.
+    pub(crate) fn create(
+        format: Format,
+        csv: &CsvOptions,
+        schema: &SchemaRef,
+        location: &Location,
+    ) -> Result<Self> {
+        let layout = Arc::new(Layout::new(format, csv, &location.name())?);
+        check_names(schema)?;
+        for field in schema.fields() {
+            check_type(field, &layout)?;
+        }
+        let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
+        let types = names.iter().map(|_| Types::new(&layout)).collect();
+        Ok(Self::empty(location, layout, names, types))
+    }
+
+    fn empty(location: &Location, layout: Arc<Layout>, names: Vec<String>, types: Vec<Types>) -> Self {
+        Self {
+            source: None,
+            location: location.clone(),
+            layout,
+            view: types.iter().map(Types::data_type).collect(),
+            sent: names.iter().map(|_| None).collect(),
+            names,
+            types,
+            line_end: "\n",
+        }
+    }
+
+    /// The types that a text source is to be parsed in before [`StoredFile::fit`]: raw text for a CSV
+    /// file, so that it is written just as it was sent; the stored types for NDJSON. A column in which
+    /// nothing is stored is not named: its own type is the best there is.
+    pub(crate) fn source_schema(&self) -> SchemaRef {
+        let csv = self.layout.format == Format::Csv;
+        let columns = self.names.iter().zip(&self.view).zip(&self.types);
+        let named = columns
+            .filter(|(_, types)| csv || types.seen())
+            .map(|((name, view), _)| Field::new(name, if csv { DataType::Utf8 } else { view.clone() }, true));
+        Arc::new(Schema::new(named.collect::<Vec<_>>()))
+    }
+
+    /// Starts a pass over the stored records; `None` if there are none.
+    pub(super) fn records(&self, session: &Session, wanted: &[String]) -> Result<Option<Records<Pass>>> {
+        let open = |file| Records::open(session, &self.location, &self.layout, Pass::new(file), wanted);
+        self.source.as_ref().map(open).transpose()
+    }
+
+    pub(super) fn writer(&self) -> RecordWriter {
+        RecordWriter::new(&self.layout, self.names.iter().map(String::as_str))
+    }
+}
+
+impl StoredFile for TextFile {
+    fn schema(&self) -> SchemaRef {
+        let columns = self.names.iter().zip(&self.view);
+        let fields = columns.map(|(name, view)| Field::new(name, view.clone(), true));
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+
+    fn fit(
+        &mut self,
+        schema: &SchemaRef,
+        incoming: Vec<RecordBatch>,
+    ) -> Result<(SchemaRef, Vec<RecordBatch>)> {
+        self.fit_batches(schema, &incoming)
+    }
+
+    fn find(&mut self, session: &Session, matcher: &mut Matcher<'_>, work: &mut WorkCounts) -> Result<u64> {
+        let wanted: Vec<String> =
+            matcher.key_columns().iter().chain(matcher.value_columns()).cloned().collect();
+        let Some(mut records) = self.records(session, &wanted)? else { return Ok(0) };
+        let schema = self.schema();
+        let keys = Picked::new(&records, &schema, matcher.key_columns())?;
+        let values = Picked::new(&records, &schema, matcher.value_columns())?;
+        let mut stored = 0;
+        work.files_read += 1;
+        while records.advance()? {
+            let bytes = records.bytes().len() as u64;
+            work.bytes_read += bytes;
+            work.key_bytes_read += bytes;
+            let rows = records.rows(0..records.len())?;
+            if rows.len() > 0 {
+                show(&rows, stored, matcher, &keys, &values)?;
+            }
+            stored += rows.len() as u64;
+        }
+        Ok(stored)
+    }
+
+    fn rewrite(
+        &mut self,
+        session: &Session,
+        incoming: &Incoming,
+        outcome: &Outcome,
+        out: &mut File,
+        work: &mut WorkCounts,
+    ) -> Result<()> {
+        let mut rewriter = Rewriter::new(self, out);
+        let sources = incoming.source_rows();
+        rewriter.copy(self, session, &outcome.replaced, sources)?;
+        rewriter.insert(self, outcome.inserted.iter().map(|row| sources[*row as usize] as usize))?;
+        let (rows, bytes) = rewriter.finish()?;
+        if outcome.rows.rows_after.is_some_and(|expected| expected != rows) {
+            return Err(Error::internal("the new file has not as many rows as it should")
+                .with("file", &self.location)
+                .with("rows", rows));
+        }
+        work.bytes_written = Some(bytes);
+        Ok(())
+    }
+}
+
+/// Shows the stored rows of a block to the matcher; only those it asks for are looked at in full.
+fn show(
+    rows: &Rows<'_>,
+    first: u64,
+    matcher: &mut Matcher<'_>,
+    keys: &Picked,
+    values: &Picked,
+) -> Result<()> {
+    let undecided = matcher.probe(&keys.batch(rows, 0..rows.len())?, first)?;
+    if undecided.is_empty() {
+        return Ok(());
+    }
+    let within = |row: u64| usize::try_from(row - first).unwrap_or(usize::MAX);
+    let picks: Vec<usize> = undecided.iter().map(|row| within(row.stored_row)).collect();
+    matcher.decide(&undecided, &values.batch(rows, picks.iter().copied())?)
+}
+
+/// Some columns of a file in their types, and their slots.
+struct Picked {
+    slots: Vec<usize>,
+    schema: SchemaRef,
+}
+
+impl Picked {
+    fn new<R: Read>(records: &Records<R>, schema: &SchemaRef, names: &[String]) -> Result<Self> {
+        let mut slots = Vec::with_capacity(names.len());
+        let mut fields = Vec::with_capacity(names.len());
+        for name in names {
+            let field = find_column(schema, name, "column")?;
+            fields.push(Arc::clone(&schema.fields()[field]));
+            slots.push(records.slot(name).ok_or_else(|| {
+                Error::internal("the columns of the file changed while it was locked").with("column", name)
+            })?);
+        }
+        Ok(Self { slots, schema: Arc::new(Schema::new(fields)) })
+    }
+
+    fn batch(
+        &self,
+        rows: &Rows<'_>,
+        picks: impl ExactSizeIterator<Item = usize> + Clone,
+    ) -> Result<RecordBatch> {
+        columns::batch(rows, &self.slots, picks, &self.schema)
+    }
+}
