@@ -30,8 +30,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod backends;
-
-// pub mod cli;
+#[cfg(feature = "cli")]
+pub mod cli;
 mod client;
 #[doc(hidden)]
 pub mod conformance;
