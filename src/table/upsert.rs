@@ -174,6 +174,7 @@ impl Job<'_> {
                 format,
                 &self.options.csv,
                 &self.schema,
+                &self.batches,
                 self.file.location(),
             )?),
         };
