@@ -2,6 +2,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod client;
+#[doc(hidden)]
+pub mod conformance;
 mod core;
 mod error;
 mod interfaces;
