@@ -151,7 +151,7 @@ fn tell_all(
         let told = tell_one(session, &source, layout, options)?;
         match &mut all {
             None => all = Some(told.names.into_iter().zip(told.types).collect()),
-            Some(all) => join(all, told, source.file.location())?,
+            Some(all) => join(all, &told, source.file.location())?,
         }
         if sources.len() >= HELD {
             source.held = None;
@@ -178,7 +178,7 @@ fn is_read(options: &ReadOptions, name: &str) -> bool {
 }
 
 /// Adds what another file tells, by name.
-fn join(all: &mut Columns, told: Told, location: &Location) -> Result<()> {
+fn join(all: &mut Columns, told: &Told, location: &Location) -> Result<()> {
     let differ = |message: &'static str, column: &str| {
         Error::new(ErrorKind::InvalidInput, message)
             .with("column", column)
