@@ -3,7 +3,6 @@
 pub(crate) mod canonical;
 pub(crate) mod kernel;
 pub(crate) mod order;
-pub mod kernel;
 pub mod reference;
 pub mod rule;
 mod settle;
