@@ -174,7 +174,6 @@ impl Job<'_> {
                 format,
                 &self.options.csv,
                 &self.schema,
-                &self.batches,
                 self.file.location(),
             )?),
         };

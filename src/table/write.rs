@@ -161,13 +161,13 @@ fn write(
     options: &WriteOptions,
     out: &mut File,
 ) -> Result<u64> {
-    let csv = &options.csv;
+    let location = target.file.location();
     match (target.stored()?, target.format()) {
         (None, Format::Parquet) => parquet::write(session, schema, batches, options, out),
         (Some(stored), Format::Parquet) => parquet::append(session, stored, schema, batches, out),
-        (None, format) => text::write(session, format, csv, target.file.location(), schema, batches, out),
+        (None, format) => text::write(session, format, &options.csv, location, schema, batches, out),
         (Some(stored), format) => {
-            text::append(session, stored, target.file.location(), format, csv, schema, batches, out)
+            text::append(session, stored, location, format, &options.csv, schema, batches, out)
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::core::location::Location;
 use crate::core::options::{ReadOptions, override_for};
 use crate::core::schema::{find_column, type_name};
 use crate::error::{Error, ErrorKind, Result};
-use crate::interfaces::{BatchStream, Frame, Reader};
+use crate::interfaces::{Frame, Reader};
 use crate::table::source::Source;
 use crate::table::text::TextScan;
 
@@ -42,7 +42,12 @@ impl PolarsReader {
         spool::lazy(spool::blocking(scan.schema(), scan.batches())).await
     }
 
-    async fn parquet(&self, files: Vec<LocalFile>, schema: &SchemaRef, options: &ReadOptions) -> Result<LazyFrame> {
+    async fn parquet(
+        &self,
+        files: Vec<LocalFile>,
+        schema: &SchemaRef,
+        options: &ReadOptions,
+    ) -> Result<LazyFrame> {
         let needed = needed(schema, options)?;
         let plan = if schema.fields().iter().all(|field| scans(field.data_type())) {
             // Statistics leave NaN out, so they would rule out rows that a filter is to find.
@@ -107,7 +112,7 @@ fn scans(data_type: &DataType) -> bool {
 }
 
 fn scan(files: &[LocalFile], use_statistics: bool) -> Result<LazyFrame> {
-    let paths: Result<pl::Buffer<pl::PlRefPath>> =
+    let paths: Result<Vec<_>> =
         files.iter().map(|file| pl::PlRefPath::try_from_path(file.path()).map_err(failed)).collect();
     let args = pl::ScanArgsParquet {
         use_statistics,
@@ -117,7 +122,7 @@ fn scan(files: &[LocalFile], use_statistics: bool) -> Result<LazyFrame> {
         cache: false,
         ..pl::ScanArgsParquet::default()
     };
-    LazyFrame::scan_parquet_files(paths?, args).map_err(failed)
+    LazyFrame::scan_parquet_files(paths?.into(), args).map_err(failed)
 }
 
 /// What `options` ask for of a frame that has at least the `needed` columns.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use parquet::file::metadata::ParquetMetaDataReader;
+use polars::polars_utils::compression::{BrotliLevel, GzipLevel, ZstdLevel};
 use polars::prelude as pl;
 use polars::prelude::LazyFrame;
 
@@ -108,8 +109,10 @@ fn compression(wanted: Compression) -> pl::PolarsResult<pl::ParquetCompression> 
         Compression::None => P::Uncompressed,
         Compression::Snappy => P::Snappy,
         Compression::Lz4 => P::Lz4Raw,
-        Compression::Zstd(level) => P::Zstd(Some(pl::ZstdLevel::try_new(level)?)),
-        Compression::Gzip(level) => P::Gzip(Some(pl::GzipLevel::try_new(u8::try_from(level).unwrap_or(u8::MAX))?)),
-        Compression::Brotli(level) => P::Brotli(Some(pl::BrotliLevel::try_new(level)?)),
+        Compression::Zstd(level) => P::Zstd(Some(ZstdLevel::try_new(level)?)),
+        Compression::Gzip(level) => {
+            P::Gzip(Some(GzipLevel::try_new(u8::try_from(level).unwrap_or(u8::MAX))?))
+        }
+        Compression::Brotli(level) => P::Brotli(Some(BrotliLevel::try_new(level)?)),
     })
 }

@@ -87,7 +87,7 @@ impl TextBatches {
         open.row = end;
         let mut batch = columns::batch(&rows, &open.slots, 0..rows.len(), &self.plan.read)?;
         if let Some(filter) = &self.plan.filter {
-            batch = project(&select(filter, batch)?, &self.plan.schema)?;
+            batch = project(&select(filter, &batch)?, &self.plan.schema)?;
         }
         if let Some(left) = &mut self.left {
             batch = batch.slice(0, batch.num_rows().min(*left));

@@ -5,7 +5,6 @@
 //! What a record looks like is known to `csv` and `ndjson` alone; everything above works on raw fields
 //! and their places. Nothing holds more of a file than one block.
 
-mod append;
 mod batches;
 mod columns;
 mod csv;
@@ -20,8 +19,10 @@ mod rewrite;
 mod scan;
 mod tell;
 mod window;
+mod write;
 
 pub(crate) use batches::TextBatches;
 pub(crate) use encode::TextEncoder;
 pub(crate) use file::TextFile;
 pub(crate) use scan::{TextScan, count};
+pub(crate) use write::{append, write};

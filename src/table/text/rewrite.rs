@@ -12,7 +12,7 @@ use super::records::{Records, Rows};
 use super::window::{BLOCK, Pass};
 use crate::client::session::Session;
 use crate::core::format::Format;
-use crate::core::merge::kernel::Undecided;
+use crate::core::merge::kernel::Pair;
 use crate::error::{Error, Result};
 
 /// Bytes that are gathered before they are written.
@@ -38,7 +38,7 @@ impl<'f> Rewriter<'f> {
         &mut self,
         file: &TextFile,
         session: &Session,
-        replaced: &[Undecided],
+        replaced: &[Pair],
         sources: &[u32],
     ) -> Result<()> {
         let mut replaced = replaced.iter().peekable();
@@ -278,7 +278,7 @@ mod tests {
         let mut out = tempfile::tempfile().expect("a file");
         let mut rewriter = Rewriter::new(&file, &mut out);
         let replaced: Vec<_> =
-            replaced.iter().map(|(row, sent)| Undecided { stored_row: *row, incoming: *sent }).collect();
+            replaced.iter().map(|(row, sent)| Pair { stored_row: *row, incoming: *sent }).collect();
         rewriter.copy(&file, &session, &replaced, &[0, 1, 2, 3]).expect("copies");
         rewriter.insert(&file, inserted.iter().copied()).expect("inserts");
         let (_, bytes) = rewriter.finish().expect("finishes");

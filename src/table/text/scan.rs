@@ -17,7 +17,7 @@ use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::options::{CsvOptions, ReadOptions, override_for};
-use crate::core::predicate::Predicate;
+use crate::core::predicate::{Bound, Predicate};
 use crate::core::schema::{find_column, type_name};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -39,7 +39,7 @@ pub(super) struct Plan {
     pub(super) schema: SchemaRef,
     /// The same, followed by those that only the filter looks at.
     pub(super) read: SchemaRef,
-    pub(super) filter: Option<Predicate>,
+    pub(super) filter: Option<Bound>,
     pub(super) limit: Option<usize>,
 }
 
@@ -97,13 +97,14 @@ impl TextScan {
         let layout = Arc::new(Layout::new(format, &options.csv, &first.location().name())?);
         let (sources, columns) = tell_all(session, files, &layout, options)?;
         let (schema, read) = schemas(&columns, &layout, options)?;
+        let filter = options.filter.as_ref().map(|filter| filter.bind(&read)).transpose()?;
         Ok(Self(Arc::new(Plan {
             session: session.clone(),
             layout,
             sources,
             schema,
             read,
-            filter: options.filter.clone(),
+            filter,
             limit: options.limit,
         })))
     }
@@ -229,12 +230,184 @@ fn check_override(field: &Field, layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-fn filter_columns(_filter: Option<&Predicate>) -> Vec<&str> {
-    Vec::new()
+/// The columns that the filter looks at.
+fn filter_columns(filter: Option<&Predicate>) -> Vec<&str> {
+    filter.map(Predicate::columns).unwrap_or_default()
 }
 
 /// Keeps the rows for which the filter holds.
-pub(super) fn select(_filter: &Predicate, batch: RecordBatch) -> Result<RecordBatch> {
-    let _ = filter_record_batch;
-    Ok(batch)
+pub(super) fn select(filter: &Bound, batch: &RecordBatch) -> Result<RecordBatch> {
+    filter_record_batch(batch, &filter.evaluate(batch)?)
+        .map_err(|cause| Error::internal("rows could not be filtered").because(cause))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Array, AsArray};
+    use arrow::datatypes::{DataType, Int64Type};
+    use std::path::Path;
+
+    fn file(folder: &Path, name: &str, text: &str) -> LocalFile {
+        let path = folder.join(name);
+        std::fs::write(&path, text).expect("written");
+        Session::default().open(&Location::from(path.as_path())).expect("opens")
+    }
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().expect("a folder")
+    }
+
+    fn open(files: Vec<LocalFile>, options: &ReadOptions) -> Result<TextScan> {
+        let format = Format::from_name(&files[0].location().name()).expect("a format");
+        TextScan::open(&Session::default(), files, format, options)
+    }
+
+    fn columns(schema: &Schema) -> String {
+        let column = |field: &Arc<Field>| format!("{} {}", field.name(), type_name(field.data_type()));
+        schema.fields().iter().map(column).collect::<Vec<_>>().join(", ")
+    }
+
+    fn integers(scan: &TextScan, column: usize) -> Vec<i64> {
+        let batches = scan.batches().collect::<Result<Vec<_>>>().expect("reads");
+        let values = batches.iter().flat_map(|batch| {
+            assert_eq!(batch.schema(), scan.schema());
+            batch.column(column).as_primitive::<Int64Type>().iter().flatten().collect::<Vec<_>>()
+        });
+        values.collect()
+    }
+
+    #[test]
+    fn types_hold_for_all_files_and_columns_may_change_places() {
+        let folder = folder();
+        let files =
+            vec![file(folder.path(), "a.csv", "a,b\n1,2\n"), file(folder.path(), "b.csv", "b,a\nx,3\n4,5\n")];
+        let scan = open(files, &ReadOptions::default()).expect("opens");
+        assert_eq!(columns(&scan.schema()), "a int64, b string");
+        assert_eq!(integers(&scan, 0), [1, 3, 5]);
+        assert_eq!(integers(&scan, 0), [1, 3, 5], "a scan can be read again");
+    }
+
+    #[test]
+    fn files_with_other_columns_are_refused_by_name() {
+        let folder = folder();
+        let first = file(folder.path(), "a.csv", "a,b\n");
+        for (text, message) in [
+            ("a,c\n", "a file has a column that the first file lacks (column: c, file: "),
+            ("a\n", "a file lacks a column of the first file (column: b, file: "),
+        ] {
+            let files = vec![first.clone(), file(folder.path(), "b.csv", text)];
+            let error = open(files, &ReadOptions::default()).expect_err("differs");
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            assert!(error.to_string().starts_with(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn columns_come_as_they_were_named_and_unwanted_ones_are_not_parsed() {
+        let folder = folder();
+        let bad = file(folder.path(), "a.ndjson", "{\"a\":1,\"b\":\"\\ud800\",\"c\":true}\n");
+        let scan = open(vec![bad.clone()], &ReadOptions::default().with_columns(["c", "a"])).expect("opens");
+        assert_eq!(columns(&scan.schema()), "c bool, a int64");
+        assert_eq!(integers(&scan, 1), [1]);
+        let all = open(vec![bad.clone()], &ReadOptions::default()).expect("opens");
+        assert!(all.batches().any(|batch| batch.is_err()));
+        let error = open(vec![bad], &ReadOptions::default().with_columns(["A"])).expect_err("missing");
+        assert_eq!(error.to_string(), "column is missing (column: A)");
+    }
+
+    #[test]
+    fn a_schema_decides_types_and_leaves_the_rest_alone() {
+        let folder = folder();
+        let text = "id,zip,n\n007,02139,1\n";
+        let schema = Schema::new(vec![
+            Field::new("id", DataType::Int32, true),
+            Field::new("zip", DataType::Utf8, true),
+            Field::new("gone", DataType::Utf8, true),
+        ]);
+        let options = ReadOptions::default().with_schema(schema);
+        let scan = open(vec![file(folder.path(), "a.csv", text)], &options).expect("opens");
+        assert_eq!(columns(&scan.schema()), "id int32, zip string, n int64");
+        let batch = scan.batches().next().expect("a batch").expect("reads");
+        assert_eq!(batch.column(1).as_string::<i32>().value(0), "02139");
+    }
+
+    #[test]
+    fn a_filter_sees_columns_that_are_not_wanted_and_comes_before_the_limit() {
+        let folder = folder();
+        let text: String = std::iter::once("a,b\n".to_owned())
+            .chain((0..20_000).map(|i| format!("{i},{}\n", i % 2)))
+            .collect();
+        let options = ReadOptions::default()
+            .with_columns(["a"])
+            .with_filter("b = 1 AND a > 9000".parse().expect("a filter"))
+            .with_limit(3);
+        let scan = open(vec![file(folder.path(), "a.csv", &text)], &options).expect("opens");
+        assert_eq!(columns(&scan.schema()), "a int64");
+        assert_eq!(integers(&scan, 0), [9001, 9003, 9005]);
+    }
+
+    #[test]
+    fn a_limit_stops_before_later_files_are_looked_at() {
+        let folder = folder();
+        let first = file(folder.path(), "a.csv", "a\n1\n2\n3\n");
+        let options = ReadOptions::default().with_limit(2).with_schema(Schema::new(vec![Field::new(
+            "a",
+            DataType::Int64,
+            true,
+        )]));
+        let scan = open(vec![first, file(folder.path(), "b.csv", "a\nx\n")], &options).expect("opens");
+        assert_eq!(integers(&scan, 0), [1, 2]);
+    }
+
+    #[test]
+    fn no_columns_still_count_rows() {
+        let folder = folder();
+        let options = ReadOptions::default().with_columns(Vec::<String>::new());
+        let scan = open(vec![file(folder.path(), "a.csv", "a\n1\n2\n")], &options).expect("opens");
+        let rows: usize = scan.batches().map(|batch| batch.expect("reads").num_rows()).sum();
+        assert_eq!(rows, 2);
+    }
+
+    #[test]
+    fn a_scan_reads_the_content_whose_types_it_told() {
+        let folder = folder();
+        let source = file(folder.path(), "a.csv", "a\n1\n");
+        let scan = open(vec![source.clone()], &ReadOptions::default()).expect("opens");
+        let new = folder.path().join("new");
+        std::fs::write(&new, "b\nx\n").expect("written");
+        std::fs::rename(new, source.path()).expect("renamed");
+        assert_eq!(integers(&scan, 0), [1]);
+    }
+
+    #[test]
+    fn records_are_counted_in_both_formats() {
+        let folder = folder();
+        let session = Session::default();
+        let csv = CsvOptions::default();
+        let quoted = file(folder.path(), "a.csv", "a\n\"1\n2\"\n\n3");
+        assert_eq!(count(&session, &quoted, Format::Csv, &csv).expect("counts"), 3);
+        let objects = file(folder.path(), "a.ndjson", "{}\n\n{}\n");
+        assert_eq!(count(&session, &objects, Format::Ndjson, &csv).expect("counts"), 2);
+        let empty = file(folder.path(), "b.ndjson", "");
+        assert_eq!(count(&session, &empty, Format::Ndjson, &csv).expect("counts"), 0);
+    }
+
+    #[test]
+    fn a_file_without_objects_has_no_columns() {
+        let folder = folder();
+        let scan = open(vec![file(folder.path(), "a.ndjson", "")], &ReadOptions::default()).expect("opens");
+        assert!(scan.schema().fields().is_empty());
+        assert_eq!(scan.batches().count(), 0);
+    }
+
+    #[test]
+    fn nested_columns_keep_their_nulls() {
+        let folder = folder();
+        let text = "{\"a\":{\"x\":[1,2]}}\n{\"a\":null}\n{}\n";
+        let scan = open(vec![file(folder.path(), "a.ndjson", text)], &ReadOptions::default()).expect("opens");
+        assert_eq!(columns(&scan.schema()), "a struct<x: list<int64>>");
+        let batch = scan.batches().next().expect("a batch").expect("reads");
+        assert_eq!(batch.column(0).null_count(), 2);
+    }
 }
