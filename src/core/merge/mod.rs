@@ -4,7 +4,7 @@ pub(crate) mod canonical;
 pub(crate) mod kernel;
 pub(crate) mod order;
 pub(crate) mod reference;
-pub mod rule;
+pub(crate) mod rule;
 mod settle;
 
 pub use rule::{Fate, MergeRule, Strategy, UpsertMethod, Winner};

@@ -152,8 +152,9 @@ impl StoredFile for TextFile {
     }
 
     fn find(&mut self, session: &Session, matcher: &mut Matcher<'_>, work: &mut WorkCounts) -> Result<u64> {
-        let wanted: Vec<String> =
-            matcher.key_columns().iter().chain(matcher.value_columns()).cloned().collect();
+        // The modification column is a key and a value; a column is looked up once.
+        let keys = matcher.key_columns().iter().filter(|key| !matcher.value_columns().contains(key));
+        let wanted: Vec<String> = keys.chain(matcher.value_columns()).cloned().collect();
         let Some(mut records) = self.records(session, &wanted)? else { return Ok(0) };
         let schema = self.schema();
         let keys = Picked::new(&records, &schema, matcher.key_columns())?;
