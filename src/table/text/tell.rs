@@ -40,6 +40,19 @@ impl Types {
         }
     }
 
+    /// The type to compare the column in: strings of JSON that are all timestamps are instants.
+    pub(super) fn compared(&self) -> DataType {
+        self.instants(std::iter::empty()).unwrap_or_else(|| self.data_type())
+    }
+
+    /// The type to compare strings of JSON in that are timestamps, all of them and those of `more`.
+    pub(super) fn instants<'a>(&self, more: impl Iterator<Item = &'a str>) -> Option<DataType> {
+        match self {
+            Self::Text(..) => None,
+            Self::Json(types) => types.instants(more),
+        }
+    }
+
     /// Whether there was a value that is not null.
     pub(super) fn seen(&self) -> bool {
         match self {
