@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::builder::StringBuilder;
 use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, RecordBatch, StringArray, make_array,
-    new_empty_array,
+    new_empty_array, new_null_array,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Float16Type, Float32Type, Float64Type, SchemaRef};
@@ -106,10 +106,10 @@ impl RecordWriter {
         if self.layout.format == Format::Ndjson || !self.layout.header {
             return;
         }
+        // A name is never null, whatever it is called.
+        let plain = Layout { nulls: Vec::new(), ..Layout::clone(&self.layout) };
         for (lead, name) in self.leads.iter().zip(&self.names) {
             out.extend_from_slice(lead);
-            // A name is never null, whatever it is called.
-            let plain = Layout { nulls: Vec::new(), ..Layout::clone(&self.layout) };
             csv::write(Some(name), &plain, out);
         }
         out.extend_from_slice(line_end.as_bytes());
@@ -161,10 +161,7 @@ impl Cells {
                 check_finite(name, column)?;
                 let texts = print(column).map_err(|error| error.with_missing("column", name))?;
                 let bare = column.data_type().is_numeric()
-                    || matches!(
-                        column.data_type(),
-                        DataType::Boolean | DataType::Null | DataType::Duration(_)
-                    );
+                    || matches!(column.data_type(), DataType::Boolean | DataType::Duration(_));
                 Ok(if bare { Self::Token(texts) } else { Self::String(texts) })
             }
             (_, false) => print(column).map(Self::Field).map_err(|error| error.with_missing("column", name)),
@@ -196,11 +193,12 @@ impl Cells {
     }
 }
 
-/// The values without a dictionary around them.
+/// The values without a dictionary around them; a column without any type is text.
 pub(super) fn plain(column: &ArrayRef) -> Result<ArrayRef> {
     match column.data_type() {
         DataType::Dictionary(_, values) => cast(column, values)
             .map_err(|cause| Error::internal("a dictionary could not be unpacked").because(cause)),
+        DataType::Null => Ok(new_null_array(&DataType::Utf8, column.len())),
         _ => Ok(Arc::clone(column)),
     }
 }
