@@ -259,12 +259,14 @@ fn not_finite<T: ArrowPrimitiveType<Native: Into<f64>>>(values: &PrimitiveArray<
 
 #[cfg(test)]
 mod tests {
+    use super::super::columns::batch;
+    use super::super::records::tests::records;
     use super::*;
     use arrow::array::{
         BinaryArray, BooleanArray, Decimal128Array, DictionaryArray, Float64Array, Int64Array, ListArray,
         StructArray, TimestampMillisecondArray,
     };
-    use arrow::datatypes::{Int32Type, Int64Type};
+    use arrow::datatypes::{Int32Type, Int64Type, Schema};
 
     fn encoded(format: Format, csv: &CsvOptions, columns: Vec<(&str, ArrayRef)>) -> Result<String> {
         let batch = RecordBatch::try_from_iter_with_nullable(
@@ -355,5 +357,45 @@ mod tests {
     fn a_null_alone_in_its_record_is_a_blank_line() {
         let text = encoded(Format::Csv, &CsvOptions::default(), vec![("a", strings(&[None, Some("")]))]);
         assert_eq!(text.expect("encodes"), "a\n\n\"\"\n");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_table_of_text_reads_back_whatever_the_block(
+            table in proptest::collection::vec(proptest::collection::vec(
+                proptest::option::of("[a,\"\n\r \u{e9}\u{feff}NA]{0,4}"), 3), 0..12),
+            block in 1_usize..40,
+        ) {
+            let csv = CsvOptions::default().with_null_values(["NA"]);
+            for format in [Format::Csv, Format::Ndjson] {
+                for width in [1, 3] {
+                    let names = &["a", "b", "c"][..width];
+                    let column = |at: usize| -> ArrayRef {
+                        Arc::new(StringArray::from_iter(table.iter().map(|row| row[at].as_deref())))
+                    };
+                    let columns = names.iter().enumerate().map(|(at, name)| (*name, column(at))).collect();
+                    let text = encoded(format, &csv, columns).expect("encodes");
+                    let mut records = records(format, &csv, text.as_bytes(), names, block).expect("opens");
+                    let schema = Arc::new(Schema::new(
+                        names.iter().map(|name| Field::new(*name, DataType::Utf8, true)).collect::<Vec<_>>(),
+                    ));
+                    let slots: Vec<usize> = (0..width).collect();
+                    let mut read = Vec::new();
+                    while records.advance().expect("advances") {
+                        let rows = records.rows(0..records.len()).expect("rows");
+                        let batch = batch(&rows, &slots, &(0..rows.len()), &schema).expect("reads");
+                        for row in 0..batch.num_rows() {
+                            let value = |at: usize| {
+                                let texts = batch.column(at).as_string::<i32>();
+                                texts.is_valid(row).then(|| texts.value(row).to_owned())
+                            };
+                            read.push((0..width).map(value).collect::<Vec<_>>());
+                        }
+                    }
+                    let expected: Vec<_> = table.iter().map(|row| row[..width].to_vec()).collect();
+                    proptest::prop_assert_eq!(read, expected, "{}", text);
+                }
+            }
+        }
     }
 }
