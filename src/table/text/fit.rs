@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, new_empty_array};
+use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, new_empty_array, new_null_array};
 use arrow::compute::concat;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 
@@ -142,6 +142,7 @@ fn fit_json(
         return Ok(Fitted { column: texts, sent });
     }
     let fitted = match exact(&column, view) {
+        _ if column.null_count() == column.len() => new_null_array(view, column.len()),
         Ok(fitted) => fitted,
         Err(refused) => as_float(&column, types, view, layout)
             .ok_or_else(|| does_not_fit(name, &column, view, &refused))?,
@@ -280,6 +281,17 @@ mod tests {
         let error = fit(&mut file, vec![("i", strings(["1", "x"]))]).expect_err("a string");
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(error.to_string().contains("column: i, stored: int64, incoming: string"), "{error}");
+    }
+
+    #[test]
+    fn nulls_of_no_type_fit_every_column() {
+        let nulls: ArrayRef = Arc::new(arrow::array::NullArray::new(2));
+        let mut file = stored("a.ndjson", "{\"a\":1,\"b\":null}\n");
+        let columns = vec![("a", Arc::clone(&nulls)), ("b", Arc::clone(&nulls))];
+        assert_eq!(fit(&mut file, columns).expect("fits"), "a int64, b string");
+        let mut file = stored("a.csv", "a,b\n1,\n");
+        let columns = vec![("a", Arc::clone(&nulls)), ("b", nulls)];
+        assert_eq!(fit(&mut file, columns).expect("fits"), "a int64, b string");
     }
 
     #[test]
