@@ -73,8 +73,9 @@ pub enum Commit {
 
 impl LocalFile {
     pub(crate) fn open(location: &Location, path: &Path) -> Result<Self> {
-        let path =
-            resolve(path).map_err(|cause| Error::io("cannot open the file", cause).with("file", location))?;
+        let path = std::path::absolute(path)
+            .and_then(|path| resolve(&path))
+            .map_err(|cause| Error::io("cannot open the file", cause).with("file", location))?;
         if path.is_dir() {
             return Err(Error::new(ErrorKind::InvalidInput, "this is a folder, not a file")
                 .with("file", location)
@@ -164,8 +165,9 @@ impl LocalFile {
         let file =
             OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(|cause| {
                 if cause.kind() == io::ErrorKind::NotFound {
+                    let named = self.location.as_path().and_then(Path::parent).unwrap_or(folder);
                     return Error::new(ErrorKind::NotFound, "the folder does not exist")
-                        .with("folder", folder.display())
+                        .with("folder", named.display())
                         .hint("make the folder first");
                 }
                 self.failed("cannot create a file in the folder", cause).hint("the folder must be writable")

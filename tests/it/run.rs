@@ -6,16 +6,16 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 /// A folder of its own for one test, and the program run in it.
-pub struct Place {
+pub(crate) struct Place {
     folder: tempfile::TempDir,
 }
 
 /// What a run ended with.
 #[derive(Debug)]
-pub struct Run {
-    pub code: Option<i32>,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Run {
@@ -29,21 +29,21 @@ impl Run {
 
     /// The one JSON object on stdout of a run that succeeded.
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         self.ok();
         serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("not one JSON object: {e}\n{}", self.out))
     }
 
     /// The same run, which must have succeeded.
     #[track_caller]
-    pub fn ok(&self) -> &Self {
+    pub(crate) fn ok(&self) -> &Self {
         assert_eq!(self.code, Some(0), "{}", self.err);
         self
     }
 
     /// The error text of a run that must have failed with `code` and without a panic.
     #[track_caller]
-    pub fn failed(&self, code: i32) -> &str {
+    pub(crate) fn failed(&self, code: i32) -> &str {
         assert_eq!(self.code, Some(code), "stdout: {}\nstderr: {}", self.out, self.err);
         assert!(!self.err.contains("panicked"), "{}", self.err);
         assert_eq!(self.out, "", "a failed run prints nothing to stdout");
@@ -52,38 +52,38 @@ impl Run {
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().expect("a folder") }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Writes a file; gives its path as text.
-    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         let path = self.path(name);
         std::fs::write(&path, content).expect("written");
         path.display().to_string()
     }
 
-    pub fn text(&self, name: &str) -> String {
+    pub(crate) fn text(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(name)).expect("read")
     }
 
-    pub fn bytes(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn bytes(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.path(name)).expect("read")
     }
 
     /// Names of everything in the folder, hidden files included.
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.folder.path()).expect("listed").flatten();
         let mut names: Vec<_> = entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
         names.sort();
         names
     }
 
-    pub fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keyfold"));
         command.current_dir(self.folder.path()).stdin(Stdio::null());
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("KEYFOLD_")) {
@@ -93,12 +93,12 @@ impl Place {
     }
 
     /// Runs the program in the folder.
-    pub fn run(&self, args: &[&str]) -> Run {
+    pub(crate) fn run(&self, args: &[&str]) -> Run {
         Run::of(self.command().args(args).output().expect("started"))
     }
 
     /// Runs the program with `input` on its standard input.
-    pub fn pipe(&self, args: &[&str], input: &[u8]) -> Run {
+    pub(crate) fn pipe(&self, args: &[&str], input: &[u8]) -> Run {
         use std::io::Write;
         let mut command = self.command();
         command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -110,12 +110,12 @@ impl Place {
 
 /// Some numbers of a report, in the order of `fields`.
 #[track_caller]
-pub fn counts(report: &Value, fields: &[&str]) -> Vec<u64> {
+pub(crate) fn counts(report: &Value, fields: &[&str]) -> Vec<u64> {
     fields.iter().map(|f| report[f].as_u64().unwrap_or_else(|| panic!("no number {f} in {report}"))).collect()
 }
 
 /// A folder beside the checkout with real data; `None`, said aloud, where it is not there and not required.
-pub fn shared_data(name: &str) -> Option<PathBuf> {
+pub(crate) fn shared_data(name: &str) -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(name);
     if folder.is_dir() {
         return Some(folder);

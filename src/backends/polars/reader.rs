@@ -13,7 +13,7 @@ use crate::client::local::LocalFile;
 use crate::client::session::Session;
 use crate::core::cast::{CastRefused, exact};
 use crate::core::location::Location;
-use crate::core::options::{ReadOptions, override_for};
+use crate::core::options::ReadOptions;
 use crate::core::schema::{find_column, type_name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::{Frame, Reader};
@@ -159,8 +159,8 @@ fn asked(plan: LazyFrame, needed: &SchemaRef, options: &ReadOptions) -> Result<L
 
 /// `own` with the types that `options` ask for.
 fn read_schema(own: &SchemaRef, options: &ReadOptions) -> SchemaRef {
-    let typed = |field: &Arc<Field>| match override_for(options.schema.as_ref(), field.name()) {
-        Some(wanted) => Arc::new(Field::new(field.name(), wanted.data_type().clone(), true)),
+    let typed = |field: &Arc<Field>| match options.type_of(field.name()) {
+        Some(wanted) => Arc::new(Field::new(field.name(), wanted, true)),
         None => Arc::clone(field),
     };
     Arc::new(Schema::new(own.fields().iter().map(typed).collect::<Vec<_>>()))

@@ -11,8 +11,9 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use super::columns;
 use super::encode::{Cells, RecordWriter, check_type};
 use super::layout::Layout;
-use super::records::{Records, Rows};
+use super::records::Records;
 use super::rewrite::Rewriter;
+use super::rows::Rows;
 use super::tell::{Types, tell};
 use super::window::Pass;
 use crate::client::session::Session;
@@ -104,7 +105,7 @@ impl TextFile {
             source: None,
             location: location.clone(),
             layout,
-            view: types.iter().map(Types::data_type).collect(),
+            view: types.iter().map(Types::compared).collect(),
             sent: names.iter().map(|_| None).collect(),
             names,
             types,
@@ -117,10 +118,10 @@ impl TextFile {
     /// nothing is stored is not named: its own type is the best there is.
     pub(crate) fn source_schema(&self) -> SchemaRef {
         let csv = self.layout.format == Format::Csv;
-        let columns = self.names.iter().zip(&self.view).zip(&self.types);
-        let named = columns
-            .filter(|(_, types)| csv || types.seen())
-            .map(|((name, view), _)| Field::new(name, if csv { DataType::Utf8 } else { view.clone() }, true));
+        let columns = self.names.iter().zip(&self.types);
+        let named = columns.filter(|(_, types)| csv || types.seen()).map(|(name, types)| {
+            Field::new(name, if csv { DataType::Utf8 } else { types.data_type() }, true)
+        });
         Arc::new(Schema::new(named.collect::<Vec<_>>()))
     }
 
@@ -151,8 +152,9 @@ impl StoredFile for TextFile {
     }
 
     fn find(&mut self, session: &Session, matcher: &mut Matcher<'_>, work: &mut WorkCounts) -> Result<u64> {
-        let wanted: Vec<String> =
-            matcher.key_columns().iter().chain(matcher.value_columns()).cloned().collect();
+        // The modification column is a key and a value; a column is looked up once.
+        let keys = matcher.key_columns().iter().filter(|key| !matcher.value_columns().contains(key));
+        let wanted: Vec<String> = keys.chain(matcher.value_columns()).cloned().collect();
         let Some(mut records) = self.records(session, &wanted)? else { return Ok(0) };
         let schema = self.schema();
         let keys = Picked::new(&records, &schema, matcher.key_columns())?;
@@ -216,13 +218,13 @@ fn show(
     keys: &Picked,
     values: &Picked,
 ) -> Result<()> {
-    let pairs = matcher.probe(&keys.batch(rows, 0..rows.len())?, first)?;
+    let pairs = matcher.probe(&keys.batch(rows, &(0..rows.len()))?, first)?;
     if pairs.is_empty() {
         return Ok(());
     }
     let within = |row: u64| usize::try_from(row - first).unwrap_or(usize::MAX);
     let picks: Vec<usize> = pairs.iter().map(|pair| within(pair.stored_row)).collect();
-    matcher.decide(&pairs, &values.batch(rows, picks.iter().copied())?)
+    matcher.decide(&pairs, &values.batch(rows, &picks.iter().copied())?)
 }
 
 /// Some columns of a file in their types, and their slots.
@@ -248,7 +250,7 @@ impl Picked {
     fn batch(
         &self,
         rows: &Rows<'_>,
-        picks: impl ExactSizeIterator<Item = usize> + Clone,
+        picks: &(impl ExactSizeIterator<Item = usize> + Clone),
     ) -> Result<RecordBatch> {
         columns::batch(rows, &self.slots, picks, &self.schema)
     }

@@ -129,6 +129,9 @@ fn fit_json(
     if !types.seen() {
         return Ok(Fitted { sent: Cells::new(name, &column, layout)?, column });
     }
+    if types.instants(std::iter::empty()).is_some() {
+        return fit_instants(name, &column, types, layout);
+    }
     if types.mixed()
         || (*view == DataType::Utf8 && !is_text(column.data_type()) && !column.data_type().is_nested())
     {
@@ -144,6 +147,15 @@ fn fit_json(
             .ok_or_else(|| does_not_fit(name, &column, view, &refused))?,
     };
     Ok(Fitted { sent: Cells::new(name, &fitted, layout)?, column: fitted })
+}
+
+/// Strings where the stored ones are timestamps: compared as instants as long as all of them are, written as sent.
+fn fit_instants(name: &str, column: &ArrayRef, types: &Types, layout: &Layout) -> Result<Fitted> {
+    let texts: ArrayRef = Arc::new(Cells::new(name, column, layout)?.texts().clone());
+    let sent = Cells::new(name, &texts, layout)?;
+    let told = types.instants(sent.texts().iter().flatten());
+    let instants = told.and_then(|told| parse(sent.texts(), &told, &layout.rules).ok());
+    Ok(Fitted { column: instants.unwrap_or(texts), sent })
 }
 
 /// Numbers as floats, where integers are stored that are all floats as well.

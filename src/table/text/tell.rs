@@ -7,7 +7,8 @@ use arrow::datatypes::DataType;
 
 use super::json_types::JsonTypes;
 use super::layout::Layout;
-use super::records::{Records, Rows};
+use super::records::Records;
+use super::rows::Rows;
 use super::{csv, ndjson};
 use crate::core::format::Format;
 use crate::core::text::Guess;
@@ -36,6 +37,19 @@ impl Types {
         match self {
             Self::Text(guess, _) => guess.data_type(),
             Self::Json(types) => types.data_type().unwrap_or(DataType::Utf8),
+        }
+    }
+
+    /// The type to compare the column in: strings of JSON that are all timestamps are instants.
+    pub(super) fn compared(&self) -> DataType {
+        self.instants(std::iter::empty()).unwrap_or_else(|| self.data_type())
+    }
+
+    /// The type to compare strings of JSON in that are timestamps, all of them and those of `more`.
+    pub(super) fn instants<'a>(&self, more: impl Iterator<Item = &'a str>) -> Option<DataType> {
+        match self {
+            Self::Text(..) => None,
+            Self::Json(types) => types.instants(more),
         }
     }
 
