@@ -1,16 +1,52 @@
-//! keyfold
+//! Folds new rows into data at rest: upserts of dataframes into files, newest row wins, nothing lost.
+//!
+//! Two front doors do most of the work: [`DataReaderWriter`] reads and writes frames by path,
+//! [`Upsert`] folds new rows into a target. Both are async; [`blocking`] has them for code that is not.
+//!
+//! ```
+//! # #[cfg(feature = "polars")]
+//! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use keyfold::polars::prelude::*;
+//! use keyfold::{Upsert, UpsertMethod};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path().to_string_lossy();
+//! let upsert = Upsert::builder().backend("polars").folder(folder).build()?;
+//! let orders = df!("id" => [1, 2], "status" => ["new", "new"])?;
+//! upsert.upsert(orders, "orders.parquet", UpsertMethod::Id, &["id"], None).await?;
+//!
+//! let changes = df!("id" => [2, 3], "status" => ["paid", "new"])?;
+//! let report = upsert.upsert(changes, "orders.parquet", UpsertMethod::Id, &["id"], None).await?;
+//! assert_eq!((report.rows.updated, report.rows.inserted, report.rows.rows_after), (1, 1, Some(3)));
+//! # Ok(()) }
+//! # #[cfg(not(feature = "polars"))] fn main() {}
+//! ```
+//!
+//! # Features
+//!
+//! * `polars` (default): the Polars backend, re-exported as `keyfold::polars`.
+//! * `datafusion`: the DataFusion backend, re-exported as `keyfold::datafusion`.
+//! * `cli`: the command line, with both backends.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod backends;
+#[cfg(feature = "cli")]
+pub mod cli;
 mod client;
+#[doc(hidden)]
+pub mod conformance;
 mod core;
 mod error;
+mod factory;
 mod interfaces;
+mod ops;
 mod table;
 
 pub use arrow;
 #[cfg(feature = "datafusion")]
 pub use backends::datafusion::{DataFusionFrame, DataFusionReader, DataFusionUpserter, DataFusionWriter};
+#[cfg(feature = "polars")]
+pub use backends::polars::{PolarsFrame, PolarsReader, PolarsUpserter, PolarsWriter};
 pub use client::session::{Progress, Session};
 pub use core::format::Format;
 pub use core::location::{Location, Scheme};
@@ -21,4 +57,13 @@ pub use core::report::{PhaseTimes, RowCounts, UpsertReport, WorkCounts, WriteRep
 #[cfg(feature = "datafusion")]
 pub use datafusion;
 pub use error::{Error, ErrorKind, Result};
+pub use factory::{Backend, DataReaderWriterFactory, MethodUpserter, UpsertFactory};
 pub use interfaces::{BatchStream, EngineFrame, Frame, Reader, Upserter, Writer};
+pub use ops::{Builder, DataReaderWriter, Upsert, blocking};
+#[cfg(feature = "polars")]
+pub use polars;
+
+/// The README's examples, run as tests.
+#[cfg(all(doctest, feature = "polars"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

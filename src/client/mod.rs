@@ -1,5 +1,5 @@
 //! Storage: what a location names is opened here, and nowhere else.
 
-pub mod local;
-pub mod session;
+pub(crate) mod local;
+pub(crate) mod session;
 pub(crate) mod settings;

@@ -1,12 +1,12 @@
 //! Values and rules that need neither an engine nor I/O: names of places and formats, options,
 //! reports, predicates, and the merge itself.
 
-pub mod cast;
-pub mod format;
-pub mod location;
-pub mod merge;
-pub mod options;
-pub mod predicate;
-pub mod report;
-pub mod schema;
-pub mod text;
+pub(crate) mod cast;
+pub(crate) mod format;
+pub(crate) mod location;
+pub(crate) mod merge;
+pub(crate) mod options;
+pub(crate) mod predicate;
+pub(crate) mod report;
+pub(crate) mod schema;
+pub(crate) mod text;

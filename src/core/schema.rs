@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// # Errors
 ///
 /// `InvalidInput` that names the column and what there is instead; `role` says what it was for.
-pub fn find_column(schema: &Schema, name: &str, role: &'static str) -> Result<usize> {
+pub(crate) fn find_column(schema: &Schema, name: &str, role: &'static str) -> Result<usize> {
     if let Ok(index) = schema.index_of(name) {
         return Ok(index);
     }
@@ -26,7 +26,7 @@ pub fn find_column(schema: &Schema, name: &str, role: &'static str) -> Result<us
 /// # Errors
 ///
 /// `InvalidInput` that names both.
-pub fn check_names(schema: &Schema) -> Result<()> {
+pub(crate) fn check_names(schema: &Schema) -> Result<()> {
     let mut names: Vec<(String, &str)> =
         schema.fields().iter().map(|field| (field.name().to_lowercase(), field.name().as_str())).collect();
     names.sort_unstable();
@@ -49,7 +49,7 @@ pub fn check_names(schema: &Schema) -> Result<()> {
 
 /// A type as people read it: `int64`, `timestamp(ms, UTC)`, `decimal(10, 2)`, `list<string>`.
 #[must_use]
-pub fn type_name(data_type: &DataType) -> String {
+pub(crate) fn type_name(data_type: &DataType) -> String {
     use arrow::datatypes::TimeUnit;
     let unit = |unit: &TimeUnit| match unit {
         TimeUnit::Second => "s",

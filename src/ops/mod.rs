@@ -1,5 +1,6 @@
 //! The front doors: what most users of the library call.
 
+pub mod blocking;
 mod builder;
 mod data;
 mod upsert;

@@ -2,7 +2,11 @@
 
 pub(crate) mod fit;
 pub(crate) mod parquet;
+pub(crate) mod source;
 pub(crate) mod spill;
+pub(crate) mod text;
+pub(crate) mod upsert;
+pub(crate) mod write;
 
 use std::fs::File;
 

@@ -93,9 +93,11 @@ impl Target {
                 elapsed_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             }),
             Commit::Conflict if self.locked.is_none() => Err(exists(&location)),
-            Commit::Conflict => Err(Error::new(ErrorKind::Conflict, "someone else changed the file meanwhile")
-                .with("file", location)
-                .hint("nothing of this run was written; run it again")),
+            Commit::Conflict => {
+                Err(Error::new(ErrorKind::Conflict, "someone else changed the file meanwhile")
+                    .with("file", location)
+                    .hint("nothing of this run was written; run it again"))
+            }
         }
     }
 }
@@ -161,13 +163,13 @@ fn write(
     options: &WriteOptions,
     out: &mut File,
 ) -> Result<u64> {
-    let csv = &options.csv;
+    let location = target.file.location();
     match (target.stored()?, target.format()) {
         (None, Format::Parquet) => parquet::write(session, schema, batches, options, out),
         (Some(stored), Format::Parquet) => parquet::append(session, stored, schema, batches, out),
-        (None, format) => text::write(session, format, csv, target.file.location(), schema, batches, out),
+        (None, format) => text::write(session, format, &options.csv, location, schema, batches, out),
         (Some(stored), format) => {
-            text::append(session, stored, target.file.location(), format, csv, schema, batches, out)
+            text::append(session, stored, location, format, &options.csv, schema, batches, out)
         }
     }
 }

@@ -88,9 +88,9 @@ fn with_type(field: &FieldRef, data_type: DataType) -> FieldRef {
 /// The canonical form of a column; columns that are in it already are not copied.
 pub(crate) fn canonical(array: &ArrayRef) -> Result<ArrayRef> {
     Ok(match array.data_type() {
-        DataType::Float16 => floats::<Float16Type>(array),
-        DataType::Float32 => floats::<Float32Type>(array),
-        DataType::Float64 => floats::<Float64Type>(array),
+        DataType::Float16 => floats::<Float16Type>(array, Half::NAN),
+        DataType::Float32 => floats::<Float32Type>(array, f32::NAN),
+        DataType::Float64 => floats::<Float64Type>(array, f64::NAN),
         DataType::Dictionary(_, values) => canonical(&cast(array, values).map_err(broken)?)?,
         DataType::List(_) => list(array.as_list::<i32>())?,
         DataType::LargeList(_) => list(array.as_list::<i64>())?,
@@ -129,8 +129,10 @@ pub(crate) fn canonical(array: &ArrayRef) -> Result<ArrayRef> {
     })
 }
 
+type Half = <Float16Type as ArrowPrimitiveType>::Native;
+
 /// One zero, one NaN.
-fn floats<T>(array: &ArrayRef) -> ArrayRef
+fn floats<T>(array: &ArrayRef, nan: T::Native) -> ArrayRef
 where
     T: ArrowPrimitiveType,
     T::Native: PartialEq + ArrowNativeTypeOp,
@@ -139,7 +141,7 @@ where
         // NaN alone differs from itself; `ArrowNativeTypeOp::is_zero` holds for both zeros.
         #[expect(clippy::eq_op, reason = "this is how NaN is told for every width")]
         if value != value {
-            T::Native::ZERO.div_wrapping(T::Native::ZERO)
+            nan
         } else if value.is_zero() {
             T::Native::ZERO
         } else {

@@ -3,7 +3,8 @@
 pub(crate) mod canonical;
 pub(crate) mod kernel;
 pub(crate) mod order;
-pub mod rule;
+pub(crate) mod reference;
+pub(crate) mod rule;
 mod settle;
 
 pub use rule::{Fate, MergeRule, Strategy, UpsertMethod, Winner};

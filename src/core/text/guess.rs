@@ -193,23 +193,24 @@ impl Guess {
 mod tests {
     use super::*;
 
+    fn seen(mut guess: Guess, fields: &[&str]) -> Guess {
+        for field in fields {
+            guess.observe(field);
+        }
+        guess
+    }
+
     fn guess_with(pattern: Option<&str>, fields: &[&str]) -> DataType {
-        let mut guess = Guess::new(&TextRules { timestamp_format: pattern.map(ToOwned::to_owned) });
-        fields.iter().for_each(|field| guess.observe(field));
-        guess.data_type()
+        let rules = TextRules { timestamp_format: pattern.map(ToOwned::to_owned) };
+        seen(Guess::new(&rules), fields).data_type()
     }
 
     fn guess(fields: &[&str]) -> DataType {
         let whole = guess_with(None, fields);
         // Two halves tell the same as the whole, whichever comes first.
         for at in 0..=fields.len() {
-            let mut halves: Vec<Guess> = Vec::new();
-            for part in [&fields[..at], &fields[at..]] {
-                let mut guess = Guess::default();
-                part.iter().for_each(|field| guess.observe(field));
-                halves.push(guess);
-            }
-            let (mut left, mut right) = (halves[0].clone(), halves[1].clone());
+            let halves = [&fields[..at], &fields[at..]].map(|half| seen(Guess::default(), half));
+            let [mut left, mut right] = halves.clone();
             left.merge(&halves[1]);
             right.merge(&halves[0]);
             assert_eq!((left.data_type(), right.data_type()), (whole.clone(), whole.clone()), "{fields:?}");

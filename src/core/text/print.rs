@@ -250,11 +250,16 @@ mod tests {
         assert!(error.to_string().contains("list<int32>"), "{error}");
     }
 
-    fn comes_back(values: ArrayRef) -> Result<(), TestCaseError> {
-        let texts = print(values.as_ref()).expect("prints");
+    fn comes_back(values: impl AsRef<dyn Array>) -> Result<(), TestCaseError> {
+        let values = values.as_ref();
+        let texts = print(values).expect("prints");
         let back = parse(&texts, values.data_type(), &TextRules::default());
         prop_assert_eq!(back.map(|b| b.to_data()), Ok(values.to_data()));
         Ok(())
+    }
+
+    fn arc(values: impl Array + 'static) -> ArrayRef {
+        Arc::new(values)
     }
 
     fn retyped(values: Vec<Option<i64>>, to: &DataType) -> ArrayRef {
@@ -288,15 +293,15 @@ mod tests {
             comes_back(retyped(millis, &DataType::Date64))?;
             comes_back(retyped(days.clone(), &DataType::Int32))?;
             comes_back(cast(&retyped(days, &DataType::Int32), &DataType::Date32).expect("the same numbers"))?;
-            comes_back(Arc::new(Int64Array::from(ints)))?;
-            comes_back(Arc::new(UInt64Array::from(vec![unsigned])))?;
-            comes_back(Arc::new(Float64Array::from(floats)))?;
-            comes_back(Arc::new(Float32Array::from(small)))?;
-            comes_back(Arc::new(BooleanArray::from(bools)))?;
-            comes_back(Arc::new(StringArray::from(strings.clone())))?;
-            comes_back(Arc::new(LargeStringArray::from(strings)))?;
+            comes_back(arc(Int64Array::from(ints)))?;
+            comes_back(arc(UInt64Array::from(vec![unsigned])))?;
+            comes_back(arc(Float64Array::from(floats)))?;
+            comes_back(arc(Float32Array::from(small)))?;
+            comes_back(arc(BooleanArray::from(bools)))?;
+            comes_back(arc(StringArray::from(strings.clone())))?;
+            comes_back(arc(LargeStringArray::from(strings)))?;
             let decimal = Decimal128Array::from(vec![decimal]).with_precision_and_scale(38, scale);
-            comes_back(Arc::new(decimal.expect("a decimal")))?;
+            comes_back(arc(decimal.expect("a decimal")))?;
         }
     }
 }

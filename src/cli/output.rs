@@ -1,0 +1,74 @@
+//! Standard output: where data goes. Who reads it may stop reading; that ends the work and fails nothing.
+
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+
+/// Writes data out; `Break` if nobody reads any more.
+pub(crate) fn emit(bytes: &[u8]) -> Result<ControlFlow<()>> {
+    emit_to(&mut io::stdout().lock(), bytes)
+}
+
+/// Writes text of which nothing depends on being read.
+pub(crate) fn print(text: &str) -> Result<()> {
+    emit(text.as_bytes()).map(|_| ())
+}
+
+/// Writes one JSON object on a line.
+pub(crate) fn print_json(value: &impl Serialize) -> Result<()> {
+    print(&json_line(value)?)
+}
+
+/// Talks to the user, on standard error. There is no better place to tell of a failure to do so.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+pub(crate) fn json_line(value: &impl Serialize) -> Result<String> {
+    let mut line = serde_json::to_string(value)
+        .map_err(|cause| Error::internal("a report cannot be written as JSON").because(cause))?;
+    line.push('\n');
+    Ok(line)
+}
+
+fn emit_to(out: &mut impl Write, bytes: &[u8]) -> Result<ControlFlow<()>> {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => Ok(ControlFlow::Continue(())),
+        Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
+        Err(cause) => Err(Error::io("cannot write to standard output", cause)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fails(io::ErrorKind);
+
+    impl Write for Fails {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_closed_pipe_ends_the_work_and_a_full_disk_fails_it() {
+        let mut out = Vec::new();
+        assert_eq!(emit_to(&mut out, b"x").ok(), Some(ControlFlow::Continue(())));
+        assert_eq!(out, b"x");
+        assert_eq!(emit_to(&mut Fails(io::ErrorKind::BrokenPipe), b"x").ok(), Some(ControlFlow::Break(())));
+        assert!(emit_to(&mut Fails(io::ErrorKind::StorageFull), b"x").is_err());
+    }
+
+    #[test]
+    fn a_json_object_is_one_line() {
+        assert_eq!(json_line(&serde_json::json!({"rows": 1})).expect("json"), "{\"rows\":1}\n");
+    }
+}

@@ -1,0 +1,231 @@
+//! `keyfold upsert`: folds the rows of files into a target.
+
+use clap::Args;
+use strum::VariantNames;
+
+use crate::cli::Context;
+use crate::cli::args::{self, ReportFormat, SourceArgs, TargetArgs};
+use crate::cli::column_types::ColumnTypes;
+use crate::cli::output::{print, print_json};
+use crate::cli::progress::Progress;
+use crate::cli::settings::Settings;
+use crate::cli::stdin::Sources;
+use crate::cli::summary;
+use crate::core::merge::{MergeRule, UpsertMethod};
+use crate::core::options::{Compression, ReadOptions, UpsertOptions};
+use crate::error::{Error, ErrorKind, Result};
+use crate::factory::Backend;
+use crate::ops::Upsert;
+
+const EXAMPLES: &str = "\
+EXAMPLES:
+  cp -r examples/data /tmp/shop && cd /tmp/shop
+  keyfold upsert changes.csv orders.csv --id order_id --modified updated_at --dry-run
+  keyfold upsert changes.csv orders.csv --id order_id --modified updated_at
+  keyfold upsert orders.csv changes.csv new.parquet --id order_id --modified updated_at
+  cat changes.csv | keyfold upsert - orders.csv --id order_id --output json";
+
+/// Fold new rows into a file: update what is there, insert what is not
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct UpsertArgs {
+    /// Files or glob patterns with the new rows; - is standard input
+    #[arg(required = true, value_name = "SOURCE")]
+    sources: Vec<String>,
+
+    /// File to fold them into; made if it does not exist
+    #[arg(required = true, value_name = "TARGET")]
+    target: String,
+
+    /// Columns that say which row is which
+    #[arg(long, required = true, value_name = "COL,…", value_delimiter = ',')]
+    id: Vec<String>,
+
+    /// Column that says which version of a row is newer
+    #[arg(long, value_name = "COL")]
+    modified: Option<String>,
+
+    /// Who wins: the incoming row, or the newer one [default: modified with --modified, else id]
+    #[arg(long, value_name = "METHOD", value_parser = args::one_of::<UpsertMethod>(UpsertMethod::VARIANTS))]
+    method: Option<UpsertMethod>,
+
+    /// Engine that reads the sources [default: polars]
+    #[arg(long, value_name = "NAME", value_parser = args::backend(), ignore_case = true)]
+    #[arg(env = "KEYFOLD_BACKEND", hide_env_values = true)]
+    backend: Option<Backend>,
+
+    /// Count what would change, write nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Start again this often if someone else changes the target meanwhile [default: 10]
+    #[arg(long, value_name = "N", env = "KEYFOLD_MAX_RETRIES", hide_env_values = true)]
+    max_retries: Option<u32>,
+
+    /// Print the report as text or as one JSON object [default: text]
+    #[arg(long, value_name = "FORMAT", env = "KEYFOLD_OUTPUT", hide_env_values = true)]
+    output: Option<ReportFormat>,
+
+    /// Read these columns as these types: `order_id:string,total:decimal(10,2)`
+    #[arg(long, value_name = "COL:TYPE,…", value_parser = args::parsed::<ColumnTypes>)]
+    schema: Option<ColumnTypes>,
+
+    /// Compression of a new Parquet target, such as zstd:9 or snappy [default: zstd:3]
+    #[arg(long, value_name = "CODEC", value_parser = args::parsed::<Compression>)]
+    #[arg(env = "KEYFOLD_COMPRESSION", hide_env_values = true)]
+    compression: Option<Compression>,
+
+    #[command(flatten)]
+    target_layout: TargetArgs,
+
+    #[command(flatten)]
+    source_layout: SourceArgs,
+}
+
+/// What an upsert will do.
+#[derive(Debug)]
+pub(crate) struct UpsertPlan {
+    sources: Vec<String>,
+    target: String,
+    rule: MergeRule,
+    backend: Option<Backend>,
+    read: ReadOptions,
+    options: UpsertOptions,
+    output: ReportFormat,
+}
+
+pub(crate) fn plan(args: UpsertArgs, settings: &Settings) -> Result<UpsertPlan> {
+    args::check_sources(&args.sources)?;
+    if args.target == "-" {
+        return Err(Error::new(ErrorKind::Usage, "an upsert cannot go to standard output")
+            .hint("name a file; its rows are needed to know what changes"));
+    }
+    let method = args.method.unwrap_or(match args.modified {
+        Some(_) => UpsertMethod::Modified,
+        None => UpsertMethod::Id,
+    });
+    let defaults = UpsertOptions::default();
+    let options = UpsertOptions {
+        format: args.target_layout.target_format,
+        dry_run: args.dry_run,
+        max_retries: args.max_retries.or(settings.max_retries).unwrap_or(defaults.max_retries),
+        csv: args.target_layout.csv(&args.source_layout.csv),
+        compression: args.compression.or(settings.compression).unwrap_or(defaults.compression),
+    };
+    let read = args.source_layout.options(args.schema);
+    read.validate()?;
+    options.validate()?;
+    Ok(UpsertPlan {
+        rule: MergeRule::new(method, args.id, args.modified)?,
+        sources: args.sources,
+        target: args.target,
+        backend: args.backend.or(settings.backend),
+        read,
+        options,
+        output: args.output.or(settings.output).unwrap_or_default(),
+    })
+}
+
+pub(crate) async fn run(plan: UpsertPlan, context: &Context) -> Result<()> {
+    let sources = Sources::open(plan.sources, context).await?;
+    let mut door = Upsert::builder().session(context.session.clone());
+    if let Some(backend) = plan.backend {
+        door = door.backend(backend.to_string());
+    }
+    let door = door.build()?;
+    let progress = Progress::show(&context.session);
+    let report = door.upsert_files(sources.names(), plan.read, &plan.target, &plan.rule, plan.options).await;
+    drop(progress);
+    let report = report?;
+    match plan.output {
+        ReportFormat::Text => print(&summary::upsert(&report)),
+        ReportFormat::Json => print_json(&report),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::{Cli, Command};
+    use clap::Parser;
+
+    fn planned(arguments: &[&str], settings: &Settings) -> Result<UpsertPlan> {
+        let arguments = ["keyfold", "upsert"].iter().chain(arguments);
+        let Command::Upsert(args) = Cli::try_parse_from(arguments).expect("parses").command else {
+            unreachable!("an upsert")
+        };
+        plan(*args, settings)
+    }
+
+    #[test]
+    fn the_last_path_is_the_target() {
+        let plan =
+            planned(&["a.csv", "b.csv", "t.parquet", "--id", "x,y"], &Settings::default()).expect("plans");
+        assert_eq!(plan.sources, ["a.csv", "b.csv"]);
+        assert_eq!(plan.target, "t.parquet");
+        assert_eq!(plan.rule.ids(), ["x", "y"]);
+    }
+
+    #[test]
+    fn a_modification_column_chooses_the_method() {
+        let method = |more: &[&str]| {
+            let arguments = [&["a.csv", "t.csv", "--id", "x"], more].concat();
+            planned(&arguments, &Settings::default()).map(|plan| plan.rule.method())
+        };
+        assert_eq!(method(&[]).ok(), Some(UpsertMethod::Id));
+        assert_eq!(method(&["--modified", "at"]).ok(), Some(UpsertMethod::Modified));
+        assert_eq!(method(&["--modified", "at", "--method", "id"]).ok(), Some(UpsertMethod::Id));
+        assert_eq!(method(&["--method", "modified"]).map_err(|e| e.kind()), Err(ErrorKind::Usage));
+    }
+
+    #[test]
+    fn standard_output_is_no_target() {
+        let error = planned(&["a.csv", "-", "--id", "x"], &Settings::default()).expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::Usage);
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_settings_file() {
+        let settings = Settings {
+            backend: Some(Backend::DataFusion),
+            output: Some(ReportFormat::Json),
+            max_retries: Some(3),
+            compression: Some(Compression::Snappy),
+            ..Settings::default()
+        };
+        let plan = planned(&["a.csv", "t.csv", "--id", "x"], &settings).expect("plans");
+        assert_eq!((plan.backend, plan.output), (Some(Backend::DataFusion), ReportFormat::Json));
+        assert_eq!((plan.options.max_retries, plan.options.compression), (3, Compression::Snappy));
+        let flags = "--backend Polars --output text --max-retries 0 --compression none";
+        let arguments: Vec<_> = "a.csv t.csv --id x".split(' ').chain(flags.split(' ')).collect();
+        let plan = planned(&arguments, &settings).expect("plans");
+        assert_eq!((plan.backend, plan.output), (Some(Backend::Polars), ReportFormat::Text));
+        assert_eq!((plan.options.max_retries, plan.options.compression), (0, Compression::None));
+    }
+
+    #[test]
+    fn the_target_has_the_layout_of_the_sources_unless_told_otherwise() {
+        let delimiters = |more: &str| {
+            let arguments = format!("a.csv t.csv --id x --no-header --null-values NA,- {more}");
+            let arguments: Vec<_> = arguments.split_whitespace().collect();
+            let plan = planned(&arguments, &Settings::default()).expect("plans");
+            assert_eq!(plan.options.csv.null_values, ["NA", "-"]);
+            assert!(!plan.options.csv.header && !plan.read.csv.header);
+            (plan.read.csv.delimiter, plan.options.csv.delimiter)
+        };
+        assert_eq!(delimiters(""), (None, None));
+        assert_eq!(delimiters("--delimiter ;"), (Some(b';'), Some(b';')));
+        assert_eq!(delimiters("--delimiter ; --target-delimiter tab"), (Some(b';'), Some(b'\t')));
+    }
+
+    #[test]
+    fn names_that_are_not_known_are_refused_with_those_that_are() {
+        for (flag, name, known) in [("--backend", "spark", "datafusion"), ("--method", "newest", "modified")]
+        {
+            let arguments = ["keyfold", "upsert", "a.csv", "t.csv", "--id", "x", flag, name];
+            let error = Cli::try_parse_from(arguments).expect_err("refused");
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(known), "{error}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! `keyfold write`: writes the rows of files to another file, or to standard output.
+
+use std::io::Read;
+use std::path::Path;
+
+use clap::Args;
+use strum::VariantNames;
+
+use crate::cli::Context;
+use crate::cli::args::{self, ReportFormat, SourceArgs, TargetArgs};
+use crate::cli::column_types::ColumnTypes;
+use crate::cli::output::{emit, print, print_json};
+use crate::cli::progress::Progress;
+use crate::cli::read::reader;
+use crate::cli::rows::{self, NonFinite};
+use crate::cli::settings::Settings;
+use crate::cli::stdin::Sources;
+use crate::cli::summary;
+use crate::client::session::Session;
+use crate::core::format::Format;
+use crate::core::options::{Compression, CsvOptions, ReadOptions, WriteMode, WriteOptions};
+use crate::error::{Error, ErrorKind, Result};
+use crate::factory::Backend;
+use crate::interfaces::Frame;
+use crate::ops::DataReaderWriter;
+
+const EXAMPLES: &str = "\
+EXAMPLES:
+  cd examples/data
+  keyfold write orders.csv /tmp/orders.parquet
+  keyfold write orders.csv /tmp/orders.parquet --mode overwrite --compression zstd:9
+  keyfold write changes.csv /tmp/orders.parquet --mode append
+  keyfold write orders.csv - --target-format ndjson
+  cat orders.csv | keyfold write - - --target-format parquet > /tmp/o.parquet";
+
+/// Write the rows of files to another file
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct WriteArgs {
+    /// Files or glob patterns of one format and the same columns; - is standard input
+    #[arg(required = true, value_name = "SOURCE")]
+    sources: Vec<String>,
+
+    /// File to write; - prints the rows instead of a report
+    #[arg(required = true, value_name = "TARGET")]
+    target: String,
+
+    /// What to do if the target exists [default: error]
+    #[arg(long, value_name = "MODE", value_parser = args::one_of::<WriteMode>(WriteMode::VARIANTS))]
+    mode: Option<WriteMode>,
+
+    /// Compression of Parquet, such as zstd:9, snappy or none [default: zstd:3]
+    #[arg(long, value_name = "CODEC", value_parser = args::parsed::<Compression>)]
+    #[arg(env = "KEYFOLD_COMPRESSION", hide_env_values = true)]
+    compression: Option<Compression>,
+
+    /// Rows in a Parquet row group, at most [default: 262144]
+    #[arg(long, value_name = "N")]
+    row_group_rows: Option<usize>,
+
+    /// Engine that reads the sources [default: polars]
+    #[arg(long, value_name = "NAME", value_parser = args::backend(), ignore_case = true)]
+    #[arg(env = "KEYFOLD_BACKEND", hide_env_values = true)]
+    backend: Option<Backend>,
+
+    /// Print the report as text or as one JSON object [default: text]
+    #[arg(long, value_name = "FORMAT", env = "KEYFOLD_OUTPUT", hide_env_values = true)]
+    output: Option<ReportFormat>,
+
+    /// Read these columns as these types: `order_id:string,total:decimal(10,2)`
+    #[arg(long, value_name = "COL:TYPE,…", value_parser = args::parsed::<ColumnTypes>)]
+    schema: Option<ColumnTypes>,
+
+    #[command(flatten)]
+    target_layout: TargetArgs,
+
+    #[command(flatten)]
+    source_layout: SourceArgs,
+}
+
+/// What will be written.
+#[derive(Debug)]
+pub(crate) struct WritePlan {
+    sources: Vec<String>,
+    read: ReadOptions,
+    write: WriteOptions,
+    target: Target,
+    backend: Option<Backend>,
+    output: ReportFormat,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Target {
+    File(String),
+    /// Text goes out as it is made; Parquet is made in a file first, whose end says what is in it.
+    StandardOutput {
+        format: Format,
+        terminal: bool,
+    },
+}
+
+pub(crate) fn plan(args: WriteArgs, settings: &Settings, terminal: bool) -> Result<WritePlan> {
+    args::check_sources(&args.sources)?;
+    let target = target(&args, terminal)?;
+    let defaults = WriteOptions::default();
+    let write = WriteOptions {
+        format: args.target_layout.target_format,
+        mode: args.mode.unwrap_or_default(),
+        compression: args.compression.or(settings.compression).unwrap_or(defaults.compression),
+        row_group_rows: args.row_group_rows.unwrap_or(defaults.row_group_rows),
+        csv: args.target_layout.csv(&args.source_layout.csv),
+    };
+    let read = args.source_layout.options(args.schema);
+    read.validate()?;
+    write.validate()?;
+    Ok(WritePlan {
+        sources: args.sources,
+        read,
+        write,
+        target,
+        backend: args.backend.or(settings.backend),
+        output: args.output.or(settings.output).unwrap_or_default(),
+    })
+}
+
+fn target(args: &WriteArgs, terminal: bool) -> Result<Target> {
+    if args.target != "-" {
+        return Ok(Target::File(args.target.clone()));
+    }
+    let usage = |message: &'static str| Error::new(ErrorKind::Usage, message);
+    if args.mode.is_some() {
+        return Err(usage("a mode needs a file").hint("leave --mode out, or name a file instead of -"));
+    }
+    let format = args.target_layout.target_format.unwrap_or(Format::Csv);
+    if terminal && !format.is_text() {
+        return Err(usage("parquet is nothing to show on a terminal")
+            .hint("send standard output to a file, or choose --target-format csv"));
+    }
+    Ok(Target::StandardOutput { format, terminal })
+}
+
+pub(crate) async fn run(plan: WritePlan, context: &Context) -> Result<()> {
+    let session = &context.session;
+    let sources = Sources::open(plan.sources, context).await?;
+    let data = reader(plan.backend, session)?;
+    let progress = match plan.target {
+        Target::StandardOutput { terminal: true, .. } => Progress::none(),
+        _ => Progress::show(session),
+    };
+    let frame = data.read_opts(sources.names(), plan.read).await?;
+    match plan.target {
+        Target::File(target) => {
+            let report = data.write_opts(frame, &target, plan.write).await?;
+            drop(progress);
+            match plan.output {
+                ReportFormat::Text => print(&summary::write(&report)),
+                ReportFormat::Json => print_json(&report),
+            }
+        }
+        Target::StandardOutput { format, .. } if format.is_text() => {
+            let delimiter = plan.write.csv.delimiter_for("-");
+            let csv = CsvOptions { delimiter: Some(delimiter), ..plan.write.csv };
+            rows::print_text(frame, format, &csv, NonFinite::Refused, session).await
+        }
+        Target::StandardOutput { format, .. } => {
+            print_file(&data, frame, plan.write.with_format(format), session).await
+        }
+    }
+}
+
+/// Makes a file aside and sends it to standard output.
+async fn print_file(
+    data: &DataReaderWriter,
+    frame: Frame,
+    options: WriteOptions,
+    session: &Session,
+) -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("keyfold-stdout-").tempdir().map_err(|cause| {
+        Error::io("cannot make a temporary folder", cause).with("folder", std::env::temp_dir().display())
+    })?;
+    let path = folder.path().join("rows");
+    data.write_opts(frame, &path.to_string_lossy(), options).await?;
+    session.run(move |session| send(&path, session)).await
+}
+
+fn send(path: &Path, session: &Session) -> Result<()> {
+    let failed = |cause| Error::io("cannot read a temporary file", cause).with("file", path.display());
+    let mut file = std::fs::File::open(path).map_err(failed)?;
+    let mut buffer = vec![0; 1024 * 1024];
+    loop {
+        session.check()?;
+        let length = file.read(&mut buffer).map_err(failed)?;
+        if length == 0 || emit(&buffer[..length])?.is_break() {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::{Cli, Command};
+    use clap::Parser;
+
+    fn planned(arguments: &str, terminal: bool) -> Result<WritePlan> {
+        let arguments = "keyfold write a.csv".split(' ').chain(arguments.split(' '));
+        let Command::Write(args) = Cli::try_parse_from(arguments).expect("parses").command else {
+            unreachable!("a write")
+        };
+        plan(*args, &Settings::default(), terminal)
+    }
+
+    #[test]
+    fn standard_output_is_csv_unless_told_otherwise() {
+        let target = |arguments, terminal| planned(arguments, terminal).map(|plan| plan.target).ok();
+        let out = |format, terminal| Some(Target::StandardOutput { format, terminal });
+        assert_eq!(target("b.parquet", true), Some(Target::File("b.parquet".into())));
+        assert_eq!(target("-", true), out(Format::Csv, true));
+        assert_eq!(target("- --target-format ndjson", true), out(Format::Ndjson, true));
+        assert_eq!(target("- --target-format parquet", false), out(Format::Parquet, false));
+    }
+
+    #[test]
+    fn parquet_is_kept_off_a_terminal_and_modes_off_standard_output() {
+        for (arguments, terminal) in [("- --target-format parquet", true), ("- --mode append", false)] {
+            let error = planned(arguments, terminal).expect_err("refused");
+            assert_eq!(error.kind(), ErrorKind::Usage, "{arguments}");
+        }
+    }
+
+    #[test]
+    fn an_existing_target_is_an_error_by_default() {
+        assert_eq!(planned("b.csv", false).expect("plans").write.mode, WriteMode::Error);
+        assert_eq!(planned("b.csv --mode ignore", false).expect("plans").write.mode, WriteMode::Ignore);
+        assert!(planned("b.parquet --row-group-rows 0", false).is_err());
+    }
+}

@@ -1,0 +1,361 @@
+//! Arrow columns become text: whole batches for a new file, single records for one that is rewritten.
+
+use std::sync::Arc;
+
+use arrow::array::builder::StringBuilder;
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, RecordBatch, StringArray, make_array,
+    new_empty_array,
+};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Float16Type, Float32Type, Float64Type, SchemaRef};
+use arrow::error::ArrowError;
+use arrow::json::writer::{EncoderOptions, make_encoder};
+
+use super::layout::Layout;
+use super::{csv, ndjson};
+use crate::core::format::Format;
+use crate::core::options::CsvOptions;
+use crate::core::schema::type_name;
+use crate::core::text::print;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Writes batches of one schema as text.
+#[derive(Debug)]
+pub(crate) struct TextEncoder {
+    schema: SchemaRef,
+    records: RecordWriter,
+}
+
+impl TextEncoder {
+    /// An encoder for batches of `schema`; `csv.delimiter` is a comma if it is not set.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` for a column of a type that the format cannot hold.
+    pub(crate) fn new(format: Format, schema: &SchemaRef, csv: &CsvOptions) -> Result<Self> {
+        let layout = Arc::new(Layout::new(format, csv, "")?);
+        for field in schema.fields() {
+            check_type(field, &layout)?;
+        }
+        let names = schema.fields().iter().map(|field| field.name().as_str());
+        Ok(Self { schema: Arc::clone(schema), records: RecordWriter::new(&layout, names) })
+    }
+
+    /// Writes what stands before the first record.
+    pub(crate) fn header(&self, out: &mut Vec<u8>) {
+        self.records.header("\n", out);
+    }
+
+    /// Writes the rows of `batch`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a value that the format cannot hold: NaN in JSON, bytes that are not UTF-8.
+    pub(crate) fn encode(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
+        let cells = self
+            .schema
+            .fields()
+            .iter()
+            .zip(batch.columns())
+            .map(|(field, column)| Cells::new(field.name(), column, &self.records.layout).map(Some))
+            .collect::<Result<Vec<_>>>()?;
+        for row in 0..batch.num_rows() {
+            self.records.record(&cells, row, "\n", out);
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a column whose type the format cannot hold.
+pub(super) fn check_type(field: &Field, layout: &Layout) -> Result<()> {
+    Cells::new(field.name(), &new_empty_array(field.data_type()), layout).map(drop)
+}
+
+/// Writes records of some columns.
+#[derive(Debug)]
+pub(super) struct RecordWriter {
+    layout: Arc<Layout>,
+    /// What stands before each value: a delimiter, or a key.
+    leads: Vec<Vec<u8>>,
+    names: Vec<String>,
+}
+
+impl RecordWriter {
+    pub(super) fn new<'a>(layout: &Arc<Layout>, names: impl Iterator<Item = &'a str> + Clone) -> Self {
+        let lead = |(i, name)| {
+            let mut lead = Vec::new();
+            if layout.format == Format::Ndjson {
+                lead.push(if i == 0 { b'{' } else { b',' });
+                ndjson::write_string(name, &mut lead);
+                lead.push(b':');
+            } else if i > 0 {
+                lead.push(layout.delimiter);
+            }
+            lead
+        };
+        Self {
+            layout: Arc::clone(layout),
+            leads: names.clone().enumerate().map(lead).collect(),
+            names: names.map(ToOwned::to_owned).collect(),
+        }
+    }
+
+    /// Writes the header, where the layout has one.
+    pub(super) fn header(&self, line_end: &str, out: &mut Vec<u8>) {
+        if self.layout.format == Format::Ndjson || !self.layout.header {
+            return;
+        }
+        for (lead, name) in self.leads.iter().zip(&self.names) {
+            out.extend_from_slice(lead);
+            // A name is never null, whatever it is called.
+            let plain = Layout { nulls: Vec::new(), ..Layout::clone(&self.layout) };
+            csv::write(Some(name), &plain, out);
+        }
+        out.extend_from_slice(line_end.as_bytes());
+    }
+
+    /// Writes one row of `cells`; a column without cells is null.
+    pub(super) fn record(&self, cells: &[Option<Cells>], row: usize, line_end: &str, out: &mut Vec<u8>) {
+        for (lead, cells) in self.leads.iter().zip(cells) {
+            out.extend_from_slice(lead);
+            match cells {
+                Some(cells) => cells.write(row, &self.layout, out),
+                None if self.layout.format == Format::Ndjson => out.extend_from_slice(b"null"),
+                None => {}
+            }
+        }
+        if self.layout.format == Format::Ndjson {
+            out.extend_from_slice(if self.leads.is_empty() { b"{}" } else { b"}" });
+        }
+        out.extend_from_slice(line_end.as_bytes());
+    }
+}
+
+/// A column whose values are ready to be written.
+#[derive(Debug)]
+pub(super) enum Cells {
+    /// Fields of a CSV record.
+    Field(StringArray),
+    /// JSON strings, not escaped yet.
+    String(StringArray),
+    /// Other JSON tokens.
+    Token(StringArray),
+}
+
+impl Cells {
+    /// Prints `column`.
+    pub(super) fn new(name: &str, column: &ArrayRef, layout: &Layout) -> Result<Self> {
+        let column = &plain(column)?;
+        let nested = column.data_type().is_nested();
+        match (layout.format, nested) {
+            (Format::Ndjson, true) => {
+                check_finite(name, column)?;
+                tokens(name, column).map(Self::Token)
+            }
+            (_, true) => Err(Error::new(ErrorKind::Unsupported, "CSV cannot hold nested values")
+                .with("column", name)
+                .with("type", type_name(column.data_type()))
+                .hint("leave the column out, or choose ndjson or parquet")),
+            (Format::Ndjson, false) => {
+                check_finite(name, column)?;
+                let texts = print(column).map_err(|error| error.with_missing("column", name))?;
+                let bare = column.data_type().is_numeric()
+                    || matches!(
+                        column.data_type(),
+                        DataType::Boolean | DataType::Null | DataType::Duration(_)
+                    );
+                Ok(if bare { Self::Token(texts) } else { Self::String(texts) })
+            }
+            (_, false) => print(column).map(Self::Field).map_err(|error| error.with_missing("column", name)),
+        }
+    }
+
+    /// The text of all values.
+    pub(super) fn texts(&self) -> &StringArray {
+        match self {
+            Self::Field(texts) | Self::String(texts) | Self::Token(texts) => texts,
+        }
+    }
+
+    /// Whether the value at `row` is null.
+    pub(super) fn is_null(&self, row: usize) -> bool {
+        self.texts().is_null(row)
+    }
+
+    /// Writes the value at `row`.
+    pub(super) fn write(&self, row: usize, layout: &Layout, out: &mut Vec<u8>) {
+        let texts = self.texts();
+        let value = texts.is_valid(row).then(|| texts.value(row));
+        match (self, value) {
+            (Self::Field(_), value) => csv::write(value, layout, out),
+            (_, None) => out.extend_from_slice(b"null"),
+            (Self::String(_), Some(text)) => ndjson::write_string(text, out),
+            (Self::Token(_), Some(token)) => out.extend_from_slice(token.as_bytes()),
+        }
+    }
+}
+
+/// The values without a dictionary around them.
+pub(super) fn plain(column: &ArrayRef) -> Result<ArrayRef> {
+    match column.data_type() {
+        DataType::Dictionary(_, values) => cast(column, values)
+            .map_err(|cause| Error::internal("a dictionary could not be unpacked").because(cause)),
+        _ => Ok(Arc::clone(column)),
+    }
+}
+
+/// Nested values as JSON tokens.
+fn tokens(name: &str, column: &ArrayRef) -> Result<StringArray> {
+    let refused = |cause: ArrowError| {
+        Error::new(ErrorKind::Unsupported, "values of this type cannot be written as JSON")
+            .with("column", name)
+            .with("type", type_name(column.data_type()))
+            .hint("leave the column out, or choose parquet")
+            .because(cause)
+    };
+    let field = Arc::new(Field::new(name, column.data_type().clone(), true));
+    let options = EncoderOptions::default().with_explicit_nulls(true);
+    let mut encoder = make_encoder(&field, column.as_ref(), &options).map_err(refused)?;
+    let (mut tokens, mut token) = (StringBuilder::new(), Vec::new());
+    for row in 0..column.len() {
+        token.clear();
+        encoder.encode(row, &mut token);
+        let text = std::str::from_utf8(&token).map_err(|cause| {
+            Error::internal("a JSON value is not text").with("column", name).because(cause)
+        })?;
+        tokens.append_option(column.is_valid(row).then_some(text));
+    }
+    Ok(tokens.finish())
+}
+
+/// Refuses NaN and infinities at any depth: JSON has no word for them, and null is another value.
+fn check_finite(name: &str, column: &ArrayRef) -> Result<()> {
+    let found = match column.data_type() {
+        DataType::Float16 => not_finite(column.as_primitive::<Float16Type>()),
+        DataType::Float32 => not_finite(column.as_primitive::<Float32Type>()),
+        DataType::Float64 => not_finite(column.as_primitive::<Float64Type>()),
+        data_type if data_type.is_nested() => {
+            let parts = column.to_data();
+            return parts
+                .child_data()
+                .iter()
+                .try_for_each(|part| check_finite(name, &make_array(part.clone())));
+        }
+        _ => None,
+    };
+    match found {
+        None => Ok(()),
+        Some(value) => {
+            let word = if value.is_nan() { "NaN" } else { "infinity" };
+            Err(Error::new(ErrorKind::InvalidInput, format!("{word} cannot be written as JSON"))
+                .with("column", name)
+                .hint("replace it by null, or choose csv or parquet"))
+        }
+    }
+}
+
+fn not_finite<T: ArrowPrimitiveType<Native: Into<f64>>>(values: &PrimitiveArray<T>) -> Option<f64> {
+    values.iter().flatten().map(Into::into).find(|value: &f64| !value.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{
+        BinaryArray, BooleanArray, Decimal128Array, DictionaryArray, Float64Array, Int64Array, ListArray,
+        StructArray, TimestampMillisecondArray,
+    };
+    use arrow::datatypes::{Int32Type, Int64Type};
+
+    fn encoded(format: Format, csv: &CsvOptions, columns: Vec<(&str, ArrayRef)>) -> Result<String> {
+        let batch = RecordBatch::try_from_iter_with_nullable(
+            columns.into_iter().map(|(name, column)| (name, column, true)),
+        )
+        .expect("a batch");
+        let mut encoder = TextEncoder::new(format, &batch.schema(), csv)?;
+        let mut out = Vec::new();
+        encoder.header(&mut out);
+        encoder.encode(&batch, &mut out)?;
+        Ok(String::from_utf8(out).expect("text"))
+    }
+
+    fn strings(values: &[Option<&str>]) -> ArrayRef {
+        Arc::new(StringArray::from(values.to_vec()))
+    }
+
+    #[test]
+    fn csv_tells_null_from_empty_and_quotes_what_needs_it() {
+        let csv = CsvOptions::default().with_null_values(["NA"]);
+        let text = strings(&[None, Some(""), Some("NA"), Some("a,\"b\"\n")]);
+        let number: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), None, Some(-3), Some(4)]));
+        let columns = vec![("a,b", text), ("NA", number)];
+        let expected = "\"a,b\",NA\n,1\n\"\",\n\"NA\",-3\n\"a,\"\"b\"\"\n\",4\n";
+        assert_eq!(encoded(Format::Csv, &csv, columns).expect("encodes"), expected);
+    }
+
+    #[test]
+    fn json_has_every_key_in_order_and_its_own_types() {
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("n", Arc::new(Float64Array::from(vec![Some(1.5), None]))),
+            ("b\"", Arc::new(BooleanArray::from(vec![Some(true), None]))),
+            ("s", strings(&[Some("a\n"), None])),
+            ("t", Arc::new(TimestampMillisecondArray::from(vec![Some(0), None]).with_timezone("UTC"))),
+            (
+                "d",
+                Arc::new(
+                    Decimal128Array::from(vec![Some(150), None])
+                        .with_precision_and_scale(5, 2)
+                        .expect("fits"),
+                ),
+            ),
+        ];
+        let expected = "{\"n\":1.5,\"b\\\"\":true,\"s\":\"a\\n\",\"t\":\"1970-01-01T00:00:00Z\",\"d\":1.50}\n\
+                        {\"n\":null,\"b\\\"\":null,\"s\":null,\"t\":null,\"d\":null}\n";
+        assert_eq!(encoded(Format::Ndjson, &CsvOptions::default(), columns).expect("encodes"), expected);
+    }
+
+    #[test]
+    fn nested_values_are_json_and_refused_in_csv() {
+        let list: ArrayRef =
+            Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), None]), None]));
+        let field = Arc::new(Field::new("x", list.data_type().clone(), true));
+        let nested: ArrayRef = Arc::new(StructArray::from(vec![(field, Arc::clone(&list))]));
+        let columns = || vec![("l", Arc::clone(&list)), ("s", Arc::clone(&nested))];
+        let expected = "{\"l\":[1,null],\"s\":{\"x\":[1,null]}}\n{\"l\":null,\"s\":{\"x\":null}}\n";
+        assert_eq!(encoded(Format::Ndjson, &CsvOptions::default(), columns()).expect("encodes"), expected);
+        let error = encoded(Format::Csv, &CsvOptions::default(), columns()).expect_err("nested");
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("column: l, type: list<int64>"), "{error}");
+    }
+
+    #[test]
+    fn what_json_has_no_word_for_is_refused_at_any_depth() {
+        let floats: ArrayRef = Arc::new(Float64Array::from(vec![Some(f64::NAN)]));
+        let field = Arc::new(Field::new("x", DataType::Float64, true));
+        let nested: ArrayRef = Arc::new(StructArray::from(vec![(field, Arc::clone(&floats))]));
+        for column in [floats, nested] {
+            let error =
+                encoded(Format::Ndjson, &CsvOptions::default(), vec![("a", column)]).expect_err("NaN");
+            assert_eq!(error.to_string(), "NaN cannot be written as JSON (column: a)");
+        }
+    }
+
+    #[test]
+    fn bytes_are_written_if_they_are_text_and_dictionaries_as_their_values() {
+        let bytes = |value: &[u8]| -> ArrayRef { Arc::new(BinaryArray::from(vec![value])) };
+        let csv = CsvOptions::default();
+        assert_eq!(encoded(Format::Csv, &csv, vec![("a", bytes(b"x"))]).expect("encodes"), "a\nx\n");
+        let error = encoded(Format::Csv, &csv, vec![("a", bytes(b"\xff"))]).expect_err("not text");
+        assert!(error.to_string().ends_with("(column: a)"), "{error}");
+        let dictionary: DictionaryArray<Int32Type> = ["x", "y", "x"].into_iter().collect();
+        let text = encoded(Format::Ndjson, &csv, vec![("a", Arc::new(dictionary))]).expect("encodes");
+        assert_eq!(text, "{\"a\":\"x\"}\n{\"a\":\"y\"}\n{\"a\":\"x\"}\n");
+    }
+
+    #[test]
+    fn a_null_alone_in_its_record_is_a_blank_line() {
+        let text = encoded(Format::Csv, &CsvOptions::default(), vec![("a", strings(&[None, Some("")]))]);
+        assert_eq!(text.expect("encodes"), "a\n\n\"\"\n");
+    }
+}

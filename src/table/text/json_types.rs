@@ -1,0 +1,209 @@
+//! The type of a column of JSON tokens, told from all of them.
+
+use arrow::datatypes::{DataType, Field, Fields};
+use serde_json::value::RawValue;
+
+use super::ndjson::entries;
+
+/// Deeper values are taken as text: each level is looked at by a call of its own.
+const DEEPEST: usize = 48;
+
+/// What has been seen in a column.
+#[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the column")]
+pub(super) struct JsonTypes {
+    bools: bool,
+    strings: bool,
+    ints: bool,
+    floats: bool,
+    /// Some integer is not a float exactly.
+    long_ints: bool,
+    /// Some value has no type of ours: a number out of range, an object without keys.
+    other: bool,
+    items: Option<Box<JsonTypes>>,
+    fields: Option<Vec<(String, JsonTypes)>>,
+}
+
+impl JsonTypes {
+    /// Takes one more valid token.
+    pub(super) fn observe(&mut self, token: &str) {
+        self.observe_at(token, 0);
+    }
+
+    /// Joins what was seen in two parts of a column.
+    pub(super) fn merge(&mut self, part: &Self) {
+        self.bools |= part.bools;
+        self.strings |= part.strings;
+        self.ints |= part.ints;
+        self.floats |= part.floats;
+        self.long_ints |= part.long_ints;
+        self.other |= part.other;
+        if let Some(items) = &part.items {
+            self.items.get_or_insert_default().merge(items);
+        }
+        if let Some(fields) = &part.fields {
+            self.fields.get_or_insert_default();
+            for (name, types) in fields {
+                self.field(name).merge(types);
+            }
+        }
+    }
+
+    fn field(&mut self, name: &str) -> &mut Self {
+        let fields = self.fields.get_or_insert_default();
+        let at = fields.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+            fields.push((name.to_owned(), Self::default()));
+            fields.len() - 1
+        });
+        &mut fields[at].1
+    }
+
+    /// Whether there was a value that is not null.
+    pub(super) fn seen(&self) -> bool {
+        self.bools
+            || self.strings
+            || self.ints
+            || self.floats
+            || self.other
+            || self.items.is_some()
+            || self.fields.is_some()
+    }
+
+    /// The type that every token is of; `None` if they are of several, to be read as text then.
+    pub(super) fn data_type(&self) -> Option<DataType> {
+        let numbers = self.ints || self.floats;
+        let kinds = [self.bools, self.strings, numbers, self.items.is_some(), self.fields.is_some()];
+        match kinds.iter().filter(|kind| **kind).count() {
+            _ if self.other => None,
+            0 => Some(DataType::Utf8),
+            1 => self.only_type(),
+            _ => None,
+        }
+    }
+
+    fn only_type(&self) -> Option<DataType> {
+        if let Some(items) = &self.items {
+            return items.data_type().map(|item| DataType::new_list(item, true));
+        }
+        if let Some(fields) = &self.fields {
+            let typed = fields.iter().map(|(name, types)| Some(Field::new(name, types.data_type()?, true)));
+            return typed.collect::<Option<Fields>>().map(DataType::Struct);
+        }
+        match (self.bools, self.strings, self.floats) {
+            (true, ..) => Some(DataType::Boolean),
+            (_, true, _) => Some(DataType::Utf8),
+            (.., true) => (!self.long_ints).then_some(DataType::Float64),
+            _ => Some(DataType::Int64),
+        }
+    }
+
+    fn observe_at(&mut self, token: &str, depth: usize) {
+        match token.as_bytes().first() {
+            Some(b'n') | None => {}
+            Some(b'"') => self.strings = true,
+            Some(b't' | b'f') => self.bools = true,
+            Some(b'[') if depth < DEEPEST => self.observe_items(token, depth),
+            Some(b'{') if depth < DEEPEST => self.observe_fields(token, depth),
+            Some(b'[' | b'{') => self.other = true,
+            Some(_) => self.observe_number(token),
+        }
+    }
+
+    fn observe_number(&mut self, token: &str) {
+        if token.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E')) {
+            self.floats = true;
+            self.other |= !token.parse::<f64>().is_ok_and(f64::is_finite);
+        } else if let Ok(number) = token.parse::<i64>() {
+            self.ints = true;
+            self.long_ints |= number.unsigned_abs() > 1 << f64::MANTISSA_DIGITS;
+        } else {
+            self.other = true;
+        }
+    }
+
+    fn observe_items(&mut self, token: &str, depth: usize) {
+        let items = self.items.get_or_insert_default();
+        match serde_json::from_str::<Vec<&RawValue>>(token) {
+            Ok(values) => values.iter().for_each(|value| items.observe_at(value.get(), depth + 1)),
+            Err(_) => self.other = true,
+        }
+    }
+
+    fn observe_fields(&mut self, token: &str, depth: usize) {
+        let mut names: Vec<String> = Vec::new();
+        let mut values = Vec::new();
+        let read = entries(
+            token,
+            |key| {
+                names.push(key.to_owned());
+                Some(names.len() - 1)
+            },
+            |_, value| values.push(value),
+        );
+        // A struct without fields is a type that nothing downstream can hold.
+        self.other |= read.is_err() || names.is_empty();
+        self.fields.get_or_insert_default();
+        for (name, value) in names.iter().zip(values) {
+            self.field(name).observe_at(value, depth + 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::schema::type_name;
+
+    fn told(tokens: &[&str]) -> Option<String> {
+        let mut types = JsonTypes::default();
+        for token in tokens {
+            types.observe(token);
+        }
+        types.data_type().map(|told| type_name(&told))
+    }
+
+    #[test]
+    fn a_column_has_the_type_that_json_gives_it() {
+        assert_eq!(told(&["1", "null", "-2"]).as_deref(), Some("int64"));
+        assert_eq!(told(&["1", "1e3"]).as_deref(), Some("float64"));
+        assert_eq!(told(&["true", "false"]).as_deref(), Some("bool"));
+        assert_eq!(told(&["\"1\""]).as_deref(), Some("string"));
+        assert_eq!(told(&["null"]).as_deref(), Some("string"));
+    }
+
+    #[test]
+    fn values_of_several_kinds_are_text() {
+        assert_eq!(told(&["1", "\"1\""]), None);
+        assert_eq!(told(&["[1]", "[true]"]), None);
+        assert_eq!(told(&["{}"]), None);
+    }
+
+    #[test]
+    fn numbers_that_a_float_or_an_integer_cannot_hold_are_text() {
+        assert_eq!(told(&["18446744073709551616"]), None);
+        assert_eq!(told(&["1e999"]), None);
+        assert_eq!(told(&["9007199254740993"]).as_deref(), Some("int64"));
+        assert_eq!(told(&["9007199254740993", "0.5"]), None);
+    }
+
+    #[test]
+    fn parts_of_a_column_join_as_if_they_were_one() {
+        let tokens = ["{\"a\":[1]}", "null", "{\"b\":2,\"a\":[0.5]}"];
+        let mut joined = JsonTypes::default();
+        for token in tokens {
+            let mut part = JsonTypes::default();
+            part.observe(token);
+            joined.merge(&part);
+        }
+        assert_eq!(joined.data_type().map(|told| type_name(&told)), told(&tokens));
+    }
+
+    #[test]
+    fn lists_and_objects_nest() {
+        let tokens = ["{\"a\":[1,null],\"b\":{\"c\":\"x\"}}", "{\"b\":null,\"d\":1.5}", "null"];
+        let expected = "struct<a: list<int64>, b: struct<c: string>, d: float64>";
+        assert_eq!(told(&tokens).as_deref(), Some(expected));
+        let deep = "[".repeat(100) + &"]".repeat(100);
+        assert_eq!(told(&[&deep]), None);
+    }
+}

@@ -1,0 +1,30 @@
+//! Text at rest, CSV and NDJSON: one codec for every backend, so that a file has one meaning, and so
+//! that an upsert leaves the bytes of untouched records as they are.
+//!
+//! A file is streamed in blocks of whole records (`records`), over a window of some MiB (`window`).
+//! What a record looks like is known to `csv` and `ndjson` alone; everything above works on raw fields
+//! and their places. Nothing holds more of a file than one block.
+
+mod batches;
+mod columns;
+mod csv;
+mod encode;
+mod fault;
+mod file;
+mod fit;
+mod json_types;
+mod layout;
+mod ndjson;
+mod records;
+mod rewrite;
+mod rows;
+mod scan;
+mod tell;
+mod window;
+mod write;
+
+pub(crate) use batches::TextBatches;
+pub(crate) use encode::TextEncoder;
+pub(crate) use file::TextFile;
+pub(crate) use scan::{TextScan, count};
+pub(crate) use write::{append, write};

@@ -1,0 +1,458 @@
+//! Records of a text file, block by block, with the place of each raw field: the one stream that reading,
+//! matching and rewriting go through.
+
+use std::io::Read;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema};
+
+use super::fault::{Fault, Span};
+use super::layout::Layout;
+use super::rows::Rows;
+use super::window::{BLOCK, Window};
+use super::{csv, ndjson};
+use crate::client::session::Session;
+use crate::core::format::Format;
+use crate::core::location::Location;
+use crate::core::schema::check_names;
+use crate::error::{Error, ErrorKind, Result};
+
+/// A longer record is refused: it is an unclosed quote, and places are kept in 32 bits.
+const LONGEST: usize = 1 << 30;
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// Streams the records of one file.
+#[derive(Debug)]
+pub(super) struct Records<R> {
+    session: Session,
+    location: Location,
+    layout: Arc<Layout>,
+    window: Window<R>,
+    splitter: csv::Splitter,
+    slots: ndjson::Slots,
+    found: csv::Found,
+    /// Bytes of the block at hand.
+    block: usize,
+    /// Bytes at its start that are no record: byte-order mark and header.
+    head: usize,
+    /// The line of the first blank line, in this block or an earlier one.
+    blank: Option<u64>,
+}
+
+impl<R: Read> Records<R> {
+    /// Opens a file for one pass. `wanted` are the keys that an NDJSON file is looked through for; a CSV
+    /// file has the columns that its header names.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` for a CSV file without a header, `InvalidInput` for names that collide.
+    pub(super) fn open(
+        session: &Session,
+        location: &Location,
+        layout: &Arc<Layout>,
+        source: R,
+        wanted: &[String],
+    ) -> Result<Self> {
+        Self::with_block(session, location, layout, source, wanted, BLOCK)
+    }
+
+    /// The same, with blocks of `block` bytes.
+    pub(super) fn with_block(
+        session: &Session,
+        location: &Location,
+        layout: &Arc<Layout>,
+        source: R,
+        wanted: &[String],
+        block: usize,
+    ) -> Result<Self> {
+        let mut records = Self {
+            session: session.clone(),
+            location: location.clone(),
+            layout: Arc::clone(layout),
+            window: Window::new(source, block),
+            splitter: csv::Splitter::new(layout),
+            slots: ndjson::Slots::default(),
+            found: csv::Found::default(),
+            block: 0,
+            head: 0,
+            blank: None,
+        };
+        records.read_head()?;
+        if layout.format == Format::Ndjson {
+            records.slots = ndjson::Slots::new(wanted);
+        }
+        Ok(records)
+    }
+
+    /// The columns, by slot.
+    pub(super) fn names(&self) -> &[String] {
+        self.slots.names()
+    }
+
+    /// The slot of a column.
+    pub(super) fn slot(&self, name: &str) -> Option<usize> {
+        self.slots.get(name)
+    }
+
+    /// Goes on to the next block; `false` behind the last one.
+    pub(super) fn advance(&mut self) -> Result<bool> {
+        self.window.consume(self.block);
+        // What the opening read for the header is looked at before more is read.
+        let mut full = self.block == 0 && !self.window.bytes().is_empty();
+        if self.block > 0 {
+            self.head = 0;
+        }
+        self.block = 0;
+        loop {
+            if !full {
+                self.fill()?;
+            }
+            full = false;
+            if self.window.bytes().is_empty() {
+                return Ok(false);
+            }
+            self.found.clear();
+            let end = self.split()?;
+            if end > self.head || self.window.ended() {
+                self.block = end;
+                return Ok(true);
+            }
+        }
+    }
+
+    /// The bytes of the block, head and blank lines included.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.window.bytes()[..self.block]
+    }
+
+    /// Bytes at the start of the block that stand before the first record of the file.
+    pub(super) fn head(&self) -> usize {
+        self.head
+    }
+
+    /// How the first line of the block ends; `None` if it has no end.
+    pub(super) fn line_end(&self) -> Option<&'static str> {
+        let head = self.bytes()[..self.head].ends_with(b"\n").then_some(self.head);
+        let end = head.or_else(|| self.found.records.first().map(|span| span.range().end))?;
+        let line = &self.bytes()[..end];
+        if line.ends_with(b"\r\n") { Some("\r\n") } else { line.ends_with(b"\n").then_some("\n") }
+    }
+
+    /// The number of records in the block.
+    pub(super) fn len(&self) -> usize {
+        self.found.records.len()
+    }
+
+    /// Where record `row` of the block stands, its line end included.
+    pub(super) fn record(&self, row: usize) -> Range<usize> {
+        self.found.records[row].range()
+    }
+
+    /// Looks at some records of the block.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` for bytes that are not UTF-8 and lines that are not JSON.
+    pub(super) fn rows(&mut self, rows: Range<usize>) -> Result<Rows<'_>> {
+        let from_json = self.layout.format == Format::Ndjson && !self.slots.names().is_empty();
+        if from_json {
+            let read = self.read_objects(rows.clone());
+            read.map_err(|fault| self.error(fault))?;
+        }
+        let spans = self.found.records.get(rows.clone()).unwrap_or_default();
+        let base = spans.first().map_or(0, |span| span.range().start);
+        let text = self.text(rows.clone())?;
+        let width = self.slots.names().len();
+        let fields = if from_json { 0..rows.len() * width } else { rows.start * width..rows.end * width };
+        Ok(Rows {
+            text,
+            base,
+            records: spans,
+            fields: self.found.fields.get(fields).unwrap_or_default(),
+            width,
+            names: self.slots.names(),
+            location: &self.location,
+            layout: &self.layout,
+            before: &self.window.bytes()[..base],
+            line: self.window.line(),
+        })
+    }
+
+    fn text(&self, rows: Range<usize>) -> Result<&str> {
+        let spans = self.found.records.get(rows).unwrap_or_default();
+        let start = spans.first().map_or(0, |span| span.range().start);
+        let end = spans.last().map_or(start, |span| span.range().end);
+        std::str::from_utf8(&self.window.bytes()[start..end]).map_err(|cause| {
+            let bad = start + cause.valid_up_to();
+            let row = spans.partition_point(|span| span.range().end <= bad);
+            self.not_utf8(spans.get(row).map_or(start, |span| span.range().start), bad)
+        })
+    }
+
+    fn not_utf8(&self, record: usize, bad: usize) -> Error {
+        let fault = Fault::new(record, "the file is not UTF-8 text").hint("convert the file to UTF-8");
+        let column = self.found.fields.iter().position(|span| span.range().contains(&bad));
+        let width = self.slots.names().len().max(1);
+        self.error(match column {
+            Some(field) => fault.in_column(field % width),
+            None => fault,
+        })
+    }
+
+    fn read_objects(&mut self, rows: Range<usize>) -> Result<(), Fault> {
+        let width = self.slots.names().len();
+        self.found.fields.clear();
+        self.found.fields.resize(rows.len() * width, Span::MISSING);
+        let rows = self.found.records.get(rows).unwrap_or_default();
+        for (span, fields) in rows.iter().zip(self.found.fields.chunks_exact_mut(width.max(1))) {
+            let start = span.range().start;
+            let line = std::str::from_utf8(&self.window.bytes()[span.range()]).map_err(|_| {
+                Fault::new(start, "the file is not UTF-8 text").hint("convert the file to UTF-8")
+            })?;
+            let place = |token: &str| {
+                let at = start + (token.as_ptr().addr() - line.as_ptr().addr());
+                Span::new(at, at + token.len())
+            };
+            let read =
+                ndjson::entries(line, |key| self.slots.find(key), |slot, token| fields[slot] = place(token));
+            read.map_err(|fault| fault.at(start))?;
+        }
+        Ok(())
+    }
+
+    fn split(&mut self) -> Result<usize> {
+        let (bytes, ended) = (self.window.bytes(), self.window.ended());
+        if self.layout.format == Format::Ndjson {
+            return Ok(ndjson::split(bytes, self.head, ended, &mut self.found.records));
+        }
+        let width = self.slots.names().len();
+        let split = self.splitter.split(bytes, self.head, width, ended, &mut self.found);
+        let end = split.map_err(|fault| self.error(fault))?;
+        self.check_blank()?;
+        Ok(end)
+    }
+
+    /// Refuses a blank line of an earlier block that has records after it.
+    fn check_blank(&mut self) -> Result<()> {
+        if let Some(line) = self.blank
+            && !self.found.records.is_empty()
+        {
+            return Err(csv::blank_line(0).into_error(&self.location, line, &[]));
+        }
+        let here = self.found.blank.map(|at| self.line_of(at));
+        self.blank = self.blank.or(here);
+        Ok(())
+    }
+
+    /// Reads on; the head, if there was one, is behind.
+    fn fill(&mut self) -> Result<()> {
+        self.session.check()?;
+        if self.window.bytes().len() > LONGEST {
+            return Err(self.error(
+                Fault::new(0, "a record is longer than 1 GiB").hint("look for a quote that is not closed"),
+            ));
+        }
+        let read = self
+            .window
+            .fill()
+            .map_err(|cause| Error::io("cannot read the file", cause).with("file", &self.location))?;
+        self.session.progress().advance(read);
+        Ok(())
+    }
+
+    fn read_head(&mut self) -> Result<()> {
+        self.fill()?;
+        if self.window.bytes().starts_with(BOM) {
+            self.head = BOM.len();
+        }
+        if self.layout.format == Format::Ndjson {
+            return Ok(());
+        }
+        let mut fields = Vec::new();
+        let end = loop {
+            if self.window.ended() && self.window.bytes().len() == self.head {
+                return Err(Error::new(ErrorKind::InvalidData, "the file is empty and has no header")
+                    .with("file", &self.location)
+                    .hint("a CSV file starts with a line that names its columns"));
+            }
+            fields.clear();
+            let (bytes, ended) = (self.window.bytes(), self.window.ended());
+            match self.splitter.record(bytes, self.head, ended, &mut fields) {
+                Ok(Some(end)) => break end,
+                Ok(None) => self.fill()?,
+                Err(fault) => return Err(self.error(fault)),
+            }
+        };
+        self.slots = ndjson::Slots::new(self.header(&fields)?);
+        if self.layout.header {
+            self.head = end;
+        }
+        Ok(())
+    }
+
+    fn header(&self, fields: &[Span]) -> Result<Vec<String>> {
+        if !self.layout.header {
+            return Ok((1..=fields.len()).map(|number| format!("column_{number}")).collect());
+        }
+        let names = fields.iter().map(|span| {
+            let raw = std::str::from_utf8(&self.window.bytes()[span.range()])
+                .map_err(|_| self.not_utf8(self.head, span.range().start))?;
+            Ok(csv::unquote(raw, &self.layout).into_owned())
+        });
+        let names = names.collect::<Result<Vec<_>>>()?;
+        let fields = names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect::<Vec<_>>();
+        check_names(&Schema::new(fields)).map_err(|error| error.with_missing("file", &self.location))?;
+        Ok(names)
+    }
+
+    fn line_of(&self, at: usize) -> u64 {
+        let before = self.window.bytes().get(..at).unwrap_or_default();
+        self.window.line() + memchr::memchr_iter(b'\n', before).count() as u64
+    }
+
+    fn error(&self, fault: Fault) -> Error {
+        let line = self.line_of(fault.at);
+        fault.into_error(&self.location, line, self.slots.names())
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::core::options::CsvOptions;
+
+    pub(crate) fn records<'a>(
+        format: Format,
+        csv: &CsvOptions,
+        text: &'a [u8],
+        wanted: &[&str],
+        block: usize,
+    ) -> Result<Records<&'a [u8]>> {
+        let location = Location::from_path("t.txt");
+        let layout = Arc::new(Layout::new(format, csv, "t.txt").expect("a layout"));
+        let wanted: Vec<String> = wanted.iter().map(|name| (*name).to_owned()).collect();
+        Records::with_block(&Session::default(), &location, &layout, text, &wanted, block)
+    }
+
+    type Table = Vec<Vec<Option<String>>>;
+
+    fn all(mut records: Records<&[u8]>) -> Result<Table> {
+        let mut table = Vec::new();
+        while records.advance()? {
+            let rows = records.rows(0..records.len())?;
+            for row in 0..rows.len() {
+                table.push((0..rows.width).map(|slot| rows.raw(row, slot).map(str::to_owned)).collect());
+            }
+        }
+        Ok(table)
+    }
+
+    fn read(text: &str, block: usize) -> Result<Table> {
+        all(records(Format::Csv, &CsvOptions::default(), text.as_bytes(), &[], block)?)
+    }
+
+    fn failure(text: &[u8], block: usize) -> String {
+        let read = records(Format::Csv, &CsvOptions::default(), text, &[], block).and_then(all);
+        read.expect_err("an error").to_string()
+    }
+
+    #[test]
+    fn records_are_the_same_whatever_the_block() {
+        let text = "\u{feff}a,\"b\nb\"\r\n1,\"x\r\ny\"\r\n,\"\"\r\nlong long long,é\r\n\r\n";
+        let whole = read(text, 1 << 20).expect("reads");
+        assert_eq!(whole.len(), 3);
+        for block in 1..40 {
+            assert_eq!(read(text, block).expect("reads"), whole, "{block}");
+        }
+    }
+
+    #[test]
+    fn every_byte_of_a_file_is_in_one_block() {
+        let text = "\u{feff}a,b\r\n1,2\n3,4\r\n\r\n\n";
+        for block in 1..24 {
+            let mut records =
+                records(Format::Csv, &CsvOptions::default(), text.as_bytes(), &[], block).expect("opens");
+            let mut bytes = Vec::new();
+            while records.advance().expect("advances") {
+                bytes.extend_from_slice(records.bytes());
+            }
+            assert_eq!(bytes, text.as_bytes(), "{block}");
+        }
+    }
+
+    #[test]
+    fn objects_give_the_wanted_tokens_only_and_the_last_of_two() {
+        let text = b"{\"b\":1,\"a\":{\"x\":[1]}}\n\n{\"c\":2}\r\n{\"a\":1,\"a\":\"2\"}";
+        for block in [1, 5, 1000] {
+            let found =
+                records(Format::Ndjson, &CsvOptions::default(), text, &["a", "c"], block).and_then(all);
+            let some = |text: &str| Some(text.to_owned());
+            let expected =
+                vec![vec![some("{\"x\":[1]}"), None], vec![None, some("2")], vec![some("\"2\""), None]];
+            assert_eq!(found.expect("reads"), expected, "{block}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_file_line_and_column() {
+        for block in [1, 7, 1000] {
+            assert_eq!(
+                failure(b"a,b\n\"1\n2\",3\n4\n", block),
+                "expected 2 fields, found 1 (file: t.txt, line: 4)"
+            );
+            assert_eq!(
+                failure(b"a,b\n1,2\n3,\"4\n", block),
+                "a quote is not closed (file: t.txt, line: 3, column: b)"
+            );
+            assert_eq!(
+                failure(b"a,b\n1,2\n3,\xff\n", block),
+                "the file is not UTF-8 text (file: t.txt, line: 3, column: b)"
+            );
+            assert_eq!(
+                failure(b"a,b\n1,2\n\n3,4\n", block),
+                "there is a blank line between records (file: t.txt, line: 3)"
+            );
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_no_object_is_named() {
+        let text = b"{\"a\":1}\n\n[1]\n";
+        let error = records(Format::Ndjson, &CsvOptions::default(), text, &["a"], 4).and_then(all);
+        assert_eq!(
+            error.expect_err("an error").to_string(),
+            "a line is not a JSON object (file: t.txt, line: 3)"
+        );
+    }
+
+    #[test]
+    fn a_file_without_bytes_has_no_header_and_one_with_a_header_has_no_rows() {
+        assert_eq!(failure(b"", 10), "the file is empty and has no header (file: t.txt)");
+        assert_eq!(failure(BOM, 10), "the file is empty and has no header (file: t.txt)");
+        assert!(read("a,b", 10).expect("reads").is_empty());
+        assert!(read("a,b\r\n", 3).expect("reads").is_empty());
+    }
+
+    #[test]
+    fn names_that_differ_only_in_case_are_refused() {
+        assert_eq!(failure(b"a,A\n", 10), "two columns differ only in case (columns: A, a, file: t.txt)");
+    }
+
+    #[test]
+    fn without_a_header_columns_are_numbered() {
+        let csv = CsvOptions::default().with_header(false);
+        let records = records(Format::Csv, &csv, b"1,2\n3,4\n", &[], 3).expect("opens");
+        assert_eq!(records.names(), ["column_1", "column_2"]);
+        assert_eq!(all(records).expect("reads").len(), 2);
+    }
+
+    #[test]
+    fn a_cancelled_session_stops_the_pass() {
+        let session = Session::default();
+        session.cancel();
+        let layout = Arc::new(Layout::new(Format::Ndjson, &CsvOptions::default(), "a").expect("a layout"));
+        let opened = Records::open(&session, &Location::from_path("a"), &layout, &b"{}"[..], &[]);
+        assert_eq!(opened.map(drop).map_err(|e| e.kind()), Err(ErrorKind::Cancelled));
+    }
+}

@@ -1,0 +1,392 @@
+//! Writes a text file anew with changes folded in. Bytes that do not change are copied as they are:
+//! marks, headers, quoting, line ends, blank lines.
+
+use std::fs::File;
+use std::io::Write;
+use std::ops::Range;
+
+use super::encode::RecordWriter;
+use super::file::TextFile;
+use super::ndjson;
+use super::records::Records;
+use super::rows::Rows;
+use super::window::{BLOCK, Pass};
+use crate::client::session::Session;
+use crate::core::format::Format;
+use crate::core::merge::kernel::Pair;
+use crate::error::{Error, Result};
+
+/// Bytes that are gathered before they are written.
+const GATHER: usize = 1 << 20;
+
+/// The new file as far as it is written.
+pub(super) struct Rewriter<'f> {
+    out: Out<'f>,
+    records: RecordWriter,
+    /// Blank lines behind the last record: new rows are written before them.
+    held: Vec<u8>,
+    rows: u64,
+}
+
+impl<'f> Rewriter<'f> {
+    pub(super) fn new(file: &TextFile, out: &'f mut File) -> Self {
+        Self { out: Out::new(out), records: file.writer(), held: Vec::new(), rows: 0 }
+    }
+
+    /// Copies the stored file, with the records of `replaced` (ascending) written anew. `sources` says
+    /// for each settled incoming row which of the sent ones it is.
+    pub(super) fn copy(
+        &mut self,
+        file: &TextFile,
+        session: &Session,
+        replaced: &[Pair],
+        sources: &[u32],
+    ) -> Result<()> {
+        let mut replaced = replaced.iter().peekable();
+        let slots = ndjson::Slots::new(&file.names);
+        let Some(mut records) = file.records(session, &[])? else {
+            self.records.header(file.line_end, &mut self.out.gathered);
+            return Ok(());
+        };
+        while records.advance()? {
+            let content = self.start_block(&mut records)?;
+            let mut at = 0;
+            let end = self.rows + records.len() as u64;
+            while let Some(change) = replaced.next_if(|change| change.stored_row < end) {
+                let row = usize::try_from(change.stored_row - self.rows).unwrap_or(usize::MAX);
+                let place = records.record(row);
+                self.out.put(&records.bytes()[at..place.start])?;
+                at = place.end;
+                let source = sources[change.incoming as usize] as usize;
+                replace(file, &slots, &records.rows(row..row + 1)?, source, &mut self.out.gathered)?;
+            }
+            self.out.put(&records.bytes()[at..content])?;
+            self.held.extend_from_slice(&records.bytes()[content..]);
+            self.rows = end;
+        }
+        match replaced.next() {
+            None => Ok(()),
+            Some(lost) => Err(Error::internal("a row to be replaced is not in the file")
+                .with("file", &file.location)
+                .with("row", lost.stored_row)),
+        }
+    }
+
+    /// Where the last record of the block ends. Blank lines that were held back are written, if the
+    /// block shows that they were not the last ones.
+    fn start_block(&mut self, records: &mut Records<Pass>) -> Result<usize> {
+        let last = records.len().checked_sub(1);
+        let content = last.map_or(records.head(), |last| records.record(last).end);
+        if content > 0 {
+            self.out.put(&self.held)?;
+            self.held.clear();
+        }
+        Ok(content)
+    }
+
+    /// Adds rows of what was sent.
+    pub(super) fn insert(&mut self, file: &TextFile, rows: impl Iterator<Item = usize>) -> Result<()> {
+        for row in rows {
+            let blank = self.rows == 0 && file.layout.format == Format::Ndjson;
+            if !blank && self.out.last() != b'\n' {
+                self.out.gathered.extend_from_slice(file.line_end.as_bytes());
+            }
+            self.records.record(&file.sent, row, file.line_end, &mut self.out.gathered);
+            self.out.relieve()?;
+            self.rows += 1;
+        }
+        Ok(())
+    }
+
+    /// Writes what is left; gives the rows and bytes of the new file.
+    pub(super) fn finish(mut self) -> Result<(u64, u64)> {
+        self.out.put(&self.held)?;
+        self.out.flush()?;
+        Ok((self.rows, self.out.written))
+    }
+}
+
+/// Bytes on their way to a file.
+struct Out<'f> {
+    file: &'f mut File,
+    gathered: Vec<u8>,
+    /// The last byte that went to the file; a line end while there is none.
+    last: u8,
+    written: u64,
+}
+
+impl<'f> Out<'f> {
+    fn new(file: &'f mut File) -> Self {
+        Self { file, gathered: Vec::with_capacity(GATHER), last: b'\n', written: 0 }
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        if bytes.len() < GATHER {
+            self.gathered.extend_from_slice(bytes);
+            return self.relieve();
+        }
+        self.flush()?;
+        self.write(bytes)
+    }
+
+    /// Writes what is gathered, if it is much.
+    fn relieve(&mut self) -> Result<()> {
+        if self.gathered.len() < GATHER { Ok(()) } else { self.flush() }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let mut gathered = std::mem::take(&mut self.gathered);
+        self.write(&gathered)?;
+        gathered.clear();
+        // One enormous record should not be paid for until the end.
+        gathered.shrink_to(BLOCK);
+        self.gathered = gathered;
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).map_err(|cause| Error::io("cannot write the new file", cause))?;
+        self.last = bytes.last().copied().unwrap_or(self.last);
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// The last byte so far.
+    fn last(&self) -> u8 {
+        self.gathered.last().copied().unwrap_or(self.last)
+    }
+}
+
+/// Writes the only record of `rows` with the values of row `source` of what was sent.
+fn replace(
+    file: &TextFile,
+    slots: &ndjson::Slots,
+    rows: &Rows<'_>,
+    source: usize,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    if file.layout.format == Format::Ndjson {
+        return replace_object(file, slots, rows, source, out);
+    }
+    let start = out.len();
+    for (slot, sent) in file.sent.iter().enumerate() {
+        if slot > 0 {
+            out.push(file.layout.delimiter);
+        }
+        match sent {
+            Some(cells) => cells.write(source, &file.layout, out),
+            None => out.extend_from_slice(rows.raw(0, slot).unwrap_or_default().as_bytes()),
+        }
+    }
+    let line_end = rows.line_end(0);
+    // A null alone in the last record would leave no record at all.
+    let vanished = out.len() == start && line_end.is_empty();
+    out.extend_from_slice(if vanished { file.line_end } else { line_end }.as_bytes());
+    Ok(())
+}
+
+/// Puts new tokens in the place of old ones; keys that the object lacks come last.
+fn replace_object(
+    file: &TextFile,
+    slots: &ndjson::Slots,
+    rows: &Rows<'_>,
+    source: usize,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let line = rows.record(0);
+    let (edits, keys) = sent_tokens(file, slots, rows)?;
+    let mut at = 0;
+    for (place, slot) in &edits {
+        out.extend_from_slice(&line.as_bytes()[at..place.start]);
+        at = place.end;
+        if let Some(cells) = &file.sent[*slot] {
+            cells.write(source, &file.layout, out);
+        }
+    }
+    let inner = line[at..].rfind('}').map_or(line, |brace| &line[at..at + brace]).trim_ascii_end();
+    out.extend_from_slice(inner.as_bytes());
+    let mut first = keys == 0;
+    for (slot, cells) in file.sent.iter().enumerate() {
+        let Some(cells) = cells.as_ref().filter(|cells| !cells.is_null(source)) else { continue };
+        if edits.iter().any(|(_, edited)| *edited == slot) {
+            continue;
+        }
+        if !first {
+            out.push(b',');
+        }
+        first = false;
+        ndjson::write_string(&file.names[slot], out);
+        out.push(b':');
+        cells.write(source, &file.layout, out);
+    }
+    out.extend_from_slice(&line.as_bytes()[at + inner.len()..]);
+    Ok(())
+}
+
+/// A range of bytes in a record, and the stored column whose sent value takes its place.
+type Edit = (Range<usize>, usize);
+
+/// Where the tokens of sent columns stand in an object, in its order, and how many keys it has.
+fn sent_tokens(file: &TextFile, slots: &ndjson::Slots, rows: &Rows<'_>) -> Result<(Vec<Edit>, usize)> {
+    let line = rows.record(0);
+    let mut keys = 0;
+    let mut places: Vec<Edit> = Vec::new();
+    let resolve = |key: &str| {
+        keys += 1;
+        slots.get(key).filter(|slot| file.sent[*slot].is_some())
+    };
+    let take = |slot, token: &str| {
+        let start = token.as_ptr().addr() - line.as_ptr().addr();
+        // Of two equal keys the last one counts.
+        places.retain(|(_, earlier)| *earlier != slot);
+        places.push((start..start + token.len(), slot));
+    };
+    ndjson::entries(line, resolve, take).map_err(|fault| rows.error(0, fault))?;
+    Ok((places, keys))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::location::Location;
+    use crate::core::options::CsvOptions;
+    use crate::table::StoredFile;
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    use std::io::{Read, Seek};
+    use std::sync::Arc;
+
+    /// Replaces row `i` by sent row `i` for each of `replaced`, and adds those of `inserted`.
+    fn rewritten(
+        name: &str,
+        csv: &CsvOptions,
+        text: &str,
+        columns: Vec<(&str, ArrayRef)>,
+        replaced: &[(u64, u32)],
+        inserted: &[usize],
+    ) -> String {
+        let mut stored = tempfile::tempfile().expect("a file");
+        stored.write_all(text.as_bytes()).expect("written");
+        let session = Session::default();
+        let format = Format::from_name(name).expect("a format");
+        let mut file =
+            TextFile::open(&session, stored, &Location::from_path(name), format, csv).expect("opens");
+        let batch = RecordBatch::try_from_iter_with_nullable(
+            columns.into_iter().map(|(name, column)| (name, column, true)),
+        )
+        .expect("a batch");
+        file.fit(&batch.schema(), vec![batch]).expect("fits");
+        let mut out = tempfile::tempfile().expect("a file");
+        let mut rewriter = Rewriter::new(&file, &mut out);
+        let replaced: Vec<_> =
+            replaced.iter().map(|(row, sent)| Pair { stored_row: *row, incoming: *sent }).collect();
+        rewriter.copy(&file, &session, &replaced, &[0, 1, 2, 3]).expect("copies");
+        rewriter.insert(&file, inserted.iter().copied()).expect("inserts");
+        let (_, bytes) = rewriter.finish().expect("finishes");
+        let mut text = String::new();
+        out.rewind().expect("rewinds");
+        out.read_to_string(&mut text).expect("reads");
+        assert_eq!(bytes, text.len() as u64);
+        text
+    }
+
+    fn csv(
+        text: &str,
+        columns: Vec<(&str, ArrayRef)>,
+        replaced: &[(u64, u32)],
+        inserted: &[usize],
+    ) -> String {
+        rewritten("a.csv", &CsvOptions::default(), text, columns, replaced, inserted)
+    }
+
+    fn json(
+        text: &str,
+        columns: Vec<(&str, ArrayRef)>,
+        replaced: &[(u64, u32)],
+        inserted: &[usize],
+    ) -> String {
+        rewritten("a.ndjson", &CsvOptions::default(), text, columns, replaced, inserted)
+    }
+
+    fn strings(values: &[Option<&str>]) -> ArrayRef {
+        Arc::new(StringArray::from(values.to_vec()))
+    }
+
+    fn numbers(values: &[Option<i64>]) -> ArrayRef {
+        Arc::new(Int64Array::from(values.to_vec()))
+    }
+
+    #[test]
+    fn untouched_bytes_stay_and_missing_columns_keep_their_field() {
+        let text = "\u{feff}id,\"zip\",x\r\n 1,02139,\"1.50\"\r\n2,\"0\n1\",1e3\n3,\"\",\r\n\r\n\r\n";
+        let columns = || vec![("x", strings(&[Some("0.10")])), ("id", strings(&[Some("2")]))];
+        let expected = text.replace("1e3\n", "0.10\n");
+        assert_eq!(csv(text, columns(), &[(1, 0)], &[]), expected);
+        let expected = text.replace("1e3\n", "0.10\n").replace("\"\",\r\n", "\"\",\r\n2,,0.10\r\n");
+        assert_eq!(csv(text, columns(), &[(1, 0)], &[0]), expected);
+    }
+
+    #[test]
+    fn a_last_record_without_a_line_end_gets_one_only_before_new_rows() {
+        let columns = || vec![("a", numbers(&[Some(7), None]))];
+        assert_eq!(csv("a,b\r\n1,2", columns(), &[(0, 0)], &[]), "a,b\r\n7,2");
+        assert_eq!(csv("a,b\r\n1,2", columns(), &[(0, 0)], &[1]), "a,b\r\n7,2\r\n,\r\n");
+        assert_eq!(csv("a,b", columns(), &[], &[0]), "a,b\n7,\n");
+        assert_eq!(json("{\"a\":1}", columns(), &[], &[0]), "{\"a\":1}\n{\"a\":7}\n");
+    }
+
+    #[test]
+    fn a_null_alone_in_the_last_record_stays_a_record() {
+        assert_eq!(csv("a\n1\n2", vec![("a", numbers(&[None]))], &[(1, 0)], &[]), "a\n1\n\n");
+    }
+
+    #[test]
+    fn new_rows_stand_before_blank_lines_at_the_end() {
+        assert_eq!(
+            json("\n{\"a\":1}\n\n \n", vec![("a", numbers(&[Some(2)]))], &[], &[0]),
+            "\n{\"a\":1}\n{\"a\":2}\n\n \n"
+        );
+        assert_eq!(csv("a,b\n\n", vec![("a", numbers(&[Some(2)]))], &[], &[0]), "a,b\n2,\n\n");
+    }
+
+    #[test]
+    fn an_object_keeps_its_order_spaces_and_other_tokens() {
+        let text = "{ \"id\" : 1.0, \"x\": [1,  2], \"n\" : 1e3 }\r\n{}\n{\"n\":0,\"n\":1}";
+        let columns = || vec![("n", numbers(&[Some(5), None])), ("x", strings(&[None, None]))];
+        let columns = || columns().into_iter().take(1).collect::<Vec<_>>();
+        let expected = "{ \"id\" : 1.0, \"x\": [1,  2], \"n\" : 5.0 }\r\n{\"n\":5.0}\n{\"n\":0,\"n\":null}";
+        assert_eq!(json(text, columns(), &[(0, 0), (1, 0), (2, 1)], &[]), expected);
+    }
+
+    #[test]
+    fn keys_that_an_object_lacks_come_last_unless_null() {
+        let text = "{\"a\":1}\n{\"b\":2 }\n{\"a\":3,\"b\":4}\n";
+        let columns = vec![("b", numbers(&[Some(9), None])), ("a", numbers(&[Some(8), Some(7)]))];
+        let expected = "{\"a\":8,\"b\":9}\n{\"b\":null,\"a\":7 }\n{\"a\":3,\"b\":4}\n{\"a\":8,\"b\":9}\n";
+        assert_eq!(json(text, columns, &[(0, 0), (1, 1)], &[0]), expected);
+    }
+
+    #[test]
+    fn a_file_of_no_objects_takes_the_incoming_columns() {
+        let columns = vec![("b", numbers(&[Some(1)])), ("a", strings(&[None]))];
+        assert_eq!(json("", columns.clone(), &[], &[0]), "{\"b\":1,\"a\":null}\n");
+        assert_eq!(json("\u{feff}\n", columns, &[], &[0]), "\u{feff}{\"b\":1,\"a\":null}\n\n");
+    }
+
+    #[test]
+    fn a_value_that_reads_as_null_is_quoted_when_it_is_written() {
+        let options = CsvOptions::default().with_null_values(["NA"]).with_delimiter(b';').with_header(false);
+        let columns = vec![("column_2", strings(&[Some("NA"), Some("a;b"), Some(""), None]))];
+        let replaced = [(0, 0), (1, 1), (2, 2), (3, 3)];
+        let text = rewritten("a.csv", &options, "1;x\n2;x\n3;x\n4;x\n", columns, &replaced, &[]);
+        assert_eq!(text, "1;\"NA\"\n2;\"a;b\"\n3;\"\"\n4;\n");
+    }
+
+    #[test]
+    fn a_large_file_is_copied_whole_around_a_change() {
+        let line = |i: usize| format!("{i},{}\n", "x".repeat(100));
+        let text: String = std::iter::once("id,x\n".to_owned()).chain((0..100_000).map(line)).collect();
+        let columns = vec![("id", strings(&[Some("new")]))];
+        let expected = text.replacen("\n90000,", "\nnew,", 1);
+        assert!(csv(&text, columns, &[(90_000, 0)], &[]) == expected);
+    }
+}

@@ -1,0 +1,181 @@
+//! Writes whole frames as text: to a new file, or behind the rows of a stored one, in its columns.
+
+use std::fs::File;
+use std::io::Write;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+use super::encode::TextEncoder;
+use super::file::TextFile;
+use super::rewrite::Rewriter;
+use crate::client::session::Session;
+use crate::core::format::Format;
+use crate::core::location::Location;
+use crate::core::options::CsvOptions;
+use crate::error::{Error, Result};
+
+/// Writes the header and the rows of `batches` (all of `schema`) to an empty file; gives their number.
+///
+/// # Errors
+///
+/// `Unsupported` for a type, `InvalidInput` for a value that the format cannot hold.
+pub(crate) fn write(
+    session: &Session,
+    format: Format,
+    csv: &CsvOptions,
+    location: &Location,
+    schema: &SchemaRef,
+    batches: impl Iterator<Item = Result<RecordBatch>>,
+    out: &mut File,
+) -> Result<u64> {
+    let csv = csv.clone().with_delimiter(csv.delimiter_for(&location.name()));
+    let mut encoder = TextEncoder::new(format, schema, &csv)?;
+    let mut text = Vec::new();
+    encoder.header(&mut text);
+    let mut rows = 0;
+    for batch in batches {
+        session.check()?;
+        let batch = batch?;
+        // Large batches are written in parts, so that their text is not held beside them as a whole.
+        for start in (0..batch.num_rows()).step_by(PART) {
+            encoder.encode(&batch.slice(start, PART.min(batch.num_rows() - start)), &mut text)?;
+            put(&mut text, out)?;
+        }
+        rows += batch.num_rows() as u64;
+    }
+    put(&mut text, out)?;
+    Ok(rows)
+}
+
+/// Rows that are encoded at a time.
+const PART: usize = 8192;
+
+fn put(text: &mut Vec<u8>, out: &mut File) -> Result<()> {
+    out.write_all(text).map_err(|cause| Error::io("cannot write the new file", cause))?;
+    text.clear();
+    Ok(())
+}
+
+/// Writes the stored bytes and then the rows of `batches` (all of `schema`) to `out`; gives the number of
+/// rows added. One batch is held at a time.
+///
+/// # Errors
+///
+/// As [`TextFile::open`] and [`TextFile::append`].
+#[expect(clippy::too_many_arguments, reason = "all of them are plain, and there is one caller")]
+pub(crate) fn append(
+    session: &Session,
+    stored: File,
+    location: &Location,
+    format: Format,
+    csv: &CsvOptions,
+    schema: &SchemaRef,
+    batches: impl Iterator<Item = Result<RecordBatch>>,
+    out: &mut File,
+) -> Result<u64> {
+    TextFile::open(session, stored, location, format, csv)?.append(session, schema, batches, out)
+}
+
+impl TextFile {
+    /// Writes the stored bytes and then the rows of `batches` (all of `schema`) to `out`; gives the
+    /// number of rows added. Columns that are missing from `schema` are null. One batch is held at a time.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a column that is not stored, or a value that does not fit its stored type.
+    fn append(
+        mut self,
+        session: &Session,
+        schema: &SchemaRef,
+        batches: impl Iterator<Item = Result<RecordBatch>>,
+        out: &mut File,
+    ) -> Result<u64> {
+        // Columns are refused before anything is copied, and even if no batch comes.
+        self.fit_batches(schema, &[])?;
+        let mut rewriter = Rewriter::new(&self, out);
+        rewriter.copy(&self, session, &[], &[])?;
+        let mut rows = 0;
+        for batch in batches {
+            session.check()?;
+            let batch = batch?;
+            let count = batch.num_rows();
+            self.fit_batches(schema, &[batch])?;
+            rewriter.insert(&self, 0..count)?;
+            rows += count as u64;
+        }
+        rewriter.finish()?;
+        Ok(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use std::io::{Read, Seek};
+    use std::sync::Arc;
+
+    fn appended(name: &str, text: &str, columns: Vec<(&str, ArrayRef)>) -> Result<(u64, String)> {
+        let mut stored = tempfile::tempfile().expect("a file");
+        stored.write_all(text.as_bytes()).expect("written");
+        let batch = RecordBatch::try_from_iter(columns).expect("a batch");
+        let session = Session::default();
+        let format = Format::from_name(name).expect("a format");
+        let (location, csv) = (Location::from_path(name), CsvOptions::default());
+        let mut out = tempfile::tempfile().expect("a file");
+        let parts = [Ok(batch.slice(0, 1)), Ok(batch.slice(1, batch.num_rows() - 1))];
+        let parts = parts.into_iter();
+        let rows = append(&session, stored, &location, format, &csv, &batch.schema(), parts, &mut out)?;
+        let mut text = String::new();
+        out.rewind().expect("rewinds");
+        out.read_to_string(&mut text).expect("reads");
+        Ok((rows, text))
+    }
+
+    fn numbers() -> ArrayRef {
+        Arc::new(Int64Array::from(vec![7, 8]))
+    }
+
+    #[test]
+    fn rows_are_added_in_the_stored_order_and_missing_columns_are_null() {
+        let text: ArrayRef = Arc::new(StringArray::from(vec!["x", ""]));
+        let added = appended("a.csv", "a,b,c\r\n1,02,3", vec![("c", text), ("a", numbers())]);
+        assert_eq!(added.expect("appends"), (2, "a,b,c\r\n1,02,3\r\n7,,x\r\n8,,\"\"\r\n".to_owned()));
+    }
+
+    #[test]
+    fn json_keeps_its_types_or_refuses() {
+        let added = appended("a.ndjson", "{\"a\":1, \"b\":null}\n", vec![("a", numbers())]);
+        let expected = "{\"a\":1, \"b\":null}\n{\"a\":7,\"b\":null}\n{\"a\":8,\"b\":null}\n";
+        assert_eq!(added.expect("appends"), (2, expected.to_owned()));
+        let refused = appended("a.ndjson", "{\"a\":true}\n", vec![("a", numbers())]);
+        assert_eq!(refused.map_err(|e| e.kind()), Err(ErrorKind::InvalidInput));
+    }
+
+    #[test]
+    fn a_column_that_is_not_stored_is_refused() {
+        let refused = appended("a.csv", "a\n1\n", vec![("b", numbers())]);
+        assert_eq!(refused.map_err(|e| e.kind()), Err(ErrorKind::InvalidInput));
+    }
+
+    #[test]
+    fn a_new_file_has_a_header_even_without_rows() {
+        let mut out = tempfile::tempfile().expect("a file");
+        let batch = RecordBatch::try_from_iter([("a", numbers()), ("b", numbers())]).expect("a batch");
+        let (session, csv) = (Session::default(), CsvOptions::default());
+        for (batches, expected) in [(vec![], "a\tb\n"), (vec![Ok(batch.clone())], "a\tb\n7\t7\n8\t8\n")] {
+            out.set_len(0).expect("empties");
+            out.rewind().expect("rewinds");
+            let location = Location::from_path("a.tsv");
+            let schema = batch.schema();
+            write(&session, Format::Csv, &csv, &location, &schema, batches.into_iter(), &mut out)
+                .expect("writes");
+            let mut text = String::new();
+            out.rewind().expect("rewinds");
+            out.read_to_string(&mut text).expect("reads");
+            assert_eq!(text, expected);
+        }
+    }
+}

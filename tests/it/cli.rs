@@ -1,0 +1,267 @@
+//! The command line as users and pipelines meet it: what is printed, where, and how it ends.
+
+use crate::run::{Place, counts};
+
+const ORDERS: &str = "id,note,at\n0001,\"a, b\",2024-01-01T00:00:00Z\n0002,1.50,2024-01-01T00:00:00.250Z\n";
+const CHANGES: &str = "id,note,at\n0002,1.75,2024-02-01T00:00:00Z\n0003,new,2024-02-01T00:00:00Z\n";
+
+const BACKENDS: [&str; 2] = ["polars", "datafusion"];
+
+#[test]
+fn a_diff_of_the_file_shows_just_the_changed_lines() {
+    for backend in BACKENDS {
+        let place = Place::new();
+        place.file("orders.csv", ORDERS);
+        place.file("changes.csv", CHANGES);
+        let args =
+            ["upsert", "changes.csv", "orders.csv", "--id", "id", "--modified", "at", "--backend", backend];
+        let run = place.run(&args);
+        run.ok();
+        assert!(run.out.contains("1 inserted") && run.out.contains("1 updated"), "{}", run.out);
+        assert_eq!(run.err, "");
+        let expected = "id,note,at\n0001,\"a, b\",2024-01-01T00:00:00Z\n0002,1.75,2024-02-01T00:00:00Z\n\
+                        0003,new,2024-02-01T00:00:00Z\n";
+        assert_eq!(place.text("orders.csv"), expected);
+        assert_eq!(place.names(), ["changes.csv", "orders.csv"]);
+    }
+}
+
+#[test]
+fn the_json_report_has_every_field_and_stands_alone_on_standard_output() {
+    let place = Place::new();
+    place.file("orders.csv", ORDERS);
+    place.file("changes.csv", CHANGES);
+    let args = ["upsert", "changes.csv", "orders.csv", "--id", "id", "--modified", "at", "--output", "json"];
+    let report = place.run(&args).json();
+    let numbers = [
+        "incoming",
+        "inserted",
+        "updated",
+        "unchanged",
+        "stale",
+        "tombstones",
+        "ignored",
+        "duplicates",
+        "rejected",
+        "ties",
+        "opened",
+        "deleted",
+        "repaired",
+        "rows_before",
+        "rows_after",
+        "files_read",
+        "files_skipped",
+        "files_added",
+        "files_removed",
+        "row_groups_read",
+        "row_groups_skipped",
+        "row_groups_rewritten",
+        "key_bytes_read",
+        "value_bytes_read",
+        "bytes_read",
+        "bytes_written",
+        "conflicts",
+        "elapsed_ms",
+    ];
+    counts(&report, &numbers);
+    for text in ["target", "format", "backend", "method", "run_id", "version_before", "version_after"] {
+        assert!(report[text].is_string(), "{text} in {report}");
+    }
+    assert_eq!(counts(&report, &["rows_before", "rows_after", "files_added", "files_removed"]), [2, 3, 1, 1]);
+    assert_eq!((report["created"].as_bool(), report["dry_run"].as_bool()), (Some(false), Some(false)));
+}
+
+#[test]
+fn a_dry_run_counts_the_same_and_writes_nothing() {
+    for backend in BACKENDS {
+        let place = Place::new();
+        place.file("orders.csv", ORDERS);
+        place.file("changes.csv", CHANGES);
+        let args =
+            ["upsert", "changes.csv", "orders.csv", "--id", "id", "--output", "json", "--backend", backend];
+        let dry = place.run(&[&args[..], &["--dry-run"]].concat()).json();
+        assert_eq!(place.text("orders.csv"), ORDERS);
+        let wet = place.run(&args).json();
+        for field in ["incoming", "inserted", "updated", "unchanged", "rows_after", "files_added", "created"]
+        {
+            assert_eq!(dry[field], wet[field], "{field}");
+        }
+        assert!(dry["bytes_written"].is_null());
+    }
+}
+
+#[test]
+fn a_new_target_is_created_and_said_to_be() {
+    for (backend, target) in [("polars", "new.parquet"), ("datafusion", "new.ndjson"), ("polars", "new.csv")]
+    {
+        let place = Place::new();
+        place.file("changes.csv", CHANGES);
+        let args = ["upsert", "changes.csv", target, "--id", "id", "--backend", backend, "--output", "json"];
+        let report = place.run(&args).json();
+        assert_eq!(report["created"], true, "{report}");
+        assert_eq!(
+            counts(&report, &["rows_before", "inserted", "rows_after", "files_removed"]),
+            [0, 2, 2, 0]
+        );
+        let rows = place.run(&["read", target, "--output", "csv"]);
+        assert_eq!(rows.ok().out, CHANGES, "{target}");
+    }
+}
+
+#[test]
+fn an_empty_batch_writes_nothing_and_creates_nothing() {
+    let place = Place::new();
+    place.file("orders.csv", ORDERS);
+    place.file("none.csv", "id,note,at\n");
+    let report = place.run(&["upsert", "none.csv", "orders.csv", "--id", "id", "--output", "json"]).json();
+    assert_eq!(counts(&report, &["incoming", "files_added", "bytes_written", "rows_after"]), [0, 0, 0, 2]);
+    let report = place.run(&["upsert", "none.csv", "new.csv", "--id", "id", "--output", "json"]).json();
+    assert_eq!(report["created"], false);
+    assert_eq!(place.names(), ["none.csv", "orders.csv"]);
+}
+
+#[test]
+fn reading_takes_columns_a_filter_and_a_limit() {
+    for backend in BACKENDS {
+        for format in ["csv", "ndjson", "parquet"] {
+            let place = Place::new();
+            place.file("a.csv", "id,n,at\n1,5,2024-01-01\n2,6,2024-01-02\n3,,2024-01-03\n4,8,2024-01-04\n");
+            let name = format!("b.{format}");
+            place.run(&["write", "a.csv", &name, "--backend", backend]).ok();
+            let args = ["read", &name, "--columns", "n,id", "--where", "at > '2024-01-01' AND n IS NOT NULL"];
+            let run =
+                place.run(&[&args[..], &["--limit", "1", "--output", "csv", "--backend", backend]].concat());
+            assert_eq!(run.ok().out, "n,id\n6,2\n", "{backend} {format}");
+        }
+    }
+}
+
+#[test]
+fn standard_input_and_output_are_a_dash() {
+    let place = Place::new();
+    place.file("orders.csv", ORDERS);
+    let run =
+        place.pipe(&["upsert", "-", "orders.csv", "--id", "id", "--output", "json"], CHANGES.as_bytes());
+    assert_eq!(counts(&run.json(), &["inserted", "updated"]), [1, 1]);
+    let run = place.run(&["write", "orders.csv", "-", "--target-format", "ndjson"]);
+    assert_eq!(run.ok().out.lines().count(), 3);
+    assert!(run.out.starts_with("{\"id\":\"0001\""), "{}", run.out);
+}
+
+#[test]
+fn write_modes_do_as_they_are_named() {
+    for backend in BACKENDS {
+        for format in ["csv", "ndjson", "parquet"] {
+            let place = Place::new();
+            place.file("a.csv", CHANGES);
+            let name = format!("b.{format}");
+            let write =
+                |mode: &str| place.run(&["write", "a.csv", &name, "--mode", mode, "--backend", backend]);
+            let count = || place.run(&["count", &name]).ok().out.trim().to_owned();
+            write("error").ok();
+            assert!(write("error").failed(1).contains("the file exists already"), "{format}");
+            write("append").ok();
+            assert_eq!(count(), "4", "{backend} {format}");
+            write("ignore").ok();
+            assert_eq!(count(), "4", "{backend} {format}");
+            write("overwrite").ok();
+            assert_eq!(count(), "2", "{backend} {format}");
+        }
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_a_normal_end() {
+    use std::io::Read;
+    use std::process::Stdio;
+    let place = Place::new();
+    let rows: String = (0..200_000).map(|n| format!("{n},some text\n")).collect();
+    place.file("a.csv", format!("id,t\n{rows}"));
+    let mut command = place.command();
+    command.args(["read", "a.csv", "--output", "csv"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("started");
+    let mut head = [0; 10];
+    child.stdout.take().expect("piped").read_exact(&mut head).expect("read");
+    let output = child.wait_with_output().expect("ended");
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+}
+
+#[test]
+fn settings_come_from_flag_then_variable_then_file() {
+    let place = Place::new();
+    place.file("orders.csv", ORDERS);
+    place.file("keyfold.toml", "backend = \"datafusion\"\n");
+    let args = ["upsert", "orders.csv", "orders.csv", "--id", "id", "--dry-run", "--output", "json"];
+    let backend = |variable: Option<&str>, extra: &[&str]| {
+        let mut command = place.command();
+        variable.map(|value| command.env("KEYFOLD_BACKEND", value));
+        let output = command.args(args).args(extra).output().expect("started");
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a report");
+        report["backend"].as_str().expect("a name").to_owned()
+    };
+    assert_eq!(backend(None, &[]), "datafusion");
+    assert_eq!(backend(Some("polars"), &[]), "polars");
+    assert_eq!(backend(Some("polars"), &["--backend", "datafusion"]), "datafusion");
+    place.file("keyfold.toml", "bakend = \"polars\"\n");
+    let run = place.run(&args);
+    assert!(run.failed(2).contains("bakend"), "{}", run.err);
+}
+
+#[test]
+fn help_teaches_by_example() {
+    let place = Place::new();
+    for command in ["upsert", "read", "write", "schema", "count", "completions"] {
+        let run = place.run(&[command, "--help"]);
+        assert!(run.ok().out.contains("keyfold "), "{}", run.out);
+        assert!(run.out.to_lowercase().contains("example"), "{command}: {}", run.out);
+    }
+    assert!(place.run(&["completions", "bash"]).ok().out.contains("complete"));
+}
+
+#[test]
+fn sixteen_writers_at_once_end_as_one_after_the_other() {
+    for format in ["csv", "ndjson", "parquet"] {
+        let place = Place::new();
+        place.file("seed.csv", "id,n\n0,0\n");
+        let target = format!("t.{format}");
+        place.run(&["write", "seed.csv", &target]).ok();
+        for writer in 0..16 {
+            place.file(&format!("in{writer}.csv"), format!("id,n\n{},1\n0,{writer}\n", writer + 1));
+        }
+        let children: Vec<_> = (0..16)
+            .map(|writer| {
+                let backend = BACKENDS[writer % 2];
+                let source = format!("in{writer}.csv");
+                let args = ["upsert", &source, &target, "--id", "id", "--backend", backend];
+                place.command().args(args).spawn().expect("started")
+            })
+            .collect();
+        for child in children {
+            assert!(child.wait_with_output().expect("ended").status.success());
+        }
+        assert_eq!(place.run(&["count", &target]).ok().out.trim(), "17", "{format}");
+        let ids = place.run(&["read", &target, "--columns", "id", "--output", "csv"]);
+        let mut ids: Vec<u32> =
+            ids.ok().out.lines().skip(1).map(|id| id.parse().expect("a number")).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, (0..=16).collect::<Vec<_>>(), "{format}");
+    }
+}
+
+#[test]
+fn creators_at_once_lose_no_row() {
+    let place = Place::new();
+    for writer in 0..8 {
+        place.file(&format!("in{writer}.csv"), format!("id,n\n{writer},1\n"));
+    }
+    let children: Vec<_> = (0..8)
+        .map(|writer| {
+            let args = ["upsert", &format!("in{writer}.csv"), "t.parquet", "--id", "id"];
+            place.command().args(args).spawn().expect("started")
+        })
+        .collect();
+    for child in children {
+        assert!(child.wait_with_output().expect("ended").status.success());
+    }
+    assert_eq!(place.run(&["count", "t.parquet"]).ok().out.trim(), "8");
+}

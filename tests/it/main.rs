@@ -1,0 +1,11 @@
+//! All integration tests in one program: each test program links every engine once more.
+
+#[cfg(feature = "cli")]
+mod bad_input;
+#[cfg(feature = "cli")]
+mod cli;
+mod rings;
+#[cfg(feature = "cli")]
+mod run;
+#[cfg(feature = "cli")]
+mod usgs;
