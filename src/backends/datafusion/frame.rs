@@ -33,10 +33,10 @@ impl DataFusionFrame {
     pub(super) async fn run(self) -> Result<BatchStream> {
         let (mut state, plan) = self.0.into_parts();
         let options = state.config_mut().options_mut();
-        // Both hand out batches and files to whichever partition asks first, after which no order of the
-        // partitions is that of the source.
+        // The one deals batches out to idle partitions, the other sorts a table in memory by the size of its
+        // batches: after either, the order of the partitions is not that of the source.
         options.optimizer.enable_round_robin_repartition = false;
-        options.execution.enable_file_stream_work_stealing = false;
+        options.optimizer.repartition_file_scans = false;
         let frame = DataFrame::new(state, plan);
         let context = Arc::new(frame.task_ctx());
         let plan = frame.create_physical_plan().await.map_err(from_datafusion)?;
@@ -326,13 +326,36 @@ mod tests {
 
     #[tokio::test]
     async fn one_partition_is_not_dealt_out_to_several() {
-        let chunks = (0..100).map(|i| numbers(i * 10..i * 10 + 10)).collect();
+        // Batches of different sizes, and many: DataFusion would spread them by size.
+        let starts = [0, 5_000, 5_010, 90_000, 90_001, 300_000, 400_000];
+        let chunks = starts.windows(2).map(|ends| numbers(ends[0]..ends[1])).collect();
         let table = MemTable::try_new(numbers(0..1).schema(), vec![chunks]).unwrap();
         let ctx = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(4));
-        let frame = ctx.read_table(Arc::new(table)).unwrap();
-        let frame = frame.select(vec![(col("n") * lit(2)).alias("n")]).unwrap();
+        let frame = ctx.read_table(Arc::new(table)).unwrap().filter(col("n").gt_eq(lit(500))).unwrap();
         let rows = Frame::from(frame).into_arrow().await.unwrap().collect().await.unwrap();
-        assert_eq!(values(&rows), (0..1_000).map(|n| n * 2).collect::<Vec<_>>());
+        assert_eq!(values(&rows), (500..400_000).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn files_that_a_user_reads_keep_their_order() {
+        let folder = tempfile::tempdir().unwrap();
+        for i in 0..6 {
+            let file = std::fs::File::create(folder.path().join(format!("{i}.parquet"))).unwrap();
+            let batch = numbers(i * 100_000..(i + 1) * 100_000);
+            let mut out =
+                datafusion::parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+            out.write(&batch).unwrap();
+            out.close().unwrap();
+        }
+        let mut config = SessionConfig::new().with_target_partitions(4);
+        config.options_mut().optimizer.repartition_file_min_size = 1;
+        let ctx = SessionContext::new_with_config(config);
+        let folder = folder.path().to_string_lossy().into_owned();
+        let frame =
+            ctx.read_parquet(folder, datafusion::prelude::ParquetReadOptions::default()).await.unwrap();
+        let frame = frame.filter(col("n").gt_eq(lit(500))).unwrap();
+        let rows = Frame::from(frame).into_arrow().await.unwrap().collect().await.unwrap();
+        assert_eq!(values(&rows), (500..600_000).collect::<Vec<_>>());
     }
 
     #[tokio::test]

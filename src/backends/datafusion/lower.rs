@@ -143,7 +143,7 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{
-        Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float32Array,
+        ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float32Array,
         Float64Array, Int64Array, LargeStringArray, RecordBatch, StringArray, StringViewArray,
         TimestampMicrosecondArray, UInt8Array,
     };
@@ -157,28 +157,28 @@ mod tests {
     /// Rows of edge values, a null among them, numbered in column `row`.
     fn batch() -> RecordBatch {
         let wrong_nan = f64::from_bits(f64::NAN.to_bits() | (1 << 63));
-        let f =
+        let doubles =
             [Some(-0.0), Some(0.0), Some(f64::NAN), Some(wrong_nan), Some(-1.5), Some(f64::INFINITY), None];
-        let g = [0.0, -0.0, f32::NAN, 1.5, -1.5, f32::NEG_INFINITY, 2.0];
-        let n = [Some(0), Some(1), Some(i64::MAX), Some(i64::MIN), None, Some(5), Some(2)];
+        let floats = [0.0, -0.0, f32::NAN, 1.5, -1.5, f32::NEG_INFINITY, 2.0];
+        let numbers = [Some(0), Some(1), Some(i64::MAX), Some(i64::MIN), None, Some(5), Some(2)];
         let words = [Some("a"), Some("b"), None, Some("100%"), Some("ab"), Some(""), Some("A_c")];
-        let k: DictionaryArray<Int32Type> = words.into_iter().collect();
-        let t = [Some(-1), Some(0), Some(1), Some(86_400_000_000), None, Some(1_500), Some(2_000)];
-        let half = cast(&Float32Array::from(g.to_vec()), &DataType::Float16).unwrap();
+        let coded: DictionaryArray<Int32Type> = words.into_iter().collect();
+        let times = [Some(-1), Some(0), Some(1), Some(86_400_000_000), None, Some(1_500), Some(2_000)];
+        let half = cast(&Float32Array::from(floats.to_vec()), &DataType::Float16).unwrap();
         let d =
             Decimal128Array::from(vec![Some(150), Some(-150), None, Some(0), Some(1), Some(99), Some(200)]);
         RecordBatch::try_from_iter_with_nullable([
             ("row", Arc::new(arrow::array::UInt32Array::from_iter_values(0..7)) as ArrayRef, true),
-            ("f", Arc::new(Float64Array::from(f.to_vec())) as ArrayRef, true),
-            ("g", Arc::new(Float32Array::from(g.to_vec())) as ArrayRef, true),
+            ("f", Arc::new(Float64Array::from(doubles.to_vec())) as ArrayRef, true),
+            ("g", Arc::new(Float32Array::from(floats.to_vec())) as ArrayRef, true),
             ("h", half, true),
-            ("n", Arc::new(Int64Array::from(n.to_vec())) as ArrayRef, true),
+            ("n", Arc::new(Int64Array::from(numbers.to_vec())) as ArrayRef, true),
             ("u", Arc::new(UInt8Array::from(vec![0, 1, 2, 3, 4, 5, 255])) as ArrayRef, true),
-            ("d", Arc::new(d.with_precision_and_scale(5, 2).unwrap()) as ArrayRef, true),
+            ("d", Arc::new(decimals.with_precision_and_scale(5, 2).unwrap()) as ArrayRef, true),
             ("s", Arc::new(StringArray::from(words.to_vec())) as ArrayRef, true),
             ("S", Arc::new(LargeStringArray::from(words.to_vec())) as ArrayRef, true),
             ("v.w", Arc::new(StringViewArray::from(words.to_vec())) as ArrayRef, true),
-            ("k", Arc::new(k) as ArrayRef, true),
+            ("k", Arc::new(coded) as ArrayRef, true),
             (
                 "b",
                 Arc::new(BooleanArray::from(vec![
@@ -192,10 +192,10 @@ mod tests {
                 ])) as ArrayRef,
                 true,
             ),
-            ("t", Arc::new(TimestampMicrosecondArray::from(t.to_vec())) as ArrayRef, true),
+            ("t", Arc::new(TimestampMicrosecondArray::from(times.to_vec())) as ArrayRef, true),
             (
                 "z",
-                Arc::new(TimestampMicrosecondArray::from(t.to_vec()).with_timezone("Europe/Paris"))
+                Arc::new(TimestampMicrosecondArray::from(times.to_vec()).with_timezone("Europe/Paris"))
                     as ArrayRef,
                 true,
             ),

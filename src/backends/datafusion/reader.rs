@@ -54,8 +54,8 @@ fn read(session: &Session, locations: &[Location], options: &ReadOptions) -> Res
     }
 }
 
-/// The session of a frame that was read: one partition, because with more of them DataFusion hands row
-/// groups to whoever is idle, and the rows of a file come out in another order.
+/// The session of a frame that was read: one partition. With four, tried on a file of 300,000 rows, a
+/// filter gets its batches dealt out in turn, and a limit takes the rows of whoever is first.
 fn context() -> SessionContext {
     SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1))
 }
@@ -138,7 +138,7 @@ mod tests {
     use std::path::Path;
 
     use arrow::array::{
-        Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray, StringViewArray,
+        ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray, StringViewArray,
         TimestampMillisecondArray,
     };
     use arrow::compute::concat_batches;
@@ -210,11 +210,28 @@ mod tests {
             let batch = read(&[&first, &second], options).await.unwrap();
             assert_eq!(numbers(&batch), (0..300_000).collect::<Vec<_>>());
         }
+        let some = filter("n >= 150000").with_limit(60_000);
+        assert_eq!(
+            numbers(&read(&[&first, &second], some).await.unwrap()),
+            (150_000..210_000).collect::<Vec<_>>()
+        );
         let twice = read(&[&second, &first, &second], ReadOptions::default()).await.unwrap();
         assert_eq!(
             (twice.num_rows(), numbers(&twice)[0], numbers(&twice)[399_999]),
             (400_000, 200_000, 299_999)
         );
+    }
+
+    #[tokio::test]
+    async fn rows_keep_their_order_in_the_hands_of_datafusion() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        write(&path, &rows(0..300_000), 10_000);
+        let reader = DataFusionReader::new(Session::default());
+        let frame = reader.read_opts(&[Location::from(path.as_path())], filter("n >= 0")).await.unwrap();
+        let frame = frame.into_datafusion(&SessionContext::new()).await.unwrap();
+        let found = frame.collect().await.unwrap();
+        assert_eq!(found.iter().flat_map(numbers).collect::<Vec<_>>(), (0..300_000).collect::<Vec<_>>());
     }
 
     #[tokio::test]
