@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, SamplingMode, criterion_group, criterion_main};
 use futures::StreamExt;
-use keyfold::arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
+use keyfold::arrow::array::{
+    ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
+};
 use keyfold::{Backend, DataReaderWriter, Frame, ReadOptions, Upsert, UpsertMethod, UpsertReport};
 use tokio::runtime::Runtime;
 
@@ -24,12 +26,18 @@ fn orders(count: i64, step: i64, version: i64) -> RecordBatch {
     let columns: [(&str, ArrayRef); 8] = [
         ("order_id", Arc::new(Int64Array::from(ids.clone()))),
         ("customer", Arc::new(text(|n| format!("customer {}", n % 50_000)))),
-        ("status", Arc::new(text(|n| ["new", "paid", "shipped", "returned"][n.unsigned_abs() as usize % 4].into()))),
+        (
+            "status",
+            Arc::new(text(|n| ["new", "paid", "shipped", "returned"][n.unsigned_abs() as usize % 4].into())),
+        ),
         ("total", Arc::new(total)),
         ("quantity", Arc::new(Int64Array::from_iter_values(ids.iter().map(|n| n % 7)))),
         ("note", Arc::new(StringArray::from_iter_values(ids.iter().map(|n| format!("{:016x}", mix(*n)))))),
         ("created_at", Arc::new(TimestampMillisecondArray::from_iter_values(ids.iter().map(|n| n * 1_000)))),
-        ("updated_at", Arc::new(TimestampMillisecondArray::from_iter_values(ids.iter().map(|n| n * 1_000 + version)))),
+        (
+            "updated_at",
+            Arc::new(TimestampMillisecondArray::from_iter_values(ids.iter().map(|n| n * 1_000 + version))),
+        ),
     ];
     RecordBatch::try_from_iter(columns).expect("a batch")
 }
@@ -95,7 +103,12 @@ fn bench(criterion: &mut Criterion) {
         let stored = format!("{backend}.parquet");
         bench.write(backend, all.clone(), &stored);
         let size = std::fs::metadata(bench.path(&stored)).expect("there").len();
-        println!("{backend}: {ROWS} rows x {} columns, {} MiB, on {}", all.num_columns(), size >> 20, machine());
+        println!(
+            "{backend}: {ROWS} rows x {} columns, {} MiB, on {}",
+            all.num_columns(),
+            size >> 20,
+            machine()
+        );
         let mut group = criterion.benchmark_group(*backend);
         group.sample_size(10).sampling_mode(SamplingMode::Flat);
         group.bench_function("write 1M rows", |b| {

@@ -147,7 +147,9 @@ impl UpsertFactory {
             #[cfg(feature = "polars")]
             Backend::Polars => Ok(Arc::new(crate::backends::polars::PolarsUpserter::new(session))),
             #[cfg(feature = "datafusion")]
-            Backend::DataFusion => Ok(Arc::new(crate::backends::datafusion::DataFusionUpserter::new(session))),
+            Backend::DataFusion => {
+                Ok(Arc::new(crate::backends::datafusion::DataFusionUpserter::new(session)))
+            }
         }
     }
 

@@ -118,7 +118,12 @@ impl DataReaderWriter {
     /// # Errors
     ///
     /// The same.
-    pub fn write_opts(&self, frame: impl Into<Frame>, path: &str, options: WriteOptions) -> Result<WriteReport> {
+    pub fn write_opts(
+        &self,
+        frame: impl Into<Frame>,
+        path: &str,
+        options: WriteOptions,
+    ) -> Result<WriteReport> {
         let (door, frame, path) = (self.0.clone(), frame.into(), path.to_owned());
         wait(async move { door.write_opts(frame, &path, options).await })
     }
@@ -174,7 +179,8 @@ impl Upsert {
         id_columns: &[&str],
         modification_column: Option<&str>,
     ) -> Result<UpsertReport> {
-        let rule = MergeRule::new(method, id_columns.iter().copied(), modification_column.map(ToOwned::to_owned))?;
+        let rule =
+            MergeRule::new(method, id_columns.iter().copied(), modification_column.map(ToOwned::to_owned))?;
         self.upsert_opts(new_rows, target, &rule, UpsertOptions::default())
     }
 

@@ -98,7 +98,10 @@ impl DataReaderWriter {
     /// As [`Reader::read_opts`](crate::Reader::read_opts).
     pub async fn schema(&self, paths: &[impl AsRef<str>], options: ReadOptions) -> Result<SchemaRef> {
         let locations = self.0.locate_all(paths)?;
-        self.0.session.run(move |session| Source::open(session, &locations, &options)?.read_schema(session, &options)).await
+        self.0
+            .session
+            .run(move |session| Source::open(session, &locations, &options)?.read_schema(session, &options))
+            .await
     }
 
     /// How many rows there are, from metadata where the format has it.
@@ -108,6 +111,9 @@ impl DataReaderWriter {
     /// As [`Reader::read_opts`](crate::Reader::read_opts).
     pub async fn count(&self, paths: &[impl AsRef<str>], options: ReadOptions) -> Result<u64> {
         let locations = self.0.locate_all(paths)?;
-        self.0.session.run(move |session| Source::open(session, &locations, &options)?.count(session, &options)).await
+        self.0
+            .session
+            .run(move |session| Source::open(session, &locations, &options)?.count(session, &options))
+            .await
     }
 }

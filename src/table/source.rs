@@ -40,10 +40,13 @@ impl Source {
         for file in &files[1..] {
             let other = format_of(file, options.format)?;
             if other != format {
-                return Err(Error::new(ErrorKind::InvalidInput, "files of different formats cannot be read together")
-                    .with("file", file.location())
-                    .with("format", other)
-                    .with("first", format));
+                return Err(Error::new(
+                    ErrorKind::InvalidInput,
+                    "files of different formats cannot be read together",
+                )
+                .with("file", file.location())
+                .with("format", other)
+                .with("first", format));
             }
         }
         let mut source = Self { files, format, schema: None, rows: 0 };
@@ -107,12 +110,15 @@ impl Source {
 fn parquet_schema(schema: &SchemaRef, options: &ReadOptions) -> Result<SchemaRef> {
     let indices = match &options.columns {
         None => (0..schema.fields().len()).collect(),
-        Some(columns) => columns.iter().map(|c| find_column(schema, c, "column")).collect::<Result<Vec<_>>>()?,
+        Some(columns) => {
+            columns.iter().map(|c| find_column(schema, c, "column")).collect::<Result<Vec<_>>>()?
+        }
     };
     let field = |index: &usize| {
         let own = schema.field(*index);
         let wanted = override_for(options.schema.as_ref(), own.name());
-        wanted.map_or_else(|| own.clone(), |w| Field::new(own.name(), w.data_type().clone(), own.is_nullable()))
+        wanted
+            .map_or_else(|| own.clone(), |w| Field::new(own.name(), w.data_type().clone(), own.is_nullable()))
     };
     Ok(Arc::new(Schema::new(indices.iter().map(field).collect::<Vec<_>>())))
 }

@@ -43,7 +43,8 @@ pub(crate) async fn upsert(
     session
         .run(move |session| {
             let file = session.open(&target)?;
-            let mut job = Job { session, file, schema, batches, rule, options, backend, times: PhaseTimes::default() };
+            let mut job =
+                Job { session, file, schema, batches, rule, options, backend, times: PhaseTimes::default() };
             job.times.prepare = millis(prepare);
             job.run(started).map_err(|e| e.with_missing("target", &target))
         })
@@ -76,7 +77,11 @@ pub(crate) fn source_schema(
 /// Whether the target holds text as it is, so that incoming text should stay text.
 pub(crate) fn takes_raw_text(session: &Session, target: &Location, options: &UpsertOptions) -> Result<bool> {
     let file = session.open(target)?;
-    let format = if file.version()?.is_some() { format_of(&file, options.format)? } else { new_format(&file, options)? };
+    let format = if file.version()?.is_some() {
+        format_of(&file, options.format)?
+    } else {
+        new_format(&file, options)?
+    };
     Ok(format == Format::Csv)
 }
 
@@ -85,9 +90,12 @@ fn new_format(file: &LocalFile, options: &UpsertOptions) -> Result<Format> {
     let name = file.location().name();
     let by_name = Format::from_name(&name);
     if by_name.is_none() && !name.contains('.') {
-        return Err(Error::new(ErrorKind::Unsupported, "a new target without an extension would be a table or a folder")
-            .with("target", file.location())
-            .hint("this version writes single files: give the target an extension such as .parquet"));
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "a new target without an extension would be a table or a folder",
+        )
+        .with("target", file.location())
+        .hint("this version writes single files: give the target an extension such as .parquet"));
     }
     options.format.or(by_name).ok_or_else(|| {
         Error::new(ErrorKind::InvalidInput, "the format of the new target cannot be told from its name")
@@ -132,7 +140,9 @@ impl Job<'_> {
                     report.peak_memory_bytes = peak_memory();
                     return Ok(report);
                 }
-                Attempt::Conflict => tracing::info!(attempt = conflicts + 1, "someone else changed the target"),
+                Attempt::Conflict => {
+                    tracing::info!(attempt = conflicts + 1, "someone else changed the target")
+                }
             }
         }
         Err(Error::new(ErrorKind::Conflict, "someone else changed the target every time")
@@ -170,18 +180,20 @@ impl Job<'_> {
         let format = new_format(&self.file, &self.options)?;
         let stored: Box<dyn StoredFile> = match format {
             Format::Parquet => Box::new(NewParquet::new(Arc::clone(&self.schema), self.options.compression)),
-            Format::Csv | Format::Ndjson => Box::new(TextFile::create(
-                format,
-                &self.options.csv,
-                &self.schema,
-                self.file.location(),
-            )?),
+            Format::Csv | Format::Ndjson => {
+                Box::new(TextFile::create(format, &self.options.csv, &self.schema, self.file.location())?)
+            }
         };
         self.fold(stored, format, None)
     }
 
     /// Matches the incoming rows against `stored` and writes what has changed.
-    fn fold(&mut self, mut stored: Box<dyn StoredFile>, format: Format, locked: Option<&Locked>) -> Result<Attempt> {
+    fn fold(
+        &mut self,
+        mut stored: Box<dyn StoredFile>,
+        format: Format,
+        locked: Option<&Locked>,
+    ) -> Result<Attempt> {
         let start = Instant::now();
         let mut work = WorkCounts::default();
         let (schema, batches) = stored.fit(&self.schema, self.batches.clone())?;
@@ -201,7 +213,9 @@ impl Job<'_> {
         } else {
             work.files_added = 1;
             work.files_removed = u64::from(!created);
-            if !self.options.dry_run && !self.write(stored.as_mut(), &incoming, &outcome, locked, &mut work, &mut report)? {
+            if !self.options.dry_run
+                && !self.write(stored.as_mut(), &incoming, &outcome, locked, &mut work, &mut report)?
+            {
                 return Ok(Attempt::Conflict);
             }
         }
@@ -236,7 +250,13 @@ impl Job<'_> {
         }
     }
 
-    fn report(&self, format: Format, created: bool, locked: Option<&Locked>, outcome: &Outcome) -> UpsertReport {
+    fn report(
+        &self,
+        format: Format,
+        created: bool,
+        locked: Option<&Locked>,
+        outcome: &Outcome,
+    ) -> UpsertReport {
         let version = match locked {
             Some(locked) => Some(locked.version().to_string()),
             None => self.file.version().ok().flatten().map(|version| version.to_string()),

@@ -93,9 +93,11 @@ impl Target {
                 elapsed_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             }),
             Commit::Conflict if self.locked.is_none() => Err(exists(&location)),
-            Commit::Conflict => Err(Error::new(ErrorKind::Conflict, "someone else changed the file meanwhile")
-                .with("file", location)
-                .hint("nothing of this run was written; run it again")),
+            Commit::Conflict => {
+                Err(Error::new(ErrorKind::Conflict, "someone else changed the file meanwhile")
+                    .with("file", location)
+                    .hint("nothing of this run was written; run it again"))
+            }
         }
     }
 }
