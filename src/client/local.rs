@@ -73,8 +73,9 @@ pub enum Commit {
 
 impl LocalFile {
     pub(crate) fn open(location: &Location, path: &Path) -> Result<Self> {
-        let path =
-            resolve(path).map_err(|cause| Error::io("cannot open the file", cause).with("file", location))?;
+        let path = std::path::absolute(path)
+            .and_then(|path| resolve(&path))
+            .map_err(|cause| Error::io("cannot open the file", cause).with("file", location))?;
         if path.is_dir() {
             return Err(Error::new(ErrorKind::InvalidInput, "this is a folder, not a file")
                 .with("file", location)

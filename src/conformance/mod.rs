@@ -1,1 +1,291 @@
-//! stub
+//! The suite that every backend and format must pass: one list of cases, and the judge of each.
+//!
+//! A case is a value. What rows it ends with is computed by the reference merge, not written down a second
+//! time; what becomes of the rows, or why they are refused, is written down, so that the judge is judged
+//! too.
+
+mod cases;
+mod cells;
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::datatypes::{Field, Schema};
+
+use crate::core::cast::{CastRefused, exact};
+use crate::core::format::Format;
+use crate::core::merge::reference::{Refusal, Table, merge};
+use crate::core::merge::{MergeRule, UpsertMethod};
+use crate::core::report::RowCounts;
+use crate::error::{Error, ErrorKind, Result};
+
+pub use cases::cases;
+pub use cells::table_of;
+
+/// One upsert, and how it must end.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Case {
+    /// The sentence that the case proves.
+    pub name: &'static str,
+    /// The target; `None` if it does not exist.
+    pub stored: Option<Data>,
+    /// What comes in.
+    pub incoming: Data,
+    /// By which columns.
+    pub rule: Rule,
+    /// The formats that can hold the stored types.
+    pub formats: &'static [Format],
+    /// How it ends.
+    pub expect: Expect,
+}
+
+impl Case {
+    fn new(
+        name: &'static str,
+        stored: impl Into<Option<Data>>,
+        incoming: Data,
+        rule: Rule,
+        expect: Expect,
+    ) -> Self {
+        let formats = &[Format::Parquet, Format::Csv, Format::Ndjson];
+        Self { name, stored: stored.into(), incoming, rule, formats, expect }
+    }
+
+    fn only(mut self, formats: &'static [Format]) -> Self {
+        self.formats = formats;
+        self
+    }
+
+    /// What the judge says: the table afterwards and the counts, or the refusal.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if the case itself is wrong.
+    pub fn judge(&self) -> Result<Judgement> {
+        let rule = self.rule.to_merge_rule()?;
+        let incoming = self.incoming.batch()?;
+        let Some(stored) = &self.stored else {
+            let incoming = table_of(&incoming)?;
+            let nothing = Table { columns: incoming.columns.clone(), rows: Vec::new() };
+            return Ok(Judgement::of(merge(&nothing, &incoming, &rule)));
+        };
+        let stored = stored.batch()?;
+        match fitted(&stored, &incoming)? {
+            Ok(incoming) => Ok(Judgement::of(merge(&table_of(&stored)?, &table_of(&incoming)?, &rule))),
+            Err(message) => Ok(Judgement::Refused { kind: ErrorKind::InvalidInput, message }),
+        }
+    }
+}
+
+/// The incoming columns in the stored types, or why there is no such thing.
+fn fitted(stored: &RecordBatch, incoming: &RecordBatch) -> Result<Result<RecordBatch, &'static str>> {
+    let mut columns = Data::default();
+    for (field, values) in incoming.schema().fields().iter().zip(incoming.columns()) {
+        let values = match stored.column_by_name(field.name()) {
+            None => Ok(ArrayRef::clone(values)),
+            Some(stored) => exact(values, stored.data_type()),
+        };
+        match values {
+            Ok(values) => columns.push(field.name(), values),
+            Err(CastRefused::Lossy(_)) => return Ok(Err("a value does not fit the stored type exactly")),
+            Err(CastRefused::Zone) => {
+                return Ok(Err("one side has timestamps with a zone, the other without"));
+            }
+            Err(CastRefused::Types) => {
+                return Ok(Err("no value of the incoming type is one of the stored type"));
+            }
+        }
+    }
+    columns.batch().map(Ok)
+}
+
+/// Columns of equal length.
+#[derive(Debug, Clone, Default)]
+pub struct Data(Vec<(String, ArrayRef)>);
+
+impl Data {
+    fn with(mut self, name: &str, values: ArrayRef) -> Self {
+        self.push(name, values);
+        self
+    }
+
+    fn push(&mut self, name: &str, values: ArrayRef) {
+        self.0.push((name.to_owned(), values));
+    }
+
+    /// The columns as one batch; all may hold nulls.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if the columns differ in length.
+    pub fn batch(&self) -> Result<RecordBatch> {
+        let field = |(name, values): &(String, ArrayRef)| Field::new(name, values.data_type().clone(), true);
+        let schema = Arc::new(Schema::new(self.0.iter().map(field).collect::<Vec<_>>()));
+        let columns = self.0.iter().map(|(_, values)| ArrayRef::clone(values)).collect();
+        RecordBatch::try_new(schema, columns)
+            .map_err(|cause| Error::internal("the columns of a case do not fit together").because(cause))
+    }
+}
+
+/// The columns of a merge rule, as a literal.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Rule {
+    /// The method.
+    pub method: UpsertMethod,
+    /// The id columns.
+    pub ids: &'static [&'static str],
+    /// The modification column.
+    pub modified: Option<&'static str>,
+}
+
+impl Rule {
+    /// The rule itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`MergeRule::new`].
+    pub fn to_merge_rule(self) -> Result<MergeRule> {
+        MergeRule::new(self.method, self.ids.iter().copied(), self.modified.map(ToOwned::to_owned))
+    }
+}
+
+/// How a case ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// Well, and this became of the incoming rows.
+    Counts(Counts),
+    /// With an error, and nothing is written.
+    Refused {
+        /// Its kind.
+        kind: ErrorKind,
+        /// Its message, without context.
+        message: &'static str,
+    },
+}
+
+/// What became of the incoming rows; the rest of the report follows from it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Rows that were added.
+    pub inserted: u64,
+    /// Rows that replaced a stored one.
+    pub updated: u64,
+    /// Rows that are equal to the stored one.
+    pub unchanged: u64,
+    /// Rows that are older than the stored one.
+    pub stale: u64,
+    /// Rows that lost to a twin in the batch.
+    pub duplicates: u64,
+    /// Ids decided by source order, or by an equal modification value.
+    pub ties: u64,
+}
+
+impl From<&RowCounts> for Counts {
+    fn from(rows: &RowCounts) -> Self {
+        let RowCounts { inserted, updated, unchanged, stale, duplicates, ties, .. } = *rows;
+        Self { inserted, updated, unchanged, stale, duplicates, ties }
+    }
+}
+
+/// What the judge says about a case.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Judgement {
+    /// The rows afterwards, and what became of the incoming ones.
+    Merged(Table, Box<RowCounts>),
+    /// The error.
+    Refused {
+        /// Its kind.
+        kind: ErrorKind,
+        /// Its message, without context.
+        message: &'static str,
+    },
+}
+
+impl Judgement {
+    fn of(result: Result<(Table, RowCounts), Refusal>) -> Self {
+        match result {
+            Ok((table, counts)) => Self::Merged(table, Box::new(counts)),
+            Err(refusal) => Self::Refused { kind: ErrorKind::InvalidInput, message: message_of(&refusal) },
+        }
+    }
+
+    /// The same in the words of a case.
+    #[must_use]
+    pub fn expect(&self) -> Expect {
+        match self {
+            Self::Merged(_, counts) => Expect::Counts(Counts::from(counts.as_ref())),
+            Self::Refused { kind, message } => Expect::Refused { kind: *kind, message },
+        }
+    }
+}
+
+fn message_of(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::SameName(..) => "two columns differ only in case",
+        Refusal::ExtraColumns(_) => "the target has no such columns",
+        Refusal::MissingId(_) => "id column is missing",
+        Refusal::MissingModified(_) => "modification column is missing",
+        Refusal::FloatId(_) => "an id column must not hold floats",
+        Refusal::NestedId(_) => "an id column must hold plain values",
+        Refusal::NullId(..) => "id column has nulls",
+        Refusal::NoOrder(_) => "the modification column has no order",
+        Refusal::Mixed(_) => "modification values are not all of one kind",
+        Refusal::Ambiguous(_) => "several incoming rows have one id and differ",
+        Refusal::StoredTwice(_) => "ids are stored more than once",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn the_judge_says_what_each_case_says() {
+        for case in cases() {
+            let judgement = case.judge().unwrap_or_else(|e| panic!("{}: {e:?}", case.name));
+            assert_eq!(judgement.expect(), case.expect, "{}", case.name);
+        }
+    }
+
+    #[test]
+    fn twice_is_once_for_the_judge() {
+        for case in cases() {
+            let Judgement::Merged(table, _) = case.judge().expect("a judgement") else { continue };
+            let incoming = case.incoming.batch().expect("a batch");
+            let incoming = match &case.stored {
+                None => incoming,
+                Some(stored) => {
+                    let stored = stored.batch().expect("a batch");
+                    fitted(&stored, &incoming).expect("a fit").expect("fits")
+                }
+            };
+            let rule = case.rule.to_merge_rule().expect("a rule");
+            let (again, counts) =
+                merge(&table, &table_of(&incoming).expect("a table"), &rule).expect("merges again");
+            counts.verify().expect("adds up");
+            assert!(counts.is_no_change() && again == table, "{}: {counts:?}", case.name);
+        }
+    }
+
+    #[test]
+    fn every_case_has_a_sentence_of_its_own() {
+        let cases = cases();
+        let names: HashSet<&str> = cases.iter().map(|case| case.name).collect();
+        assert_eq!(names.len(), cases.len());
+        for name in names {
+            assert!(
+                name.split('_').count() >= 3
+                    && name.bytes().all(|b| b == b'_' || b.is_ascii_lowercase() || b.is_ascii_digit()),
+                "{name}"
+            );
+        }
+        for format in [Format::Parquet, Format::Csv, Format::Ndjson] {
+            let own = cases.iter().filter(|case| case.formats.contains(&format)).count();
+            assert!(own >= 40, "{format}: {own}");
+        }
+    }
+}

@@ -1,9 +1,8 @@
 //! What can be chosen for a read, a write and an upsert. Every default is the safe one.
 
 use std::str::FromStr;
-use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 
 use crate::core::format::Format;
 use crate::core::predicate::Predicate;
@@ -106,6 +105,8 @@ pub struct ReadOptions {
     pub schema: Option<SchemaRef>,
     /// The layout of delimited text.
     pub csv: CsvOptions,
+    /// Whether text stays text where no type is said, to go into a file that holds text itself.
+    pub(crate) raw_text: bool,
 }
 
 impl ReadOptions {
@@ -149,6 +150,17 @@ impl ReadOptions {
     pub fn with_csv(mut self, csv: CsvOptions) -> Self {
         self.csv = csv;
         self
+    }
+
+    /// The type that a column is to be read as, if that was said.
+    pub(crate) fn type_of(&self, column: &str) -> Option<DataType> {
+        let named = self.schema.as_ref().and_then(|schema| schema.field_with_name(column).ok());
+        named.map(|field| field.data_type().clone())
+    }
+
+    /// The same for a column of a text file.
+    pub(crate) fn text_type_of(&self, column: &str) -> Option<DataType> {
+        self.type_of(column).or_else(|| self.raw_text.then_some(DataType::Utf8))
     }
 
     /// Checks that the choices fit together.
@@ -401,15 +413,6 @@ impl UpsertOptions {
     pub fn validate(&self) -> Result<()> {
         self.csv.validate()
     }
-}
-
-/// The type that `schema` gives a column, if it names it.
-#[must_use]
-pub(crate) fn override_for<'a>(
-    schema: Option<&'a Arc<arrow::datatypes::Schema>>,
-    column: &str,
-) -> Option<&'a arrow::datatypes::Field> {
-    schema?.fields().iter().find(|field| field.name() == column).map(AsRef::as_ref)
 }
 
 #[cfg(test)]

@@ -1,15 +1,17 @@
 //! The front door for upserts.
 
+use crate::client::session::Session;
+use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::merge::{MergeRule, UpsertMethod};
 use crate::core::options::{ReadOptions, UpsertOptions};
 use crate::core::report::UpsertReport;
 use crate::error::Result;
 use crate::factory::{DataReaderWriterFactory, UpsertFactory};
-use crate::interfaces::{Frame, Reader};
+use crate::interfaces::Frame;
 use crate::ops::builder::{Builder, Parts};
 use crate::table::source::Source;
-use crate::table::upsert::source_schema;
+use crate::table::upsert::{source_schema, takes_raw_text};
 
 /// Folds new rows into data at rest.
 ///
@@ -97,35 +99,40 @@ impl Upsert {
     ) -> Result<UpsertReport> {
         let sources = self.0.locate_all(sources)?;
         let reader = DataReaderWriterFactory::new(self.0.session.clone()).reader(&self.0.backend)?;
-        let read = self.typed_by_target(read, &self.0.locate(target)?, &options).await?;
+        let typed = self.typed_by_target(&read, &self.0.locate(target)?, &options).await?;
         let mut frames = Vec::new();
-        for group in self.by_format(sources, &read).await? {
-            frames.push(read_group(reader.as_ref(), &group, &read).await?);
+        for (format, group) in self.by_format(sources, &read).await? {
+            // Formats with types of their own are read as they are, and cast exactly afterwards.
+            let options = if format.is_text() { &typed } else { &read };
+            frames.push(reader.read_opts(&group, options.clone()).await?);
         }
         self.upsert_opts(Frame::concat(frames).await?, target, rule, options).await
     }
 
     async fn typed_by_target(
         &self,
-        read: ReadOptions,
+        read: &ReadOptions,
         target: &Location,
         options: &UpsertOptions,
     ) -> Result<ReadOptions> {
         if read.schema.is_some() {
-            return Ok(read);
+            return Ok(read.clone());
         }
         let (target, options) = (target.clone(), options.clone());
-        let schema = self.0.session.run(move |session| source_schema(session, &target, &options)).await?;
-        Ok(ReadOptions { schema, ..read })
+        let told = move |session: &Session| {
+            Ok((source_schema(session, &target, &options)?, takes_raw_text(session, &target, &options)?))
+        };
+        let (schema, raw_text) = self.0.session.run(told).await?;
+        Ok(ReadOptions { schema, raw_text, ..read.clone() })
     }
 
     /// Neighbours of one format are read together, so that their types are told together.
-    async fn by_format(&self, sources: Vec<Location>, read: &ReadOptions) -> Result<Vec<Vec<Location>>> {
+    async fn by_format(
+        &self,
+        sources: Vec<Location>,
+        read: &ReadOptions,
+    ) -> Result<Vec<(Format, Vec<Location>)>> {
         let read = read.clone();
         self.0.session.run(move |session| Source::group_by_format(session, sources, &read)).await
     }
-}
-
-async fn read_group(reader: &dyn Reader, group: &[Location], read: &ReadOptions) -> Result<Frame> {
-    reader.read_opts(group, read.clone()).await
 }

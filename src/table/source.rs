@@ -10,7 +10,7 @@ use crate::client::local::LocalFile;
 use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
-use crate::core::options::{ReadOptions, override_for};
+use crate::core::options::ReadOptions;
 use crate::core::schema::{find_column, type_name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::parquet;
@@ -73,7 +73,7 @@ impl Source {
         session: &Session,
         locations: Vec<Location>,
         options: &ReadOptions,
-    ) -> Result<Vec<Vec<Location>>> {
+    ) -> Result<Vec<(Format, Vec<Location>)>> {
         let mut groups: Vec<(Format, Vec<Location>)> = Vec::new();
         for location in locations {
             let files = session.open_all(std::slice::from_ref(&location))?;
@@ -85,7 +85,7 @@ impl Source {
                 }
             }
         }
-        Ok(groups.into_iter().map(|(_, group)| group).collect())
+        Ok(groups)
     }
 
     /// The columns that a read with `options` gives.
@@ -116,9 +116,8 @@ fn parquet_schema(schema: &SchemaRef, options: &ReadOptions) -> Result<SchemaRef
     };
     let field = |index: &usize| {
         let own = schema.field(*index);
-        let wanted = override_for(options.schema.as_ref(), own.name());
-        wanted
-            .map_or_else(|| own.clone(), |w| Field::new(own.name(), w.data_type().clone(), own.is_nullable()))
+        let wanted = options.type_of(own.name());
+        wanted.map_or_else(|| own.clone(), |wanted| Field::new(own.name(), wanted, own.is_nullable()))
     };
     Ok(Arc::new(Schema::new(indices.iter().map(field).collect::<Vec<_>>())))
 }

@@ -180,9 +180,13 @@ impl Job<'_> {
         let format = new_format(&self.file, &self.options)?;
         let stored: Box<dyn StoredFile> = match format {
             Format::Parquet => Box::new(NewParquet::new(Arc::clone(&self.schema), self.options.compression)),
-            Format::Csv | Format::Ndjson => {
-                Box::new(TextFile::create(format, &self.options.csv, &self.schema, self.file.location())?)
-            }
+            Format::Csv | Format::Ndjson => Box::new(TextFile::create(
+                format,
+                &self.options.csv,
+                &self.schema,
+                &self.batches,
+                self.file.location(),
+            )?),
         };
         self.fold(stored, format, None)
     }

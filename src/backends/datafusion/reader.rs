@@ -16,7 +16,7 @@ use super::lower::lower;
 use super::scan::{ParquetFiles, Rescan};
 use crate::client::session::Session;
 use crate::core::location::Location;
-use crate::core::options::{ReadOptions, override_for};
+use crate::core::options::ReadOptions;
 use crate::core::predicate::Bound;
 use crate::core::schema::find_column;
 use crate::error::Result;
@@ -86,8 +86,8 @@ fn read_parquet(source: &Source, stored: &SchemaRef, options: &ReadOptions) -> R
 
 /// The columns as they are read, if `options` give any of them another type.
 fn cast_schema(stored: &SchemaRef, options: &ReadOptions) -> SchemaRef {
-    let read = |field: &FieldRef| match override_for(options.schema.as_ref(), field.name()) {
-        Some(wanted) => Arc::new(Field::clone(field).with_data_type(wanted.data_type().clone())),
+    let read = |field: &FieldRef| match options.type_of(field.name()) {
+        Some(wanted) => Arc::new(Field::clone(field).with_data_type(wanted)),
         None => Arc::clone(field),
     };
     Arc::new(Schema::new(stored.fields().iter().map(read).collect::<Vec<_>>()))

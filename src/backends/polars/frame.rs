@@ -156,3 +156,103 @@ fn pump(plan: LazyFrame, schema: SchemaRef, sender: mpsc::Sender<Result<RecordBa
         .map_err(failed)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use arrow::array::{AsArray, Int64Array};
+    use arrow::datatypes::Int64Type;
+    use polars::prelude::{NamedFrom, col, lit};
+
+    fn numbers(count: i64) -> pl::DataFrame {
+        let ids = pl::Column::new("id".into(), (0..count).collect::<Vec<_>>());
+        let words =
+            pl::Column::new("word".into(), (0..count).map(|i| format!("{}", i % 7)).collect::<Vec<_>>());
+        pl::DataFrame::new_infer_height(vec![ids, words]).unwrap()
+    }
+
+    async fn collected(plan: LazyFrame) -> pl::DataFrame {
+        run(move || plan.collect().map_err(failed)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn rows_come_in_order_and_in_more_than_one_batch() {
+        let plan = numbers(1_000_000).lazy().filter(col("id").gt_eq(lit(10))).with_column(col("id") * lit(2));
+        let mut stream = Frame::from(plan).into_arrow().await.unwrap();
+        let (mut next, mut batches) = (20, 0);
+        while let Some(batch) = stream.next().await {
+            for value in batch.unwrap().column(0).as_primitive::<Int64Type>().values() {
+                assert_eq!(*value, next);
+                next += 2;
+            }
+            batches += 1;
+        }
+        assert_eq!(next, 2_000_000);
+        assert!(batches > 1, "{batches}");
+    }
+
+    #[tokio::test]
+    async fn categories_are_strings_outside() {
+        let categories = pl::DataType::from_categories(pl::Categories::global());
+        let plan = numbers(3).lazy().with_column(col("word").cast(categories));
+        let stream = Frame::from(plan).into_arrow().await.unwrap();
+        let schema = stream.schema();
+        assert_eq!(schema.field(1).data_type(), &arrow::datatypes::DataType::Utf8View);
+        let batches = stream.collect().await.unwrap();
+        let rows = arrow::compute::concat_batches(&schema, &batches).unwrap();
+        assert_eq!(rows.column(1).as_string_view().value(2), "2");
+    }
+
+    #[tokio::test]
+    async fn a_wrong_frame_is_an_error_with_one_line() {
+        let frame = Frame::from(numbers(3).lazy().select([col("none")]));
+        let error = frame.schema().await.expect_err("no such column");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.message().contains("none") && !error.message().contains('\n'), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_the_middle_is_an_error_and_not_the_end_of_the_rows() {
+        let boom = |_: pl::Column| -> pl::PolarsResult<pl::Column> { panic!("boom") };
+        let plan = numbers(3).lazy().with_column(col("id").map(boom, |_, field| Ok(field.clone())));
+        let batches = Frame::from(plan).into_arrow().await.unwrap().collect().await;
+        let error = batches.expect_err("panics");
+        assert_eq!(error.kind(), ErrorKind::Engine, "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_failing_frame_fails() {
+        let plan = numbers(3).lazy().with_column((col("word") + lit("x")).strict_cast(pl::DataType::Int64));
+        let error = Frame::from(plan).into_arrow().await.unwrap().collect().await.expect_err("no number");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_dropped_stops_the_run() {
+        let mut stream = Frame::from(numbers(2_000_000)).into_arrow().await.unwrap();
+        assert!(stream.next().await.is_some());
+        drop(stream);
+    }
+
+    #[tokio::test]
+    async fn a_polars_frame_comes_out_as_it_went_in() {
+        let frame = numbers(3);
+        let address =
+            |frame: &pl::DataFrame| frame.columns()[0].i64().unwrap().cont_slice().unwrap().as_ptr();
+        let before = address(&frame);
+        let plan = Frame::from(frame).into_polars().await.unwrap();
+        assert_eq!(address(&collected(plan).await), before);
+    }
+
+    #[tokio::test]
+    async fn an_arrow_batch_shares_its_buffers_with_polars() {
+        let values = std::sync::Arc::new(Int64Array::from(vec![1, 2, 3]));
+        let batch = RecordBatch::try_from_iter([("id", values.clone() as _)]).unwrap();
+        let found = collected(Frame::from(batch).into_polars().await.unwrap()).await;
+        assert_eq!(
+            found.columns()[0].i64().unwrap().cont_slice().unwrap().as_ptr(),
+            values.values().as_ptr()
+        );
+    }
+}

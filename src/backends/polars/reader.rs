@@ -13,7 +13,7 @@ use crate::client::local::LocalFile;
 use crate::client::session::Session;
 use crate::core::cast::{CastRefused, exact};
 use crate::core::location::Location;
-use crate::core::options::{ReadOptions, override_for};
+use crate::core::options::ReadOptions;
 use crate::core::schema::{find_column, type_name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::{Frame, Reader};
@@ -50,9 +50,7 @@ impl PolarsReader {
     ) -> Result<LazyFrame> {
         let needed = needed(schema, options)?;
         let plan = if schema.fields().iter().all(|field| scans(field.data_type())) {
-            // Statistics leave NaN out, so they would rule out rows that a filter is to find.
-            let floats = schema.fields().iter().any(|field| field.data_type().is_floating());
-            scan(&files, !(floats && options.filter.is_some()))?
+            scan(&files, trusts_statistics(&needed, options)?)?
         } else {
             spool::lazy(spool::parquet(files, &needed)).await?
         };
@@ -92,6 +90,14 @@ fn needed(schema: &SchemaRef, options: &ReadOptions) -> Result<SchemaRef> {
     }
     let fields: Vec<_> = indices.into_iter().map(|index| Arc::clone(&schema.fields()[index])).collect();
     Ok(Arc::new(Schema::new(fields)))
+}
+
+/// Whether row groups may be ruled out by their statistics. Those leave NaN out, which a filter may be to
+/// find.
+fn trusts_statistics(needed: &SchemaRef, options: &ReadOptions) -> Result<bool> {
+    let Some(filter) = &options.filter else { return Ok(true) };
+    let border = crossing::border_schema(&read_schema(needed, options))?;
+    Ok(!filter.bind(&border)?.may_select_nan())
 }
 
 /// Whether Polars' own reader of Parquet gives the values of a column in the type they cross as. Tried
@@ -153,8 +159,8 @@ fn asked(plan: LazyFrame, needed: &SchemaRef, options: &ReadOptions) -> Result<L
 
 /// `own` with the types that `options` ask for.
 fn read_schema(own: &SchemaRef, options: &ReadOptions) -> SchemaRef {
-    let typed = |field: &Arc<Field>| match override_for(options.schema.as_ref(), field.name()) {
-        Some(wanted) => Arc::new(Field::new(field.name(), wanted.data_type().clone(), true)),
+    let typed = |field: &Arc<Field>| match options.type_of(field.name()) {
+        Some(wanted) => Arc::new(Field::new(field.name(), wanted, true)),
         None => Arc::clone(field),
     };
     Arc::new(Schema::new(own.fields().iter().map(typed).collect::<Vec<_>>()))
@@ -193,5 +199,138 @@ fn not_exact(refused: &CastRefused, from: &Field, to: &Field) -> Error {
         CastRefused::Lossy(cell) => error.with("value", &cell.value).hint("ask for a wider type"),
         CastRefused::Zone => error.hint("ask for a timestamp that has a zone where the stored one has"),
         CastRefused::Types => error.hint("ask for a type of the same kind"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::parquet::arrow::ArrowWriter;
+    use ::parquet::file::properties::WriterProperties;
+    use arrow::array::*;
+    use arrow::datatypes::{Float16Type, Int8Type};
+
+    fn write(folder: &tempfile::TempDir, name: &str, batch: &RecordBatch) -> Location {
+        let path = folder.path().join(name);
+        let two_rows = WriterProperties::builder().set_max_row_group_row_count(Some(2)).build();
+        let file = std::fs::File::create(&path).unwrap();
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(two_rows)).unwrap();
+        writer.write(batch).unwrap();
+        writer.close().unwrap();
+        path.into()
+    }
+
+    async fn read(locations: &[Location], options: ReadOptions) -> Result<RecordBatch> {
+        let frame = PolarsReader::new(Session::default()).read_opts(locations, options).await?;
+        let schema = frame.schema().await?;
+        let batches = frame.into_arrow().await?.collect().await?;
+        Ok(arrow::compute::concat_batches(&schema, &batches).unwrap())
+    }
+
+    fn names(batch: &RecordBatch) -> Vec<String> {
+        batch.schema().fields().iter().map(|field| field.name().clone()).collect()
+    }
+
+    fn batch(ids: std::ops::Range<i64>) -> RecordBatch {
+        let floats: Float64Array =
+            ids.clone().map(|id| if id == 3 { Some(f64::NAN) } else { Some(id as f64) }).collect();
+        let words: StringArray = ids.clone().map(|id| Some(format!("word {id}"))).collect();
+        RecordBatch::try_from_iter([
+            ("id", Arc::new(Int64Array::from_iter_values(ids)) as ArrayRef),
+            ("*", Arc::new(words) as ArrayRef),
+            ("f", Arc::new(floats) as ArrayRef),
+        ])
+        .unwrap()
+    }
+
+    fn ids(batch: &RecordBatch) -> Vec<i64> {
+        batch["id"].as_primitive::<arrow::datatypes::Int64Type>().values().to_vec()
+    }
+
+    #[tokio::test]
+    async fn columns_filter_and_limit_are_as_asked_and_rows_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let files =
+            [write(&folder, "b=1.parquet", &batch(0..5)), write(&folder, "[a].parquet", &batch(5..9))];
+        let all = read(&files, ReadOptions::default()).await.unwrap();
+        assert_eq!((ids(&all), names(&all)), ((0..9).collect(), vec!["id".into(), "*".into(), "f".into()]));
+        let options = ReadOptions::default()
+            .with_columns(["*", "id"])
+            .with_filter("f >= 2".parse().unwrap())
+            .with_limit(4);
+        let some = read(&files, options).await.unwrap();
+        assert_eq!((ids(&some), names(&some)), (vec![2, 3, 4, 5], vec!["*".into(), "id".into()]));
+    }
+
+    #[tokio::test]
+    async fn nan_is_found_where_statistics_would_rule_it_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = write(&folder, "a.parquet", &batch(0..6));
+        let options = ReadOptions::default().with_filter("f > 1000".parse().unwrap());
+        assert_eq!(ids(&read(&[file], options).await.unwrap()), [3]);
+    }
+
+    #[tokio::test]
+    async fn columns_in_another_order_take_that_of_the_first_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let turned = batch(5..7).project(&[2, 0, 1]).unwrap();
+        let files = [write(&folder, "a.parquet", &batch(0..2)), write(&folder, "b.parquet", &turned)];
+        let all = read(&files, ReadOptions::default()).await.unwrap();
+        assert_eq!((ids(&all), names(&all)), (vec![0, 1, 5, 6], vec!["id".into(), "*".into(), "f".into()]));
+    }
+
+    #[tokio::test]
+    async fn a_column_that_is_not_there_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = write(&folder, "a.parquet", &batch(0..2));
+        let error = read(&[file], ReadOptions::default().with_columns(["ID"])).await.expect_err("missing");
+        assert_eq!(error.to_string(), "column is missing (column: ID)");
+    }
+
+    #[tokio::test]
+    async fn types_that_polars_cannot_scan_are_read_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let halves = Float16Array::from(vec![<Float16Type as ArrowPrimitiveType>::Native::from_f32(0.5); 3]);
+        let kinds: DictionaryArray<Int8Type> = ["a", "b", "a"].into_iter().collect();
+        let batch = RecordBatch::try_from_iter([
+            ("h", Arc::new(halves) as ArrayRef),
+            ("d", Arc::new(Date64Array::from(vec![0, 86_400_000, 0])) as ArrayRef),
+            ("k", Arc::new(kinds) as ArrayRef),
+        ])
+        .unwrap();
+        let file = write(&folder, "a.parquet", &batch);
+        let options = ReadOptions::default().with_filter("k = 'b'".parse().unwrap()).with_columns(["d", "h"]);
+        let found = read(&[file], options).await.unwrap();
+        let expected = RecordBatch::try_from_iter_with_nullable([
+            ("d", Arc::new(Date32Array::from(vec![1])) as ArrayRef, true),
+            ("h", Arc::new(Float32Array::from(vec![0.5])) as ArrayRef, true),
+        ]);
+        assert_eq!(found, expected.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_type_asked_for_is_exact_or_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = write(&folder, "a.parquet", &batch(0..3));
+        let asked = |data_type| {
+            ReadOptions::default().with_schema(Schema::new(vec![Field::new("f", data_type, true)]))
+        };
+        let found = read(std::slice::from_ref(&file), asked(DataType::Int32)).await.unwrap();
+        assert_eq!(found["f"].as_ref(), &Int32Array::from(vec![0, 1, 2]));
+        let file = write(&folder, "b.parquet", &batch(3..4));
+        let error = read(&[file], asked(DataType::Int32)).await.expect_err("NaN is no integer");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("column: f"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn text_is_parsed_by_keyfold_and_scanned_by_polars() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        std::fs::write(&path, "id,name\n1,a\n2,\n3,c\n").unwrap();
+        let options = ReadOptions::default().with_filter("id > 1".parse().unwrap());
+        let found = read(&[path.into()], options).await.unwrap();
+        assert_eq!(ids(&found), [2, 3]);
+        assert!(found["name"].is_null(0));
     }
 }

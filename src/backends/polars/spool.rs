@@ -24,11 +24,15 @@ use crate::table::spill::{MEMORY_BYTES, SpillFile, Spilled};
 /// `Unsupported` for a column that cannot cross, before anything is pulled; whatever the stream fails
 /// with; `Io` if it cannot be spilled.
 pub(super) async fn lazy(stream: BatchStream) -> Result<LazyFrame> {
+    lazy_within(stream, MEMORY_BYTES).await
+}
+
+async fn lazy_within(stream: BatchStream, memory_bytes: usize) -> Result<LazyFrame> {
     let border = crossing::border_schema(&stream.schema())?;
     let own = border.clone();
     // Brought into border types before they are spilled: Polars' reader of IPC files has other rules.
     let batches = stream.map(move |batch| crossing::to_border(&batch?, &own));
-    match Spilled::write(BatchStream::new(border, batches), MEMORY_BYTES).await? {
+    match Spilled::write(BatchStream::new(border, batches), memory_bytes).await? {
         Spilled::Memory(schema, batches) => run(move || Ok(ffi::data_frame(&schema, &batches)?.lazy())).await,
         Spilled::File(file) => run(move || scan(&file)).await,
     }
@@ -91,6 +95,74 @@ fn parquet_file(file: &LocalFile, wanted: &SchemaRef) -> Result<Batches> {
 fn scan(file: &SpillFile) -> Result<LazyFrame> {
     let opened = File::open(file.path()).map_err(|cause| Error::io("cannot open a spilled file", cause))?;
     let sources = pl::ScanSources::Files([opened].into());
-    LazyFrame::scan_ipc_sources(sources, pl::IpcScanOptions::default(), pl::UnifiedScanArgs::default())
-        .map_err(failed)
+    let args = pl::UnifiedScanArgs { hive_options: pl::HiveOptions::new_disabled(), ..Default::default() };
+    LazyFrame::scan_ipc_sources(sources, pl::IpcScanOptions::default(), args).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interfaces::Frame;
+    use arrow::array::*;
+    use std::sync::Arc;
+
+    fn temporary_files() -> Vec<std::path::PathBuf> {
+        let entries = std::fs::read_dir(std::env::temp_dir()).unwrap().flatten().map(|entry| entry.path());
+        entries.filter(|path| path.extension().is_some_and(|e| e == "arrow")).collect()
+    }
+
+    fn batch(first: i64) -> RecordBatch {
+        let words: DictionaryArray<arrow::datatypes::Int8Type> = ["a", "b", "a"].into_iter().collect();
+        let list = ListArray::from_iter_primitive::<arrow::datatypes::Date64Type, _, _>([
+            Some(vec![Some(86_400_000), None]),
+            None,
+            Some(vec![]),
+        ]);
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("id", Arc::new(Int64Array::from_iter_values(first..first + 3))),
+            ("k", Arc::new(words)),
+            ("l", Arc::new(list)),
+            ("s", Arc::new(StringArray::from(vec![Some("longer than is kept inline"), None, Some("")]))),
+            (
+                "t",
+                Arc::new(TimestampSecondArray::from(vec![Some(1), None, Some(-1)]).with_timezone("+05:30")),
+            ),
+            ("d", Arc::new(Decimal64Array::from(vec![Some(1), None, Some(-1)]))),
+            ("z", Arc::new(NullArray::new(3))),
+            ("b", Arc::new(BooleanArray::from(vec![Some(true), None, Some(false)]))),
+            ("e", Arc::new(Time32SecondArray::from(vec![Some(1), None, Some(86_399)]))),
+        ];
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap()
+    }
+
+    fn batches() -> BatchStream {
+        BatchStream::from_iter(batch(0).schema(), [0, 3, 6].map(batch).map(Ok))
+    }
+
+    async fn rows(plan: LazyFrame) -> RecordBatch {
+        let stream = Frame::from(plan).into_arrow().await.unwrap();
+        let schema = stream.schema();
+        arrow::compute::concat_batches(&schema, &stream.collect().await.unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_spilled_stream_has_the_rows_and_types_of_one_in_memory_and_scans_twice() {
+        let memory = rows(lazy_within(batches(), usize::MAX).await.unwrap()).await;
+        let before = temporary_files();
+        let spilled = lazy_within(batches(), 0).await.unwrap();
+        assert!(temporary_files().iter().all(|file| before.contains(file)), "the file has lost its name");
+        for _ in 0..2 {
+            assert_eq!(rows(spilled.clone()).await, memory);
+        }
+        assert_eq!(memory.num_rows(), 9);
+    }
+
+    #[tokio::test]
+    async fn a_column_that_cannot_cross_is_refused_before_the_stream_is_pulled() {
+        let array: ArrayRef = Arc::new(IntervalYearMonthArray::from(vec![1]));
+        let schema = RecordBatch::try_from_iter([("x", array)]).unwrap().schema();
+        let never = stream::poll_fn(|_| panic!("pulled"));
+        let error = lazy(BatchStream::new(schema, never)).await.err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+    }
 }

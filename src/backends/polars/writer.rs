@@ -116,3 +116,92 @@ fn compression(wanted: Compression) -> pl::PolarsResult<pl::ParquetCompression> 
         Compression::Brotli(level) => P::Brotli(Some(BrotliLevel::try_new(level)?)),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::options::WriteMode;
+    use crate::error::ErrorKind;
+    use polars::prelude::{IntoLazy, col};
+
+    fn frame(count: i64) -> pl::DataFrame {
+        let ids = pl::Column::new("id".into(), (0..count).collect::<Vec<_>>());
+        pl::DataFrame::new_infer_height(vec![ids]).unwrap()
+    }
+
+    async fn write(
+        frame: impl Into<Frame>,
+        to: &std::path::Path,
+        options: WriteOptions,
+    ) -> Result<WriteReport> {
+        PolarsWriter::new(Session::default()).write_opts(frame.into(), &to.into(), options).await
+    }
+
+    fn files(folder: &std::path::Path) -> usize {
+        std::fs::read_dir(folder).unwrap().count()
+    }
+
+    #[tokio::test]
+    async fn a_new_file_has_the_rows_groups_codec_and_statistics_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        let all = ["none", "snappy", "lz4", "zstd:22", "gzip:0", "gzip:9", "brotli:11"];
+        for codec in all {
+            let options = WriteOptions::default()
+                .with_compression(codec.parse().unwrap())
+                .with_mode(WriteMode::Overwrite)
+                .with_row_group_rows(100);
+            let report = write(frame(250), &path, options).await.unwrap();
+            assert_eq!((report.rows, report.backend.as_str()), (250, "polars"), "{codec}");
+            let file = File::open(&path).unwrap();
+            assert_eq!(report.bytes_written, file.metadata().unwrap().len());
+            let footer = ParquetMetaDataReader::new().parse_and_finish(&file).unwrap();
+            let rows: Vec<_> = footer.row_groups().iter().map(|group| group.num_rows()).collect();
+            assert!(rows.iter().all(|rows| *rows <= 100) && rows.iter().sum::<i64>() == 250, "{rows:?}");
+            let column = footer.row_group(0).column(0);
+            assert!(column.statistics().is_some_and(|s| s.min_bytes_opt().is_some()), "{codec}");
+            let name = column.compression().to_string().to_lowercase();
+            assert!(name.starts_with(&codec[..3]) || codec == "none", "{name} for {codec}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failing_frame_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        write(frame(3), &path, WriteOptions::default()).await.unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let boom = |_: pl::Column| -> pl::PolarsResult<pl::Column> { panic!("boom") };
+        let broken = frame(3).lazy().with_column(col("id").map(boom, |_, field| Ok(field.clone())));
+        let overwrite = WriteOptions::default().with_mode(WriteMode::Overwrite);
+        let error = write(broken, &path, overwrite).await.expect_err("panics");
+        assert_eq!(error.kind(), ErrorKind::Engine);
+        assert_eq!((std::fs::read(&path).unwrap(), files(folder.path())), (before, 1));
+    }
+
+    #[tokio::test]
+    async fn a_frame_may_overwrite_the_file_it_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        write(frame(5), &path, WriteOptions::default()).await.unwrap();
+        let source = pl::PlRefPath::try_from_path(&path).unwrap();
+        let plan = LazyFrame::scan_parquet(source, pl::ScanArgsParquet::default()).unwrap();
+        let twice = plan.with_column(col("id") * pl::lit(2));
+        let overwrite = WriteOptions::default().with_mode(WriteMode::Overwrite);
+        assert_eq!(write(twice, &path, overwrite).await.unwrap().rows, 5);
+    }
+
+    #[tokio::test]
+    async fn modes_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        write(frame(3), &path, WriteOptions::default()).await.unwrap();
+        let error = write(frame(3), &path, WriteOptions::default()).await.expect_err("exists");
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+        let ignore = WriteOptions::default().with_mode(WriteMode::Ignore);
+        assert!(!write(frame(9), &path, ignore).await.unwrap().written);
+        let append = WriteOptions::default().with_mode(WriteMode::Append);
+        assert_eq!(write(frame(4), &path, append).await.unwrap().rows, 4);
+        assert_eq!(rows_in(&path).unwrap(), 7);
+    }
+}

@@ -3,7 +3,7 @@
 pub(crate) mod canonical;
 pub(crate) mod kernel;
 pub(crate) mod order;
-pub mod reference;
+pub(crate) mod reference;
 pub mod rule;
 mod settle;
 

@@ -11,6 +11,7 @@ use std::fs::File;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::PageIndexPolicy;
 
 use crate::client::local::LocalFile;
 use crate::error::{Error, ErrorKind, Result};
@@ -35,7 +36,9 @@ impl Opened {
     /// `InvalidData` if it is not a whole Parquet file.
     pub(crate) fn new(file: File) -> Result<Self> {
         let chunks = Chunks::new(file).map_err(|cause| Error::io("cannot look at the file", cause))?;
-        let metadata = ArrowReaderMetadata::load(&chunks, ArrowReaderOptions::new()).map_err(unreadable)?;
+        // With the offset index each page is read by its place; without it, headers are searched for.
+        let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
+        let metadata = ArrowReaderMetadata::load(&chunks, options).map_err(unreadable)?;
         Ok(Self { chunks, metadata })
     }
 

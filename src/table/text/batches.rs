@@ -85,7 +85,7 @@ impl TextBatches {
         let end = open.records.len().min(open.row + most);
         let rows = open.records.rows(open.row..end)?;
         open.row = end;
-        let mut batch = columns::batch(&rows, &open.slots, 0..rows.len(), &self.plan.read)?;
+        let mut batch = columns::batch(&rows, &open.slots, &(0..rows.len()), &self.plan.read)?;
         if let Some(filter) = &self.plan.filter {
             batch = project(&select(filter, &batch)?, &self.plan.schema)?;
         }

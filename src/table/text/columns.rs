@@ -8,7 +8,8 @@ use arrow::datatypes::{DataType, Field, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::json::ReaderBuilder;
 
-use super::records::{Fault, Rows};
+use super::fault::Fault;
+use super::rows::Rows;
 use super::{csv, ndjson};
 use crate::core::format::Format;
 use crate::core::schema::type_name;
@@ -19,13 +20,13 @@ use crate::error::{Error, Result};
 pub(super) fn batch(
     rows: &Rows<'_>,
     slots: &[usize],
-    picks: impl ExactSizeIterator<Item = usize> + Clone,
+    picks: &(impl ExactSizeIterator<Item = usize> + Clone),
     schema: &SchemaRef,
 ) -> Result<RecordBatch> {
     let columns = slots
         .iter()
         .zip(schema.fields())
-        .map(|(slot, field)| array(rows, *slot, picks.clone(), field.data_type()))
+        .map(|(slot, field)| array(rows, *slot, picks, field.data_type()))
         .collect::<Result<Vec<_>>>()?;
     let counted = RecordBatchOptions::new().with_row_count(Some(picks.len()));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &counted)
@@ -40,7 +41,7 @@ pub(super) fn batch(
 fn array(
     rows: &Rows<'_>,
     slot: usize,
-    picks: impl ExactSizeIterator<Item = usize> + Clone,
+    picks: &(impl ExactSizeIterator<Item = usize> + Clone),
     to: &DataType,
 ) -> Result<ArrayRef> {
     if to.is_nested() {
@@ -94,7 +95,7 @@ pub(super) fn shown(value: &str) -> String {
 fn nested(
     rows: &Rows<'_>,
     slot: usize,
-    picks: impl ExactSizeIterator<Item = usize> + Clone,
+    picks: &(impl ExactSizeIterator<Item = usize> + Clone),
     to: &DataType,
 ) -> Result<ArrayRef> {
     let token = |row| rows.raw(row, slot).unwrap_or("null");
@@ -135,7 +136,7 @@ mod tests {
         let mut records = records(format, &csv, text.as_bytes(), wanted, 1 << 10)?;
         assert!(records.advance()?);
         let rows = records.rows(0..records.len())?;
-        array(&rows, slot, 0..rows.len(), to)
+        array(&rows, slot, &(0..rows.len()), to)
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr2};
 
+use super::fault::{Fault, Span};
 use super::layout::Layout;
-use super::records::{Fault, Span};
 
 /// Splits bytes into records and fields.
 #[derive(Debug, Clone)]

@@ -11,8 +11,9 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use super::columns;
 use super::encode::{Cells, RecordWriter, check_type};
 use super::layout::Layout;
-use super::records::{Records, Rows};
+use super::records::Records;
 use super::rewrite::Rewriter;
+use super::rows::Rows;
 use super::tell::{Types, tell};
 use super::window::Pass;
 use crate::client::session::Session;
@@ -216,13 +217,13 @@ fn show(
     keys: &Picked,
     values: &Picked,
 ) -> Result<()> {
-    let pairs = matcher.probe(&keys.batch(rows, 0..rows.len())?, first)?;
+    let pairs = matcher.probe(&keys.batch(rows, &(0..rows.len()))?, first)?;
     if pairs.is_empty() {
         return Ok(());
     }
     let within = |row: u64| usize::try_from(row - first).unwrap_or(usize::MAX);
     let picks: Vec<usize> = pairs.iter().map(|pair| within(pair.stored_row)).collect();
-    matcher.decide(&pairs, &values.batch(rows, picks.iter().copied())?)
+    matcher.decide(&pairs, &values.batch(rows, &picks.iter().copied())?)
 }
 
 /// Some columns of a file in their types, and their slots.
@@ -248,7 +249,7 @@ impl Picked {
     fn batch(
         &self,
         rows: &Rows<'_>,
-        picks: impl ExactSizeIterator<Item = usize> + Clone,
+        picks: &(impl ExactSizeIterator<Item = usize> + Clone),
     ) -> Result<RecordBatch> {
         columns::batch(rows, &self.slots, picks, &self.schema)
     }

@@ -10,6 +10,7 @@ const DEEPEST: usize = 48;
 
 /// What has been seen in a column.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the column")]
 pub(super) struct JsonTypes {
     bools: bool,
     strings: bool,
@@ -42,7 +43,9 @@ impl JsonTypes {
         }
         if let Some(fields) = &part.fields {
             self.fields.get_or_insert_default();
-            fields.iter().for_each(|(name, types)| self.field(name).merge(types));
+            for (name, types) in fields {
+                self.field(name).merge(types);
+            }
         }
     }
 
@@ -153,7 +156,9 @@ mod tests {
 
     fn told(tokens: &[&str]) -> Option<String> {
         let mut types = JsonTypes::default();
-        tokens.iter().for_each(|token| types.observe(token));
+        for token in tokens {
+            types.observe(token);
+        }
         types.data_type().map(|told| type_name(&told))
     }
 

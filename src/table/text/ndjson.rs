@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::records::{Fault, Span};
+use super::fault::{Fault, Span};
 
 /// Splits `bytes` from `from` on into lines that are not blank. Gives where the first line starts that
 /// is not whole; with `ended` there is none.

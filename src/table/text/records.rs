@@ -1,14 +1,15 @@
-//! Records of a text file, block by block, with the place of each raw field. Errors are put into words
-//! here, with file, line and column.
+//! Records of a text file, block by block, with the place of each raw field: the one stream that reading,
+//! matching and rewriting go through.
 
-use std::borrow::Cow;
 use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
 
+use super::fault::{Fault, Span};
 use super::layout::Layout;
+use super::rows::Rows;
 use super::window::{BLOCK, Window};
 use super::{csv, ndjson};
 use crate::client::session::Session;
@@ -20,76 +21,6 @@ use crate::error::{Error, ErrorKind, Result};
 /// A longer record is refused: it is an unclosed quote, and places are kept in 32 bits.
 const LONGEST: usize = 1 << 30;
 const BOM: &[u8] = b"\xef\xbb\xbf";
-
-/// A range of bytes in a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Span {
-    start: u32,
-    end: u32,
-}
-
-impl Span {
-    /// Stands for a field that is not there.
-    const MISSING: Self = Self { start: u32::MAX, end: 0 };
-
-    /// A span of a block, which is never longer than 4 GiB.
-    pub(super) fn new(start: usize, end: usize) -> Self {
-        let narrow = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        Self { start: narrow(start), end: narrow(end) }
-    }
-
-    pub(super) fn range(self) -> Range<usize> {
-        self.start as usize..self.end as usize
-    }
-
-    pub(super) fn is_empty(self) -> bool {
-        self.start == self.end
-    }
-}
-
-/// What is wrong with some bytes, before file and line are known.
-#[derive(Debug)]
-pub(super) struct Fault {
-    /// Where the record starts.
-    pub(super) at: usize,
-    pub(super) column: Option<usize>,
-    pub(super) message: Cow<'static, str>,
-    hint: &'static str,
-    cause: Option<serde_json::Error>,
-}
-
-impl Fault {
-    pub(super) fn new(at: usize, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { at, column: None, message: message.into(), hint: "", cause: None }
-    }
-
-    pub(super) fn in_column(mut self, column: usize) -> Self {
-        self.column = Some(column);
-        self
-    }
-
-    pub(super) fn hint(mut self, hint: &'static str) -> Self {
-        self.hint = hint;
-        self
-    }
-
-    pub(super) fn because(mut self, cause: serde_json::Error) -> Self {
-        self.cause = Some(cause);
-        self
-    }
-
-    fn into_error(self, location: &Location, line: u64, names: &[String]) -> Error {
-        let mut error =
-            Error::new(ErrorKind::InvalidData, self.message).with("file", location).with("line", line);
-        if let Some(name) = self.column.and_then(|column| names.get(column)) {
-            error = error.with("column", name);
-        }
-        if let Some(cause) = self.cause {
-            error = error.because(cause);
-        }
-        error.hint(self.hint)
-    }
-}
 
 /// Streams the records of one file.
 #[derive(Debug)]
@@ -285,7 +216,7 @@ impl<R: Read> Records<R> {
             };
             let read =
                 ndjson::entries(line, |key| self.slots.find(key), |slot, token| fields[slot] = place(token));
-            read.map_err(|fault| Fault { at: start, ..fault })?;
+            read.map_err(|fault| fault.at(start))?;
         }
         Ok(())
     }
@@ -370,8 +301,8 @@ impl<R: Read> Records<R> {
             Ok(csv::unquote(raw, &self.layout).into_owned())
         });
         let names = names.collect::<Result<Vec<_>>>()?;
-        let named = names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect::<Vec<_>>();
-        check_names(&Schema::new(named)).map_err(|error| error.with_missing("file", &self.location))?;
+        let fields = names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect::<Vec<_>>();
+        check_names(&Schema::new(fields)).map_err(|error| error.with_missing("file", &self.location))?;
         Ok(names)
     }
 
@@ -383,64 +314,6 @@ impl<R: Read> Records<R> {
     fn error(&self, fault: Fault) -> Error {
         let line = self.line_of(fault.at);
         fault.into_error(&self.location, line, self.slots.names())
-    }
-}
-
-/// Some records of one block, with their raw fields.
-#[derive(Debug)]
-pub(super) struct Rows<'a> {
-    text: &'a str,
-    /// Where `text` starts in the block.
-    base: usize,
-    records: &'a [Span],
-    fields: &'a [Span],
-    width: usize,
-    names: &'a [String],
-    location: &'a Location,
-    layout: &'a Layout,
-    /// The block before `text`, to count lines in.
-    before: &'a [u8],
-    line: u64,
-}
-
-impl<'a> Rows<'a> {
-    pub(super) fn len(&self) -> usize {
-        self.records.len()
-    }
-
-    pub(super) fn layout(&self) -> &'a Layout {
-        self.layout
-    }
-
-    /// The raw field of a row: with its quotes for CSV, a token for NDJSON; `None` for a missing key.
-    pub(super) fn raw(&self, row: usize, slot: usize) -> Option<&'a str> {
-        let span = self.fields[row * self.width + slot];
-        (span != Span::MISSING).then(|| self.cut(span))
-    }
-
-    /// A whole record with its line end.
-    pub(super) fn record(&self, row: usize) -> &'a str {
-        self.cut(self.records[row])
-    }
-
-    /// What stands behind the last field of a row: its line end, if it has one.
-    pub(super) fn line_end(&self, row: usize) -> &'a str {
-        let end = self.records[row].range().end;
-        let fields = self.fields[row * self.width..(row + 1) * self.width].last();
-        self.cut(Span::new(fields.map_or(end, |field| field.range().end), end))
-    }
-
-    fn cut(&self, span: Span) -> &'a str {
-        let Range { start, end } = span.range();
-        &self.text[start - self.base..end - self.base]
-    }
-
-    /// An error about a row.
-    pub(super) fn error(&self, row: usize, fault: Fault) -> Error {
-        let end = self.records.get(row).map_or(self.base, |span| span.range().start) - self.base;
-        let lines = |bytes: &[u8]| memchr::memchr_iter(b'\n', bytes).count() as u64;
-        let line = self.line + lines(self.before) + lines(&self.text.as_bytes()[..end]);
-        fault.into_error(self.location, line, self.names)
     }
 }
 

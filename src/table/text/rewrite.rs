@@ -8,7 +8,8 @@ use std::ops::Range;
 use super::encode::RecordWriter;
 use super::file::TextFile;
 use super::ndjson;
-use super::records::{Records, Rows};
+use super::records::Records;
+use super::rows::Rows;
 use super::window::{BLOCK, Pass};
 use crate::client::session::Session;
 use crate::core::format::Format;
@@ -196,7 +197,7 @@ fn replace_object(
     let (edits, keys) = sent_tokens(file, slots, rows)?;
     let mut at = 0;
     for (place, slot) in &edits {
-        out.extend_from_slice(line[at..place.start].as_bytes());
+        out.extend_from_slice(&line.as_bytes()[at..place.start]);
         at = place.end;
         if let Some(cells) = &file.sent[*slot] {
             cells.write(source, &file.layout, out);
@@ -218,19 +219,18 @@ fn replace_object(
         out.push(b':');
         cells.write(source, &file.layout, out);
     }
-    out.extend_from_slice(line[at + inner.len()..].as_bytes());
+    out.extend_from_slice(&line.as_bytes()[at + inner.len()..]);
     Ok(())
 }
 
+/// A range of bytes in a record, and the stored column whose sent value takes its place.
+type Edit = (Range<usize>, usize);
+
 /// Where the tokens of sent columns stand in an object, in its order, and how many keys it has.
-fn sent_tokens(
-    file: &TextFile,
-    slots: &ndjson::Slots,
-    rows: &Rows<'_>,
-) -> Result<(Vec<(Range<usize>, usize)>, usize)> {
+fn sent_tokens(file: &TextFile, slots: &ndjson::Slots, rows: &Rows<'_>) -> Result<(Vec<Edit>, usize)> {
     let line = rows.record(0);
     let mut keys = 0;
-    let mut places: Vec<(Range<usize>, usize)> = Vec::new();
+    let mut places: Vec<Edit> = Vec::new();
     let resolve = |key: &str| {
         keys += 1;
         slots.get(key).filter(|slot| file.sent[*slot].is_some())

@@ -16,7 +16,7 @@ use crate::client::local::{LocalFile, Version};
 use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
-use crate::core::options::{CsvOptions, ReadOptions, override_for};
+use crate::core::options::{CsvOptions, ReadOptions};
 use crate::core::predicate::{Bound, Predicate};
 use crate::core::schema::{find_column, type_name};
 use crate::error::{Error, ErrorKind, Result};
@@ -151,7 +151,7 @@ fn tell_all(
         let told = tell_one(session, &source, layout, options)?;
         match &mut all {
             None => all = Some(told.names.into_iter().zip(told.types).collect()),
-            Some(all) => join(all, told, source.file.location())?,
+            Some(all) => join(all, &told, source.file.location())?,
         }
         if sources.len() >= HELD {
             source.held = None;
@@ -163,7 +163,7 @@ fn tell_all(
 
 fn tell_one(session: &Session, source: &Source, layout: &Arc<Layout>, options: &ReadOptions) -> Result<Told> {
     let mut records = source.records(session, layout, &[])?;
-    let untold = |name: &str| is_read(options, name) && override_for(options.schema.as_ref(), name).is_none();
+    let untold = |name: &str| is_read(options, name) && options.text_type_of(name).is_none();
     if layout.format == Format::Csv && !records.names().iter().any(|name| untold(name)) {
         let names = records.names().to_vec();
         let types = names.iter().map(|_| Types::new(layout)).collect();
@@ -178,7 +178,7 @@ fn is_read(options: &ReadOptions, name: &str) -> bool {
 }
 
 /// Adds what another file tells, by name.
-fn join(all: &mut Columns, told: Told, location: &Location) -> Result<()> {
+fn join(all: &mut Columns, told: &Told, location: &Location) -> Result<()> {
     let differ = |message: &'static str, column: &str| {
         Error::new(ErrorKind::InvalidInput, message)
             .with("column", column)
@@ -197,8 +197,8 @@ fn join(all: &mut Columns, told: Told, location: &Location) -> Result<()> {
 
 /// The columns of the result, and those to be read.
 fn schemas(columns: &Columns, layout: &Layout, options: &ReadOptions) -> Result<(SchemaRef, SchemaRef)> {
-    let typed = |(name, types): &(String, Types)| match override_for(options.schema.as_ref(), name) {
-        Some(field) => Field::new(name, field.data_type().clone(), true),
+    let typed = |(name, types): &(String, Types)| match options.text_type_of(name) {
+        Some(data_type) => Field::new(name, data_type, true),
         None => Field::new(name, types.data_type(), true),
     };
     let all = Schema::new(columns.iter().map(typed).collect::<Vec<_>>());

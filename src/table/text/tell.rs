@@ -7,7 +7,8 @@ use arrow::datatypes::DataType;
 
 use super::json_types::JsonTypes;
 use super::layout::Layout;
-use super::records::{Records, Rows};
+use super::records::Records;
+use super::rows::Rows;
 use super::{csv, ndjson};
 use crate::core::format::Format;
 use crate::core::text::Guess;

@@ -11,11 +11,11 @@ use super::{MergeRule, Winner};
 use crate::core::report::RowCounts;
 use crate::core::text::instant;
 
-pub use cell::{Cell, Table};
+pub(crate) use cell::{Cell, Table};
 
 /// Why a merge is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// Two incoming columns are equal, or equal but for case.
     SameName(String, String),
     /// These incoming columns are not stored.
@@ -45,7 +45,11 @@ pub enum Refusal {
 /// # Errors
 ///
 /// The first reason to refuse, in the order of [`Refusal`].
-pub fn merge(stored: &Table, incoming: &Table, rule: &MergeRule) -> Result<(Table, RowCounts), Refusal> {
+pub(crate) fn merge(
+    stored: &Table,
+    incoming: &Table,
+    rule: &MergeRule,
+) -> Result<(Table, RowCounts), Refusal> {
     check_columns(stored, incoming, rule)?;
     check_ids(incoming, rule)?;
     let reading = Reading::of(incoming, rule)?;
