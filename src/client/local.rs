@@ -238,7 +238,7 @@ impl Locked {
         &self.version
     }
 
-    /// Another handle on the content that was locked, with a position of its own.
+    /// Another handle on the content that was locked. Both share one position: read by place.
     ///
     /// # Errors
     ///
