@@ -371,7 +371,7 @@ mod tests {
                 for width in [1, 3] {
                     let names = &["a", "b", "c"][..width];
                     let column = |at: usize| -> ArrayRef {
-                        Arc::new(StringArray::from_iter(table.iter().map(|row| row[at].as_deref())))
+                        Arc::new(table.iter().map(|row| row[at].as_deref()).collect::<StringArray>())
                     };
                     let columns = names.iter().enumerate().map(|(at, name)| (*name, column(at))).collect();
                     let text = encoded(format, &csv, columns).expect("encodes");
