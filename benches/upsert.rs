@@ -1,5 +1,11 @@
 //! Read, write and upsert of a million rows of Parquet, both backends: `cargo bench --all-features`.
 
+#![allow(
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    reason = "a benchmark that cannot run says so"
+)]
+
 use std::hint::black_box;
 use std::sync::Arc;
 

@@ -28,7 +28,6 @@
 //! * `datafusion`: the DataFusion backend, re-exported as `keyfold::datafusion`.
 //! * `cli`: the command line, with both backends.
 
-
 mod backends;
 #[cfg(feature = "cli")]
 pub mod cli;
