@@ -50,7 +50,7 @@ impl PolarsReader {
     ) -> Result<LazyFrame> {
         let needed = needed(schema, options)?;
         let plan = if schema.fields().iter().all(|field| scans(field.data_type())) {
-            scan(&files, trusts_statistics(&needed, options)?)?
+            scan(&files)?
         } else {
             spool::lazy(spool::parquet(files, &needed)).await?
         };
@@ -92,14 +92,6 @@ fn needed(schema: &SchemaRef, options: &ReadOptions) -> Result<SchemaRef> {
     Ok(Arc::new(Schema::new(fields)))
 }
 
-/// Whether row groups may be ruled out by their statistics. Those leave NaN out, which a filter may be to
-/// find.
-fn trusts_statistics(needed: &SchemaRef, options: &ReadOptions) -> Result<bool> {
-    let Some(filter) = &options.filter else { return Ok(true) };
-    let border = crossing::border_schema(&read_schema(needed, options))?;
-    Ok(!filter.bind(&border)?.may_select_nan())
-}
-
 /// Whether Polars' own reader of Parquet gives the values of a column in the type they cross as. Tried
 /// for every type that Parquet files hold: where not, it panics or gives another type.
 fn scans(data_type: &DataType) -> bool {
@@ -117,11 +109,10 @@ fn scans(data_type: &DataType) -> bool {
     }
 }
 
-fn scan(files: &[LocalFile], use_statistics: bool) -> Result<LazyFrame> {
+fn scan(files: &[LocalFile]) -> Result<LazyFrame> {
     let paths: Result<Vec<_>> =
         files.iter().map(|file| pl::PlRefPath::try_from_path(file.path()).map_err(failed)).collect();
     let args = pl::ScanArgsParquet {
-        use_statistics,
         // The names are those of files, and their folders are no columns.
         glob: false,
         hive_options: pl::HiveOptions::new_disabled(),
@@ -265,7 +256,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nan_is_found_where_statistics_would_rule_it_out() {
+    async fn nan_is_found_although_statistics_leave_it_out() {
         let folder = tempfile::tempdir().unwrap();
         let file = write(&folder, "a.parquet", &batch(0..6));
         let options = ReadOptions::default().with_filter("f > 1000".parse().unwrap());
