@@ -196,15 +196,14 @@ fn a_target_without_an_extension() {
     assert_eq!(place.names(), ["in.csv"]);
 }
 
-/// Runs as another user where the tests run as root, whom no mode of a file stops.
-fn unprivileged(place: &Place, args: &[&str]) -> (Option<i32>, String) {
-    let mut command = place.command();
-    let root = std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0);
-    if root {
-        command.uid(65_534).gid(65_534);
-    }
-    let output = command.args(args).output().expect("started");
-    (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+/// A copy of the program that another user may run, and whether that is needed: no mode of a file stops root.
+fn program_for_all() -> (tempfile::TempDir, std::path::PathBuf, bool) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = std::os::unix::fs::MetadataExt::uid(&folder.path().metadata().expect("there")) == 0;
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).expect("set");
+    let program = folder.path().join("keyfold");
+    std::fs::copy(env!("CARGO_BIN_EXE_keyfold"), &program).expect("copied");
+    (folder, program, root)
 }
 
 #[test]
@@ -215,23 +214,28 @@ fn no_permission() {
     let mode = |name: &str, mode: u32| {
         std::fs::set_permissions(place.path(name), std::fs::Permissions::from_mode(mode)).expect("set");
     };
-    // The program itself must be reachable for another user.
-    if unprivileged(&place, &["--version"]).0.is_none() {
-        eprintln!("ignored: the program cannot be run by another user here");
-        return;
-    }
+    let (_folder, program, root) = program_for_all();
+    let unprivileged = |args: &[&str]| {
+        let mut command = std::process::Command::new(&program);
+        command.current_dir(place.path("")).args(args);
+        if root {
+            command.uid(65_534).gid(65_534);
+        }
+        let output = command.output().expect("started");
+        (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+    };
     mode("", 0o755);
     mode("t.csv", 0o444);
     let args = ["upsert", "in.csv", "t.csv", "--id", "id"];
-    let (code, said) = unprivileged(&place, &args);
+    let (code, said) = unprivileged(&args);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("cannot open the file for writing (file: t.csv"), "{said}");
     mode("t.csv", 0o666);
-    let (code, said) = unprivileged(&place, &["write", "in.csv", "new.csv"]);
+    let (code, said) = unprivileged(&["write", "in.csv", "new.csv"]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("cannot create a file in the folder (file: new.csv"), "{said}");
     mode("in.csv", 0o000);
-    let (code, said) = unprivileged(&place, &["read", "in.csv"]);
+    let (code, said) = unprivileged(&["read", "in.csv"]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("cannot open the file (file: in.csv"), "{said}");
     assert_eq!(place.text("t.csv"), STORED);

@@ -266,7 +266,8 @@ fn a_killed_run_leaves_the_target_as_it_was_and_the_next_one_cleans_up() {
         let mut kept = 0;
         for delay in 1..12 {
             std::fs::copy(place.path(&old), place.path(&target)).expect("copied");
-            let mut child = place.command().args(args).stdout(std::process::Stdio::null()).spawn().expect("started");
+            let mut child =
+                place.command().args(args).stdout(std::process::Stdio::null()).spawn().expect("started");
             std::thread::sleep(whole * delay / 12);
             child.kill().expect("killed");
             child.wait().expect("ended");
