@@ -165,7 +165,7 @@ mod tests {
         let coded: DictionaryArray<Int32Type> = words.into_iter().collect();
         let times = [Some(-1), Some(0), Some(1), Some(86_400_000_000), None, Some(1_500), Some(2_000)];
         let half = cast(&Float32Array::from(floats.to_vec()), &DataType::Float16).unwrap();
-        let d =
+        let decimals =
             Decimal128Array::from(vec![Some(150), Some(-150), None, Some(0), Some(1), Some(99), Some(200)]);
         RecordBatch::try_from_iter_with_nullable([
             ("row", Arc::new(arrow::array::UInt32Array::from_iter_values(0..7)) as ArrayRef, true),
