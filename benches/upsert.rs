@@ -1,7 +1,12 @@
 //! Read, write and upsert of a million rows of Parquet, both backends: `cargo bench --all-features`.
 
+#![allow(
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    reason = "a benchmark that cannot run says so"
+)]
+
 use std::hint::black_box;
-use std::path::Path;
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, SamplingMode, criterion_group, criterion_main};
@@ -83,8 +88,8 @@ impl Bench {
 
     fn upsert(&self, backend: &str, rows: impl Into<Frame>, name: &str) -> UpsertReport {
         let upsert = Upsert::builder().backend(backend).build().expect("a front door");
-        let modified = Some("updated_at");
-        let done = upsert.upsert(rows, &self.path(name), UpsertMethod::Modified, &["order_id"], modified);
+        let (path, modified) = (self.path(name), Some("updated_at"));
+        let done = upsert.upsert(rows, &path, UpsertMethod::Modified, &["order_id"], modified);
         self.runtime.block_on(done).expect("upserted")
     }
 }
@@ -113,7 +118,7 @@ fn bench(criterion: &mut Criterion) {
         group.sample_size(10).sampling_mode(SamplingMode::Flat);
         group.bench_function("write 1M rows", |b| {
             b.iter_batched(
-                || drop(std::fs::remove_file(Path::new(&bench.path("new.parquet")))),
+                || drop(std::fs::remove_file(bench.path("new.parquet"))),
                 |()| bench.write(backend, all.clone(), "new.parquet"),
                 BatchSize::PerIteration,
             );

@@ -1,8 +1,8 @@
-//! Folds the answer of a SQL query into a CSV file, in which only the changed lines change.
+//! Folds the answer of a DataFusion query into a CSV file, in which only the changed lines change.
 //!
 //! `cargo run --example datafusion --features datafusion`
 
-use keyfold::datafusion::prelude::SessionContext;
+use keyfold::datafusion::prelude::{SessionContext, col, lit};
 use keyfold::{DataReaderWriter, MergeRule, Upsert, UpsertOptions};
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
@@ -17,13 +17,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let context = SessionContext::new();
     let data = DataReaderWriter::builder().backend("datafusion").folder(DATA).build()?;
     let changes = data.read("changes.csv").await?.into_datafusion(&context).await?;
-    context.register_table("changes", changes.into_view())?;
-    let paid = context.sql("SELECT * FROM changes WHERE status IN ('paid', 'shipped')").await?;
+    let moved = changes.filter(col("status").in_list(vec![lit("paid"), lit("shipped")], false))?;
 
     let upsert = Upsert::builder().backend("datafusion").build()?;
     let rule = MergeRule::by_modified(["order_id"], "updated_at")?;
     let options = UpsertOptions::default();
-    let report = upsert.upsert_opts(paid, &target.to_string_lossy(), &rule, options).await?;
+    let report = upsert.upsert_opts(moved, &target.to_string_lossy(), &rule, options).await?;
     println!("{} inserted, {} updated", report.rows.inserted, report.rows.updated);
 
     let after = std::fs::read_to_string(&target)?;

@@ -29,7 +29,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let report = data.write_opts(large, &target, options).await?;
     println!("{} rows, {} bytes of {}", report.rows, report.bytes_written, report.format);
 
-    println!("{}", data.schema(&[&target], ReadOptions::default()).await?);
+    for column in data.schema(&[&target], ReadOptions::default()).await?.fields() {
+        println!("{}: {}", column.name(), column.data_type());
+    }
     let rows = data.read(&target).await?.into_arrow().await?.collect().await?;
     println!("{}", pretty_format_batches(&rows)?);
     Ok(())

@@ -3,8 +3,9 @@
 //!
 //! `cargo run --example upsert`
 
+use keyfold::arrow::util::pretty::pretty_format_batches;
 use keyfold::polars::prelude::*;
-use keyfold::{DataReaderWriter, Upsert, UpsertMethod};
+use keyfold::{DataReaderWriter, Frame, Upsert, UpsertMethod};
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
 
@@ -32,7 +33,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     let orders = data.read(&target).await?.into_polars().await?;
-    let by_status = orders.group_by([col("status")]).agg([len().alias("orders"), col("total").sum()]);
-    println!("{}", tokio::task::spawn_blocking(move || by_status.collect()).await??);
+    let by_status = orders
+        .group_by([col("status")])
+        .agg([len().alias("orders"), col("total").sum()])
+        .sort(["status"], SortMultipleOptions::default());
+    let rows = Frame::from(by_status).into_arrow().await?.collect().await?;
+    println!("{}", pretty_format_batches(&rows)?);
     Ok(())
 }

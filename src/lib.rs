@@ -27,7 +27,6 @@
 //! * `polars` (default): the Polars backend, re-exported as `keyfold::polars`.
 //! * `datafusion`: the DataFusion backend, re-exported as `keyfold::datafusion`.
 //! * `cli`: the command line, with both backends.
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod backends;
 #[cfg(feature = "cli")]

@@ -17,11 +17,7 @@ pub(crate) fn upsert(report: &UpsertReport) -> String {
             let _ = writeln!(text, "  {label:<9} {line}");
         }
     }
-    let mut work = vec![format!("read      {}", bytes(report.work.bytes_read))];
-    if let Some(written) = report.work.bytes_written.filter(|written| *written > 0) {
-        work.push(format!("wrote {}", bytes(written)));
-    }
-    let _ = writeln!(text, "  {}   in {} ({})", work.join("   "), time(report.elapsed_ms), report.backend);
+    let _ = writeln!(text, "  {}", work_line(report));
     text
 }
 
@@ -43,6 +39,14 @@ pub(crate) fn write(report: &WriteReport) -> String {
 /// How many of `noun` there are: `1 row`, `1,204 rows`.
 pub(crate) fn counted(count: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
+}
+
+fn work_line(report: &UpsertReport) -> String {
+    let moved = [("read     ", report.work.bytes_read), ("wrote", report.work.bytes_written.unwrap_or(0))];
+    let moved = moved.into_iter().filter(|(_, count)| *count > 0);
+    let moved = moved.map(|(label, count)| format!("{label} {}", bytes(count)));
+    let ended = format!("in {} ({})", time(report.elapsed_ms), report.backend);
+    moved.chain([ended]).collect::<Vec<_>>().join("   ")
 }
 
 fn headline(report: &UpsertReport) -> String {
@@ -251,11 +255,13 @@ orders.csv: 1,012 inserted, 3 updated, 40 unchanged (1,058 incoming)
         let mut created = report(busy());
         created.created = true;
         created.conflicts = 2;
+        created.work.bytes_read = 0;
         created.rows.ties = 1;
         let text = upsert(&created);
         assert!(text.starts_with("orders.csv: created, 1,012 inserted"), "{text}");
         assert!(text.contains("\n  retried   2 times: someone else"), "{text}");
         assert!(text.contains("\n  ties      1 id decided by"), "{text}");
+        assert!(text.ends_with("\n  wrote 15.0 KiB   in 12 ms (polars)\n"), "{text}");
     }
 
     #[test]

@@ -23,7 +23,7 @@ EXAMPLES:
   keyfold upsert changes.csv orders.csv --id order_id --modified updated_at --dry-run
   keyfold upsert changes.csv orders.csv --id order_id --modified updated_at
   keyfold upsert orders.csv changes.csv new.parquet --id order_id --modified updated_at
-  cat changes.csv | keyfold upsert - orders.csv --id order_id --output json";
+  keyfold upsert - orders.csv --id order_id --modified updated_at < changes.csv";
 
 /// Fold new rows into a file: update what is there, insert what is not
 #[derive(Debug, Args)]

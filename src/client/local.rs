@@ -165,8 +165,9 @@ impl LocalFile {
         let file =
             OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(|cause| {
                 if cause.kind() == io::ErrorKind::NotFound {
+                    let named = self.location.as_path().and_then(Path::parent).unwrap_or(folder);
                     return Error::new(ErrorKind::NotFound, "the folder does not exist")
-                        .with("folder", folder.display())
+                        .with("folder", named.display())
                         .hint("make the folder first");
                 }
                 self.failed("cannot create a file in the folder", cause).hint("the folder must be writable")
@@ -237,7 +238,7 @@ impl Locked {
         &self.version
     }
 
-    /// Another handle on the content that was locked, with a position of its own.
+    /// Another handle on the content that was locked. Both share one position: read by place.
     ///
     /// # Errors
     ///

@@ -141,7 +141,7 @@ impl Job<'_> {
                     return Ok(report);
                 }
                 Attempt::Conflict => {
-                    tracing::info!(attempt = conflicts + 1, "someone else changed the target")
+                    tracing::info!(attempt = conflicts + 1, "someone else changed the target");
                 }
             }
         }

@@ -249,6 +249,39 @@ fn sixteen_writers_at_once_end_as_one_after_the_other() {
 }
 
 #[test]
+fn a_killed_run_leaves_the_target_as_it_was_and_the_next_one_cleans_up() {
+    for format in ["csv", "parquet"] {
+        let place = Place::new();
+        let rows: String = (0..60_000).map(|n| format!("{n},text {n}\n")).collect();
+        place.file("seed.csv", format!("id,t\n{rows}"));
+        let changes: String = (0..60_000).step_by(2).map(|n| format!("{n},changed\n")).collect();
+        place.file("in.csv", format!("id,t\n{changes}90000,new\n"));
+        let (old, target) = (format!("old.{format}"), format!("t.{format}"));
+        place.run(&["write", "seed.csv", &old]).ok();
+        let args = ["upsert", "in.csv", &target, "--id", "id"];
+        std::fs::copy(place.path(&old), place.path(&target)).expect("copied");
+        let started = std::time::Instant::now();
+        place.run(&args).ok();
+        let (whole, new) = (started.elapsed(), place.bytes(&target));
+        let mut kept = 0;
+        for delay in 1..12 {
+            std::fs::copy(place.path(&old), place.path(&target)).expect("copied");
+            let mut child = place.command().args(args).stdout(std::process::Stdio::null()).spawn().expect("started");
+            std::thread::sleep(whole * delay / 12);
+            child.kill().expect("killed");
+            child.wait().expect("ended");
+            let bytes = place.bytes(&target);
+            assert!(bytes == place.bytes(&old) || bytes.len() == new.len(), "{format}: neither old nor new");
+            kept += u32::from(bytes == place.bytes(&old));
+        }
+        assert!(kept > 0, "no kill came before the commit");
+        place.run(&args).ok();
+        assert_eq!(place.run(&["count", &target]).ok().out.trim(), "60001");
+        assert_eq!(place.names(), ["in.csv", &old, "seed.csv", &target]);
+    }
+}
+
+#[test]
 fn creators_at_once_lose_no_row() {
     let place = Place::new();
     for writer in 0..8 {

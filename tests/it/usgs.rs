@@ -32,7 +32,8 @@ fn mixed_offsets_and_fractions_in_the_modification_column_count_the_same() {
     let Some(data) = shared_data("usgs") else { return };
     let read = |name: &str| respell(&data.join(format!("{name}.csv")));
     // As text, versions would be picked wrongly: this is what the test is about.
-    assert!(wrong_as_text(&read("week-2021-05-19"), &read("week-2021-05-22")) > 50);
+    let wrong = wrong_as_text(&read("week-2021-05-19"), &read("week-2021-05-22"));
+    assert!(wrong > 0, "text order would do as well");
     check_all(read);
 }
 
@@ -89,7 +90,10 @@ fn respelled(text: &str) -> String {
     let at: DateTime<Utc> = text.parse().expect("a timestamp");
     let offset = |hours: i32| FixedOffset::east_opt(hours * 3600).expect("an offset");
     match at.timestamp_subsec_millis() % 3 {
-        0 => at.with_timezone(&offset(-8)).format("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string(),
+        0 => at
+            .with_timezone(&offset(if at.timestamp() % 2 == 0 { -12 } else { 14 }))
+            .format("%Y-%m-%dT%H:%M:%S%.3f%:z")
+            .to_string(),
         1 => at.format("%Y-%m-%dT%H:%M:%S%.9fZ").to_string(),
         _ => {
             let fraction = format!("{:03}", at.timestamp_subsec_millis());

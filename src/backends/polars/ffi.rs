@@ -18,7 +18,7 @@ use polars::prelude as pl;
 use polars::prelude::CompatLevel;
 use polars_arrow::ffi as pa;
 
-use super::{crossing, failed};
+use super::{bring, crossing, failed};
 use crate::error::{Error, ErrorKind, Result};
 
 const _: () = assert!(size_of::<FFI_ArrowArray>() == size_of::<pa::ArrowArray>());
@@ -34,7 +34,7 @@ pub(super) fn data_frame(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<
     let border = crossing::border_schema(schema)?;
     let mut frame = empty(&border)?;
     for batch in batches.iter().filter(|batch| batch.num_rows() > 0) {
-        let part = one_batch(&crossing::to_border(batch, &border)?)?;
+        let part = one_batch(&bring::to_border(batch, &border)?)?;
         if frame.height() == 0 {
             frame = part;
         } else {

@@ -25,7 +25,6 @@ pub struct PolarsFrame(LazyFrame);
 
 impl PolarsFrame {
     /// The plan inside.
-    #[must_use]
     pub fn into_inner(self) -> LazyFrame {
         self.0
     }
@@ -163,7 +162,9 @@ mod tests {
     use crate::error::ErrorKind;
     use arrow::array::{AsArray, Int64Array};
     use arrow::datatypes::Int64Type;
-    use polars::prelude::{NamedFrom, col, lit};
+    use polars::prelude::{col, lit};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn numbers(count: i64) -> pl::DataFrame {
         let ids = pl::Column::new("id".into(), (0..count).collect::<Vec<_>>());
@@ -228,11 +229,25 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
     }
 
-    #[tokio::test]
-    async fn a_stream_that_is_dropped_stops_the_run() {
-        let mut stream = Frame::from(numbers(2_000_000)).into_arrow().await.unwrap();
-        assert!(stream.next().await.is_some());
-        drop(stream);
+    #[test]
+    fn a_stream_that_is_dropped_stops_the_run() {
+        let seen = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&seen);
+        let count = move |column: pl::Column| {
+            counter.fetch_add(column.len(), Ordering::Relaxed);
+            Ok(column)
+        };
+        let rows = 5_000_000;
+        let plan = numbers(rows).lazy().with_column(col("id").map(count, |_, field| Ok(field.clone())));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut stream = Frame::from(plan).into_arrow().await.unwrap();
+            assert!(stream.next().await.is_some());
+        });
+        // Waits for the run.
+        drop(runtime);
+        let seen = seen.load(Ordering::Relaxed);
+        assert!(seen > 0 && seen < usize::try_from(rows).unwrap(), "{seen}");
     }
 
     #[tokio::test]
@@ -247,7 +262,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_arrow_batch_shares_its_buffers_with_polars() {
-        let values = std::sync::Arc::new(Int64Array::from(vec![1, 2, 3]));
+        let values = Arc::new(Int64Array::from(vec![1, 2, 3]));
         let batch = RecordBatch::try_from_iter([("id", values.clone() as _)]).unwrap();
         let found = collected(Frame::from(batch).into_polars().await.unwrap()).await;
         assert_eq!(

@@ -38,10 +38,8 @@ fn lowered(test: &Test) -> Result<Expr> {
         }
         Test::Null { column, negated: false } => named(column).is_null(),
         Test::Null { column, negated: true } => named(column).is_not_null(),
-        Test::CompareColumns { left, right, .. } => {
-            evaluated(test.clone(), vec![left.clone(), right.clone()])?
-        }
-        Test::Like { column, .. } => evaluated(test.clone(), vec![column.clone()])?,
+        Test::CompareColumns { left, right, .. } => evaluated(test.clone(), &[left.clone(), right.clone()])?,
+        Test::Like { column, .. } => evaluated(test.clone(), std::slice::from_ref(column))?,
     })
 }
 
@@ -51,7 +49,7 @@ fn folded(tests: &[Test], empty: bool, join: fn(Expr, Expr) -> Expr) -> Result<E
 }
 
 /// A column by its exact name: `pl::col` would take one such as `*` or `^a$` for a pattern.
-pub(super) fn named(column: &Column) -> Expr {
+fn named(column: &Column) -> Expr {
     Expr::Column(column.name.as_str().into())
 }
 
@@ -74,7 +72,7 @@ fn scalar(value: &ArrayRef) -> Result<Expr> {
 }
 
 /// Leaves a test to [`Bound::evaluate`], on the columns that it looks at.
-fn evaluated(test: Test, columns: Vec<Column>) -> Result<Expr> {
+fn evaluated(test: Test, columns: &[Column]) -> Result<Expr> {
     let fields: Vec<_> = columns.iter().map(|c| Field::new(&c.name, c.data_type.clone(), true)).collect();
     let schema = Arc::new(Schema::new(fields));
     let bound = Bound { test: moved(test) };
@@ -113,7 +111,7 @@ fn moved(test: Test) -> Test {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backends::polars::{crossing, ffi};
+    use crate::backends::polars::{bring, crossing, ffi};
     use crate::core::predicate::Predicate;
     use arrow::array::*;
     use arrow::compute::filter_record_batch;
@@ -220,7 +218,7 @@ mod tests {
         let bound = sql.parse::<Predicate>()?.bind(&batch.schema())?;
         let border = crossing::border_schema(&batch.schema())?;
         let kept = filter_record_batch(batch, &bound.evaluate(batch)?).unwrap();
-        crossing::to_border(&kept, &border)
+        bring::to_border(&kept, &border)
     }
 
     proptest! {

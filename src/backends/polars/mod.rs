@@ -1,6 +1,7 @@
 //! The Polars backend: user frames run in Polars, lazily and streaming; what an upsert means is
 //! decided elsewhere.
 
+mod bring;
 mod crossing;
 mod ffi;
 mod frame;

@@ -232,8 +232,10 @@ mod tests {
     }
 
     fn batch(ids: std::ops::Range<i64>) -> RecordBatch {
-        let floats: Float64Array =
-            ids.clone().map(|id| if id == 3 { Some(f64::NAN) } else { Some(id as f64) }).collect();
+        let floats: Float64Array = ids
+            .clone()
+            .map(|id| if id == 3 { Some(f64::NAN) } else { Some(f64::from(i32::try_from(id).unwrap())) })
+            .collect();
         let words: StringArray = ids.clone().map(|id| Some(format!("word {id}"))).collect();
         RecordBatch::try_from_iter([
             ("id", Arc::new(Int64Array::from_iter_values(ids)) as ArrayRef),

@@ -10,7 +10,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use polars::prelude as pl;
 use polars::prelude::{IntoLazy, LazyFrame};
 
-use super::{crossing, failed, ffi, run};
+use super::{bring, crossing, failed, ffi, run};
 use crate::client::local::LocalFile;
 use crate::core::schema::find_column;
 use crate::error::{Error, ErrorKind, Result};
@@ -31,7 +31,7 @@ async fn lazy_within(stream: BatchStream, memory_bytes: usize) -> Result<LazyFra
     let border = crossing::border_schema(&stream.schema())?;
     let own = border.clone();
     // Brought into border types before they are spilled: Polars' reader of IPC files has other rules.
-    let batches = stream.map(move |batch| crossing::to_border(&batch?, &own));
+    let batches = stream.map(move |batch| bring::to_border(&batch?, &own));
     match Spilled::write(BatchStream::new(border, batches), memory_bytes).await? {
         Spilled::Memory(schema, batches) => run(move || Ok(ffi::data_frame(&schema, &batches)?.lazy())).await,
         Spilled::File(file) => run(move || scan(&file)).await,

@@ -42,3 +42,33 @@ impl Upserter for PolarsUpserter {
         upsert(&self.session, rows, target, rule, &options, NAME).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use polars::prelude as pl;
+    use polars::prelude::{IntoLazy, col, lit};
+
+    fn frame(ids: std::ops::Range<i64>) -> pl::DataFrame {
+        let column = pl::Column::new("id".into(), ids.collect::<Vec<_>>());
+        pl::DataFrame::new_infer_height(vec![column]).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_lazy_frame_is_run_and_folded_in_and_twice_is_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = Location::from_path(folder.path().join("a.parquet"));
+        let rule = MergeRule::by_id(["id"]).unwrap();
+        let upserter = PolarsUpserter::new(Session::default());
+        let upsert =
+            |rows: pl::LazyFrame| upserter.upsert_opts(rows.into(), &target, &rule, UpsertOptions::default());
+        let plan =
+            |ids| frame(ids).lazy().with_column((col("id") * lit(2)).cast(pl::DataType::String).alias("v"));
+        let first = upsert(plan(0..3)).await.unwrap();
+        assert_eq!((first.created, first.rows.inserted, first.backend.as_str()), (true, 3, "polars"));
+        let second = upsert(plan(2..5)).await.unwrap();
+        assert_eq!((second.rows.inserted, second.rows.unchanged), (2, 1));
+        let third = upsert(plan(2..5)).await.unwrap();
+        assert_eq!((third.rows.unchanged, &third.version_after), (3, &third.version_before));
+    }
+}

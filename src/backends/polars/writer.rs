@@ -122,6 +122,7 @@ mod tests {
     use super::*;
     use crate::core::options::WriteMode;
     use crate::error::ErrorKind;
+    use parquet::file::metadata::RowGroupMetaData;
     use polars::prelude::{IntoLazy, col};
 
     fn frame(count: i64) -> pl::DataFrame {
@@ -156,7 +157,7 @@ mod tests {
             let file = File::open(&path).unwrap();
             assert_eq!(report.bytes_written, file.metadata().unwrap().len());
             let footer = ParquetMetaDataReader::new().parse_and_finish(&file).unwrap();
-            let rows: Vec<_> = footer.row_groups().iter().map(|group| group.num_rows()).collect();
+            let rows: Vec<_> = footer.row_groups().iter().map(RowGroupMetaData::num_rows).collect();
             assert!(rows.iter().all(|rows| *rows <= 100) && rows.iter().sum::<i64>() == 250, "{rows:?}");
             let column = footer.row_group(0).column(0);
             assert!(column.statistics().is_some_and(|s| s.min_bytes_opt().is_some()), "{codec}");

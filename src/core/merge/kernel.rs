@@ -228,7 +228,7 @@ impl<'a> Matcher<'a> {
     /// Rows of `keys` that have an incoming partner, each with its row in the batch.
     fn meet(&mut self, keys: &RecordBatch, first_row: u64) -> Result<Vec<(u32, Pair)>> {
         let ids = &keys.columns()[..self.rule.ids().len()];
-        let nulls: Vec<_> = ids.iter().filter_map(|id| id.logical_nulls()).collect();
+        let nulls: Vec<_> = ids.iter().filter_map(Array::logical_nulls).collect();
         let encoded = self.incoming.ids.encode(ids)?;
         let mut met = Vec::new();
         for (row, id) in encoded.iter().enumerate() {

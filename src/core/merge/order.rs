@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, RecordBatch, StringArray};
 use arrow::compute::{cast, nullif};
-use arrow::datatypes::{DataType, Float16Type, Float32Type, Float64Type, Schema};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Float16Type, Float32Type, Float64Type, Schema};
 use arrow::row::Rows;
 
 use crate::core::merge::canonical::RowEncoder;
@@ -82,6 +82,8 @@ impl Order {
     }
 }
 
+type Half = <Float16Type as ArrowPrimitiveType>::Native;
+
 /// Nanoseconds, in a type that holds every year.
 const INSTANT: DataType = DataType::Decimal128(38, 0);
 
@@ -141,7 +143,7 @@ fn instants(values: &ArrayRef, zoned: bool) -> Result<ArrayRef> {
 fn nan_to_null(values: &ArrayRef) -> Result<ArrayRef> {
     let is_nan = match values.data_type() {
         DataType::Float16 => {
-            values.as_primitive::<Float16Type>().iter().map(|v| v.map(|v| v.is_nan())).collect()
+            values.as_primitive::<Float16Type>().iter().map(|v| v.map(Half::is_nan)).collect()
         }
         DataType::Float32 => {
             values.as_primitive::<Float32Type>().iter().map(|v| v.map(f32::is_nan)).collect()

@@ -67,18 +67,18 @@ impl Incoming {
             let total = all.num_rows() as u64;
             return Ok(Self { batch: all, source_rows, ids: index, order, tied: Vec::new(), total });
         }
-        Self::settle_twins(&all, index, order, twins, rule)
+        Self::settle_twins(&all, index, order, &twins, rule)
     }
 
     fn settle_twins(
         all: &RecordBatch,
         mut index: IdIndex,
         order: Option<(Order, Rows)>,
-        twins: Twins,
+        twins: &Twins,
         rule: &MergeRule,
     ) -> Result<Self> {
         let ranks = order.as_ref().map(|(_, ranks)| ranks);
-        let verdicts = judge(all, &twins, ranks, rule)?;
+        let verdicts = judge(all, twins, ranks, rule)?;
         let mut dropped = vec![false; all.num_rows()];
         let mut tied_rows = Vec::new();
         for ((first, others), verdict) in twins.iter().zip(&verdicts) {
@@ -263,7 +263,7 @@ impl IdIndex {
             let rehash = |entry: &u32| hasher.hash_one(bytes_of(&rows, *entry));
             match table.entry(hash, |entry: &u32| bytes_of(&rows, *entry) == bytes, rehash) {
                 hashbrown::hash_table::Entry::Occupied(first) => {
-                    twins.entry(*first.get()).or_default().push(number)
+                    twins.entry(*first.get()).or_default().push(number);
                 }
                 hashbrown::hash_table::Entry::Vacant(place) => drop(place.insert(number)),
             }

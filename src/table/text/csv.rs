@@ -161,7 +161,8 @@ fn wrong_width(at: usize, blank: bool, expected: usize, found: usize) -> Fault {
     if blank {
         return blank_line(at);
     }
-    Fault::new(at, format!("expected {expected} fields, found {found}"))
+    let fields = if expected == 1 { "field" } else { "fields" };
+    Fault::new(at, format!("expected {expected} {fields}, found {found}"))
         .hint("put quotes around fields that hold a delimiter or a line end, or choose another delimiter")
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::builder::StringBuilder;
 use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, RecordBatch, StringArray, make_array,
-    new_empty_array,
+    new_empty_array, new_null_array,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Float16Type, Float32Type, Float64Type, SchemaRef};
@@ -106,10 +106,10 @@ impl RecordWriter {
         if self.layout.format == Format::Ndjson || !self.layout.header {
             return;
         }
+        // A name is never null, whatever it is called.
+        let plain = Layout { nulls: Vec::new(), ..Layout::clone(&self.layout) };
         for (lead, name) in self.leads.iter().zip(&self.names) {
             out.extend_from_slice(lead);
-            // A name is never null, whatever it is called.
-            let plain = Layout { nulls: Vec::new(), ..Layout::clone(&self.layout) };
             csv::write(Some(name), &plain, out);
         }
         out.extend_from_slice(line_end.as_bytes());
@@ -161,10 +161,7 @@ impl Cells {
                 check_finite(name, column)?;
                 let texts = print(column).map_err(|error| error.with_missing("column", name))?;
                 let bare = column.data_type().is_numeric()
-                    || matches!(
-                        column.data_type(),
-                        DataType::Boolean | DataType::Null | DataType::Duration(_)
-                    );
+                    || matches!(column.data_type(), DataType::Boolean | DataType::Duration(_));
                 Ok(if bare { Self::Token(texts) } else { Self::String(texts) })
             }
             (_, false) => print(column).map(Self::Field).map_err(|error| error.with_missing("column", name)),
@@ -196,11 +193,12 @@ impl Cells {
     }
 }
 
-/// The values without a dictionary around them.
+/// The values without a dictionary around them; a column without any type is text.
 pub(super) fn plain(column: &ArrayRef) -> Result<ArrayRef> {
     match column.data_type() {
         DataType::Dictionary(_, values) => cast(column, values)
             .map_err(|cause| Error::internal("a dictionary could not be unpacked").because(cause)),
+        DataType::Null => Ok(new_null_array(&DataType::Utf8, column.len())),
         _ => Ok(Arc::clone(column)),
     }
 }
@@ -261,12 +259,14 @@ fn not_finite<T: ArrowPrimitiveType<Native: Into<f64>>>(values: &PrimitiveArray<
 
 #[cfg(test)]
 mod tests {
+    use super::super::columns::batch;
+    use super::super::records::tests::records;
     use super::*;
     use arrow::array::{
         BinaryArray, BooleanArray, Decimal128Array, DictionaryArray, Float64Array, Int64Array, ListArray,
         StructArray, TimestampMillisecondArray,
     };
-    use arrow::datatypes::{Int32Type, Int64Type};
+    use arrow::datatypes::{Int32Type, Int64Type, Schema};
 
     fn encoded(format: Format, csv: &CsvOptions, columns: Vec<(&str, ArrayRef)>) -> Result<String> {
         let batch = RecordBatch::try_from_iter_with_nullable(
@@ -357,5 +357,45 @@ mod tests {
     fn a_null_alone_in_its_record_is_a_blank_line() {
         let text = encoded(Format::Csv, &CsvOptions::default(), vec![("a", strings(&[None, Some("")]))]);
         assert_eq!(text.expect("encodes"), "a\n\n\"\"\n");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_table_of_text_reads_back_whatever_the_block(
+            table in proptest::collection::vec(proptest::collection::vec(
+                proptest::option::of("[a,\"\n\r \u{e9}\u{feff}NA]{0,4}"), 3), 0..12),
+            block in 1_usize..40,
+        ) {
+            let csv = CsvOptions::default().with_null_values(["NA"]);
+            for format in [Format::Csv, Format::Ndjson] {
+                for width in [1, 3] {
+                    let names = &["a", "b", "c"][..width];
+                    let column = |at: usize| -> ArrayRef {
+                        Arc::new(table.iter().map(|row| row[at].as_deref()).collect::<StringArray>())
+                    };
+                    let columns = names.iter().enumerate().map(|(at, name)| (*name, column(at))).collect();
+                    let text = encoded(format, &csv, columns).expect("encodes");
+                    let mut records = records(format, &csv, text.as_bytes(), names, block).expect("opens");
+                    let schema = Arc::new(Schema::new(
+                        names.iter().map(|name| Field::new(*name, DataType::Utf8, true)).collect::<Vec<_>>(),
+                    ));
+                    let slots: Vec<usize> = (0..width).collect();
+                    let mut read = Vec::new();
+                    while records.advance().expect("advances") {
+                        let rows = records.rows(0..records.len()).expect("rows");
+                        let batch = batch(&rows, &slots, &(0..rows.len()), &schema).expect("reads");
+                        for row in 0..batch.num_rows() {
+                            let value = |at: usize| {
+                                let texts = batch.column(at).as_string::<i32>();
+                                texts.is_valid(row).then(|| texts.value(row).to_owned())
+                            };
+                            read.push((0..width).map(value).collect::<Vec<_>>());
+                        }
+                    }
+                    let expected: Vec<_> = table.iter().map(|row| row[..width].to_vec()).collect();
+                    proptest::prop_assert_eq!(read, expected, "{}", text);
+                }
+            }
+        }
     }
 }

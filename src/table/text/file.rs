@@ -105,7 +105,7 @@ impl TextFile {
             source: None,
             location: location.clone(),
             layout,
-            view: types.iter().map(Types::data_type).collect(),
+            view: types.iter().map(Types::compared).collect(),
             sent: names.iter().map(|_| None).collect(),
             names,
             types,
@@ -118,10 +118,10 @@ impl TextFile {
     /// nothing is stored is not named: its own type is the best there is.
     pub(crate) fn source_schema(&self) -> SchemaRef {
         let csv = self.layout.format == Format::Csv;
-        let columns = self.names.iter().zip(&self.view).zip(&self.types);
-        let named = columns
-            .filter(|(_, types)| csv || types.seen())
-            .map(|((name, view), _)| Field::new(name, if csv { DataType::Utf8 } else { view.clone() }, true));
+        let columns = self.names.iter().zip(&self.types);
+        let named = columns.filter(|(_, types)| csv || types.seen()).map(|(name, types)| {
+            Field::new(name, if csv { DataType::Utf8 } else { types.data_type() }, true)
+        });
         Arc::new(Schema::new(named.collect::<Vec<_>>()))
     }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, new_empty_array};
+use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, new_empty_array, new_null_array};
 use arrow::compute::concat;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 
@@ -129,6 +129,9 @@ fn fit_json(
     if !types.seen() {
         return Ok(Fitted { sent: Cells::new(name, &column, layout)?, column });
     }
+    if types.instants(std::iter::empty()).is_some() {
+        return fit_instants(name, &column, types, layout);
+    }
     if types.mixed()
         || (*view == DataType::Utf8 && !is_text(column.data_type()) && !column.data_type().is_nested())
     {
@@ -139,11 +142,21 @@ fn fit_json(
         return Ok(Fitted { column: texts, sent });
     }
     let fitted = match exact(&column, view) {
+        _ if column.null_count() == column.len() => new_null_array(view, column.len()),
         Ok(fitted) => fitted,
         Err(refused) => as_float(&column, types, view, layout)
             .ok_or_else(|| does_not_fit(name, &column, view, &refused))?,
     };
     Ok(Fitted { sent: Cells::new(name, &fitted, layout)?, column: fitted })
+}
+
+/// Strings where the stored ones are timestamps: compared as instants as long as all of them are, written as sent.
+fn fit_instants(name: &str, column: &ArrayRef, types: &Types, layout: &Layout) -> Result<Fitted> {
+    let texts: ArrayRef = Arc::new(Cells::new(name, column, layout)?.texts().clone());
+    let sent = Cells::new(name, &texts, layout)?;
+    let told = types.instants(sent.texts().iter().flatten());
+    let instants = told.and_then(|told| parse(sent.texts(), &told, &layout.rules).ok());
+    Ok(Fitted { column: instants.unwrap_or(texts), sent })
 }
 
 /// Numbers as floats, where integers are stored that are all floats as well.
@@ -268,6 +281,17 @@ mod tests {
         let error = fit(&mut file, vec![("i", strings(["1", "x"]))]).expect_err("a string");
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(error.to_string().contains("column: i, stored: int64, incoming: string"), "{error}");
+    }
+
+    #[test]
+    fn nulls_of_no_type_fit_every_column() {
+        let nulls: ArrayRef = Arc::new(arrow::array::NullArray::new(2));
+        let mut file = stored("a.ndjson", "{\"a\":1,\"b\":null}\n");
+        let columns = vec![("a", Arc::clone(&nulls)), ("b", Arc::clone(&nulls))];
+        assert_eq!(fit(&mut file, columns).expect("fits"), "a int64, b string");
+        let mut file = stored("a.csv", "a,b\n1,\n");
+        let columns = vec![("a", Arc::clone(&nulls)), ("b", nulls)];
+        assert_eq!(fit(&mut file, columns).expect("fits"), "a int64, b string");
     }
 
     #[test]

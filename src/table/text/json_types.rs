@@ -4,6 +4,7 @@ use arrow::datatypes::{DataType, Field, Fields};
 use serde_json::value::RawValue;
 
 use super::ndjson::entries;
+use crate::core::text::Guess;
 
 /// Deeper values are taken as text: each level is looked at by a call of its own.
 const DEEPEST: usize = 48;
@@ -14,6 +15,8 @@ const DEEPEST: usize = 48;
 pub(super) struct JsonTypes {
     bools: bool,
     strings: bool,
+    /// What the strings could be if they were read as text: JSON writes timestamps as strings.
+    texts: Guess,
     ints: bool,
     floats: bool,
     /// Some integer is not a float exactly.
@@ -34,6 +37,7 @@ impl JsonTypes {
     pub(super) fn merge(&mut self, part: &Self) {
         self.bools |= part.bools;
         self.strings |= part.strings;
+        self.texts.merge(&part.texts);
         self.ints |= part.ints;
         self.floats |= part.floats;
         self.long_ints |= part.long_ints;
@@ -81,6 +85,15 @@ impl JsonTypes {
         }
     }
 
+    /// The type in which strings are compared that are timestamps, all of them and those of `more`.
+    pub(super) fn instants<'a>(&self, more: impl Iterator<Item = &'a str>) -> Option<DataType> {
+        let mut texts = self.texts.clone();
+        more.for_each(|text| texts.observe(text));
+        let told = texts.data_type();
+        let strings = self.strings && self.data_type() == Some(DataType::Utf8);
+        (strings && matches!(told, DataType::Timestamp(..))).then_some(told)
+    }
+
     fn only_type(&self) -> Option<DataType> {
         if let Some(items) = &self.items {
             return items.data_type().map(|item| DataType::new_list(item, true));
@@ -100,7 +113,11 @@ impl JsonTypes {
     fn observe_at(&mut self, token: &str, depth: usize) {
         match token.as_bytes().first() {
             Some(b'n') | None => {}
-            Some(b'"') => self.strings = true,
+            Some(b'"') => {
+                self.strings = true;
+                // An escape stays as it is: no timestamp has one.
+                self.texts.observe(token.trim_matches('"'));
+            }
             Some(b't' | b'f') => self.bools = true,
             Some(b'[') if depth < DEEPEST => self.observe_items(token, depth),
             Some(b'{') if depth < DEEPEST => self.observe_fields(token, depth),
@@ -169,6 +186,20 @@ mod tests {
         assert_eq!(told(&["true", "false"]).as_deref(), Some("bool"));
         assert_eq!(told(&["\"1\""]).as_deref(), Some("string"));
         assert_eq!(told(&["null"]).as_deref(), Some("string"));
+    }
+
+    #[test]
+    fn strings_that_are_all_timestamps_are_compared_as_instants() {
+        let told = |tokens: &[&str], more: &str| {
+            let mut types = JsonTypes::default();
+            tokens.iter().for_each(|token| types.observe(token));
+            types.instants([more].into_iter()).map(|told| type_name(&told))
+        };
+        let at = "\"2021-05-22T02:51:15Z\"";
+        assert_eq!(told(&[at], "2021-05-22T02:51:15.5Z").as_deref(), Some("timestamp(ms, UTC)"));
+        assert_eq!(told(&[at], "2021-05-22T02:51:15.123456Z").as_deref(), Some("timestamp(us, UTC)"));
+        assert_eq!(told(&[at], "soon"), None);
+        assert_eq!(told(&[at, "1"], "2021-05-22T02:51:15Z"), None);
     }
 
     #[test]

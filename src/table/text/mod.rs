@@ -23,7 +23,6 @@ mod tell;
 mod window;
 mod write;
 
-pub(crate) use batches::TextBatches;
 pub(crate) use encode::TextEncoder;
 pub(crate) use file::TextFile;
 pub(crate) use scan::{TextScan, count};

@@ -301,9 +301,14 @@ impl<R: Read> Records<R> {
             Ok(csv::unquote(raw, &self.layout).into_owned())
         });
         let names = names.collect::<Result<Vec<_>>>()?;
-        let fields = names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect::<Vec<_>>();
-        check_names(&Schema::new(fields)).map_err(|error| error.with_missing("file", &self.location))?;
+        self.check_names(&names)?;
         Ok(names)
+    }
+
+    /// Refuses columns that are equal, or equal but for case.
+    pub(super) fn check_names(&self, names: &[String]) -> Result<()> {
+        let fields = names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect::<Vec<_>>();
+        check_names(&Schema::new(fields)).map_err(|error| error.with_missing("file", &self.location))
     }
 
     fn line_of(&self, at: usize) -> u64 {

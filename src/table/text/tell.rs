@@ -40,6 +40,19 @@ impl Types {
         }
     }
 
+    /// The type to compare the column in: strings of JSON that are all timestamps are instants.
+    pub(super) fn compared(&self) -> DataType {
+        self.instants(std::iter::empty()).unwrap_or_else(|| self.data_type())
+    }
+
+    /// The type to compare strings of JSON in that are timestamps, all of them and those of `more`.
+    pub(super) fn instants<'a>(&self, more: impl Iterator<Item = &'a str>) -> Option<DataType> {
+        match self {
+            Self::Text(..) => None,
+            Self::Json(types) => types.instants(more),
+        }
+    }
+
     /// Whether there was a value that is not null.
     pub(super) fn seen(&self) -> bool {
         match self {
@@ -113,6 +126,7 @@ pub(super) fn tell<R: Read>(
         }
     }
     told.names = slots.names().to_vec();
+    records.check_names(&told.names)?;
     Ok(told)
 }
 
@@ -186,6 +200,16 @@ mod tests {
         let text = format!("a,b,skipped\n{}1,x,1\n", "1,2,1\n".repeat(100));
         let types = expected(&[("a", "int64"), ("b", "string"), ("skipped", "string")]);
         assert_eq!(told(Format::Csv, &text), types);
+    }
+
+    #[test]
+    fn keys_that_differ_only_in_case_are_refused() {
+        let csv = CsvOptions::default();
+        let layout = Layout::new(Format::Ndjson, &csv, "t.txt").expect("a layout");
+        let text = b"{\"a\":1}\n{\"A\":1}\n";
+        let mut records = records(Format::Ndjson, &csv, text, &[], 8).expect("opens");
+        let error = tell(&mut records, &layout, |_| true).expect_err("case");
+        assert_eq!(error.message(), "two columns differ only in case");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::types::*;
 use arrow::array::*;
-use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field, Fields, IntervalUnit, Schema, UnionFields, UnionMode, i256};
 use polars::prelude as pl;
 use polars::prelude::IntoLazy;
@@ -32,7 +32,7 @@ fn back(frame: pl::DataFrame) -> ArrayRef {
 /// The addresses of all buffers that hold something, validity included.
 fn addresses(data: &ArrayData) -> Vec<*const u8> {
     let nulls = data.nulls().map(|nulls| nulls.buffer().as_ptr());
-    let buffers = data.buffers().iter().filter(|buffer| !buffer.is_empty()).map(|buffer| buffer.as_ptr());
+    let buffers = data.buffers().iter().filter(|buffer| !buffer.is_empty()).map(Buffer::as_ptr);
     nulls.into_iter().chain(buffers).chain(data.child_data().iter().flat_map(addresses)).collect()
 }
 
