@@ -291,19 +291,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_failing_stream_fails() {
-        let schema = batch(["a", "b"]).schema();
-        let rows = [Ok(batch(["a", "b"])), Err(Error::internal("broken"))];
+        let rows = || [Ok(batch(["a", "b"])), Err(Error::internal("broken"))];
         for limit in [0, 1024] {
-            let rows = BatchStream::from_iter(
-                Arc::clone(&schema),
-                rows.iter()
-                    .map(|r| r.as_ref().map(Clone::clone).map_err(|_| Error::internal("broken")))
-                    .collect::<Vec<_>>(),
-            );
-            assert_eq!(
-                Spilled::write(rows, limit).await.map_err(|e| e.message().to_owned()).err(),
-                Some("broken".to_owned())
-            );
+            let stream = BatchStream::from_iter(batch(["a", "b"]).schema(), rows());
+            let failed = Spilled::write(stream, limit).await.map(|_| ());
+            assert_eq!(failed.map_err(|error| error.message().to_owned()), Err("broken".to_owned()));
         }
     }
 }

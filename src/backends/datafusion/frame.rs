@@ -241,7 +241,7 @@ mod tests {
 
     fn buffers(array: &dyn Array) -> Vec<*const u8> {
         fn visit(data: &arrow::array::ArrayData, found: &mut Vec<*const u8>) {
-            found.extend(data.buffers().iter().map(|buffer| buffer.as_ptr()));
+            found.extend(data.buffers().iter().map(arrow::buffer::Buffer::as_ptr));
             found.extend(data.nulls().map(|nulls| nulls.buffer().as_ptr()));
             data.child_data().iter().for_each(|child| visit(child, found));
         }

@@ -10,10 +10,10 @@ use arrow::array::{
     Float32Array, Float64Array, Int32Array, Int64Array, StringArray, UInt64Array,
 };
 use arrow::compute::cast;
-use arrow::compute::kernels::cast_utils::{Parser, string_to_datetime};
+use arrow::compute::kernels::cast_utils::Parser;
 use arrow::datatypes::{DataType, Time64NanosecondType, TimeUnit, i256};
-use chrono::{FixedOffset, Utc};
 
+use crate::core::text;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A constant as it was written. Numbers keep their digits: which of them count is known once the
@@ -251,14 +251,11 @@ fn nanos_for(literal: &Literal, text: &str, data_type: &DataType) -> Result<Opti
     Ok((column_zoned || !zoned).then_some(nanos))
 }
 
-/// The instant that an ISO 8601 text names, in nanoseconds since 1970 (UTC, or local time for a text
-/// without zone), and whether it has a zone.
+/// The instant that an ISO 8601 text names, a date alone being its midnight, in nanoseconds since 1970
+/// (UTC, or local time for a text without zone), and whether it has a zone.
 fn instant(text: &str) -> Option<(i128, bool)> {
-    let utc = string_to_datetime(&Utc, text.trim()).ok()?;
-    // A text that has a zone means the same instant wherever it is read.
-    let elsewhere = string_to_datetime(&FixedOffset::east_opt(3600)?, text.trim()).ok()?;
-    let nanos = i128::from(utc.timestamp()) * 1_000_000_000 + i128::from(utc.timestamp_subsec_nanos());
-    Some((nanos, elsewhere.timestamp() == utc.timestamp()))
+    let midnight = || text::instant(&format!("{text}T00:00:00"));
+    text::instant(text).or_else(midnight)
 }
 
 /// One value of an exact type, from its units.
