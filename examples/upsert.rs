@@ -35,7 +35,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let orders = data.read(&target).await?.into_polars().await?;
     let by_status = orders
         .group_by([col("status")])
-        .agg([len().alias("orders"), col("total").sum()])
+        .agg([len().alias("orders"), col("total").max().alias("largest")])
         .sort(["status"], SortMultipleOptions::default());
     let rows = Frame::from(by_status).into_arrow().await?.collect().await?;
     println!("{}", pretty_format_batches(&rows)?);

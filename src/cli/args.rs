@@ -221,6 +221,16 @@ mod tests {
     }
 
     #[test]
+    fn examples_are_not_broken_by_a_narrow_terminal() {
+        for command in std::iter::once(&Cli::command()).chain(Cli::command().get_subcommands()) {
+            let examples = command.get_after_help().expect("examples").to_string();
+            for line in examples.lines().filter(|line| !line.contains("keyfold.toml")) {
+                assert!(line.chars().count() <= 80, "{line}");
+            }
+        }
+    }
+
+    #[test]
     fn verbose_wins_over_a_level_from_elsewhere() {
         let level = |args: &[&str], file| {
             let args = ["keyfold", "count", "x.csv"].iter().chain(args);

@@ -51,6 +51,7 @@ pub(crate) fn plan(args: CountArgs, settings: &Settings) -> Result<CountPlan> {
 }
 
 pub(crate) async fn run(plan: CountPlan, context: &Context) -> Result<()> {
+    tracing::debug!(?plan, "count");
     let sources = Sources::open(plan.sources, context).await?;
     let data = DataReaderWriter::builder().session(context.session.clone()).build()?;
     let progress = Progress::show(&context.session);

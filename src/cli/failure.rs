@@ -23,9 +23,16 @@ pub(crate) fn tell(error: &Error, format: LogFormat, run_id: &str) {
 
 /// Tells, as JSON, of arguments that could not be parsed.
 pub(crate) fn tell_usage(error: &clap::Error) {
-    let text = error.to_string();
-    let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-    say(&json(&Error::new(ErrorKind::Usage, message).hint("see keyfold --help")).to_string());
+    let error = Error::new(ErrorKind::Usage, usage_message(&error.to_string())).hint("see keyfold --help");
+    say(&json(&error).to_string());
+}
+
+/// What clap says is wrong, on one line, without the usage and the advice that it adds.
+fn usage_message(text: &str) -> String {
+    let said = text.strip_prefix("error: ").unwrap_or(text);
+    let wrong = said.split("\n\nUsage:").next().unwrap_or(said);
+    let wrong = wrong.split("\n\nFor more information").next().unwrap_or(wrong);
+    wrong.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn text(error: &Error) -> String {
@@ -93,6 +100,13 @@ mod tests {
         assert_eq!(line["causes"], json!(["disk on fire"]));
         assert_eq!(line["hint"], "call for help");
         assert!(!line.to_string().contains('\n'));
+    }
+
+    #[test]
+    fn wrong_usage_is_told_in_full_on_one_line() {
+        let text = "error: these arguments are missing:\n  --id <COL>\n\nUsage: keyfold\n\nFor more information, try\n";
+        assert_eq!(usage_message(text), "these arguments are missing: --id <COL>");
+        assert_eq!(usage_message("error: no\n\nFor more information, try '--help'.\n"), "no");
     }
 
     #[test]

@@ -71,11 +71,12 @@ fn start(cli: Cli, session: &Session, signals: &Signals, log_format: &mut LogFor
     let run = tracing::error_span!("run", id = session.run_id());
     let _entered = run.clone().entered();
     let runtime = runtime(run)?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
     let context = Context { session: session.clone(), signals: signals.clone() };
     let outcome = runtime.block_on(dispatch(cli.command, &settings, &context));
     // A thread that waits for standard input cannot be asked to stop.
     runtime.shutdown_background();
-    outcome
+    outcome.inspect(|()| tracing::info!("done"))
 }
 
 /// Threads live in the span of the run, so that every line they log carries its id.

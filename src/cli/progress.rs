@@ -49,20 +49,27 @@ fn draw(session: &Session, done: &Receiver<()>) {
         return;
     }
     let bar = ProgressBar::new(0);
-    // A template that does not parse leaves the default style, which serves as well.
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {binary_bytes}/{binary_total_bytes}  {elapsed}")
-    {
-        bar.set_style(style);
-    }
     loop {
         let (position, length) = session.progress().get();
-        bar.set_length(length.max(position));
+        bar.set_style(style(position, length));
+        bar.set_length(length);
         bar.set_position(position);
         if !is_pending(done, TICK) {
             break;
         }
     }
     bar.finish_and_clear();
+}
+
+/// A bar where the end is known, and bytes alone where it is not, or was passed.
+fn style(position: u64, length: u64) -> ProgressStyle {
+    let template = if position <= length && length > 0 {
+        "{bar:30} {binary_bytes}/{binary_total_bytes}  {elapsed}"
+    } else {
+        "{spinner} {binary_bytes}  {elapsed}"
+    };
+    // A template that does not parse would leave the default style, which serves as well.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 fn is_pending(done: &Receiver<()>, time: Duration) -> bool {

@@ -117,6 +117,7 @@ pub(crate) fn plan(args: ReadArgs, settings: &Settings, terminal: bool) -> Resul
 }
 
 pub(crate) async fn run(plan: ReadPlan, context: &Context) -> Result<()> {
+    tracing::debug!(?plan, "read");
     let session = &context.session;
     let sources = Sources::open(plan.sources, context).await?;
     let data = reader(plan.backend, session)?;

@@ -57,6 +57,7 @@ pub(crate) fn plan(args: SchemaArgs, settings: &Settings) -> Result<SchemaPlan> 
 }
 
 pub(crate) async fn run(plan: SchemaPlan, context: &Context) -> Result<()> {
+    tracing::debug!(?plan, "schema");
     let sources = Sources::open(plan.sources, context).await?;
     let data = DataReaderWriter::builder().session(context.session.clone()).build()?;
     let progress = Progress::show(&context.session);

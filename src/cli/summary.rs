@@ -44,9 +44,8 @@ pub(crate) fn counted(count: u64, noun: &str) -> String {
 fn work_line(report: &UpsertReport) -> String {
     let moved = [("read     ", report.work.bytes_read), ("wrote", report.work.bytes_written.unwrap_or(0))];
     let moved = moved.into_iter().filter(|(_, count)| *count > 0);
-    let moved = moved.map(|(label, count)| format!("{label} {}", bytes(count)));
-    let ended = format!("in {} ({})", time(report.elapsed_ms), report.backend);
-    moved.chain([ended]).collect::<Vec<_>>().join("   ")
+    let moved: Vec<_> = moved.map(|(label, count)| format!("{label} {}   ", bytes(count))).collect();
+    format!("{}in {} ({})", moved.concat(), time(report.elapsed_ms), report.backend)
 }
 
 fn headline(report: &UpsertReport) -> String {

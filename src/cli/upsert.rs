@@ -20,9 +20,10 @@ use crate::ops::Upsert;
 const EXAMPLES: &str = "\
 EXAMPLES:
   cp -r examples/data /tmp/shop && cd /tmp/shop
-  keyfold upsert changes.csv orders.csv --id order_id --modified updated_at --dry-run
+  keyfold upsert changes.csv orders.csv --id order_id --modified updated_at \\
+      --dry-run
   keyfold upsert changes.csv orders.csv --id order_id --modified updated_at
-  keyfold upsert orders.csv changes.csv new.parquet --id order_id --modified updated_at
+  keyfold upsert *.csv new.parquet --id order_id --modified updated_at
   keyfold upsert - orders.csv --id order_id --modified updated_at < changes.csv";
 
 /// Fold new rows into a file: update what is there, insert what is not
@@ -76,10 +77,10 @@ pub(crate) struct UpsertArgs {
     compression: Option<Compression>,
 
     #[command(flatten)]
-    target_layout: TargetArgs,
+    source_layout: SourceArgs,
 
     #[command(flatten)]
-    source_layout: SourceArgs,
+    target_layout: TargetArgs,
 }
 
 /// What an upsert will do.
@@ -127,6 +128,7 @@ pub(crate) fn plan(args: UpsertArgs, settings: &Settings) -> Result<UpsertPlan> 
 }
 
 pub(crate) async fn run(plan: UpsertPlan, context: &Context) -> Result<()> {
+    tracing::debug!(?plan, "upsert");
     let sources = Sources::open(plan.sources, context).await?;
     let mut door = Upsert::builder().session(context.session.clone());
     if let Some(backend) = plan.backend {

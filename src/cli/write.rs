@@ -27,11 +27,11 @@ use crate::ops::DataReaderWriter;
 const EXAMPLES: &str = "\
 EXAMPLES:
   cd examples/data
-  keyfold write orders.csv /tmp/orders.parquet
-  keyfold write orders.csv /tmp/orders.parquet --mode overwrite --compression zstd:9
-  keyfold write changes.csv /tmp/orders.parquet --mode append
+  keyfold write orders.csv /tmp/o.parquet
+  keyfold write orders.csv /tmp/o.parquet --mode overwrite --compression zstd:9
+  keyfold write changes.csv /tmp/o.parquet --mode append
   keyfold write orders.csv - --target-format ndjson
-  cat orders.csv | keyfold write - - --target-format parquet > /tmp/o.parquet";
+  cat orders.csv | keyfold write - - --target-format parquet > /tmp/p.parquet";
 
 /// Write the rows of files to another file
 #[derive(Debug, Args)]
@@ -72,10 +72,10 @@ pub(crate) struct WriteArgs {
     schema: Option<ColumnTypes>,
 
     #[command(flatten)]
-    target_layout: TargetArgs,
+    source_layout: SourceArgs,
 
     #[command(flatten)]
-    source_layout: SourceArgs,
+    target_layout: TargetArgs,
 }
 
 /// What will be written.
@@ -140,6 +140,7 @@ fn target(args: &WriteArgs, terminal: bool) -> Result<Target> {
 }
 
 pub(crate) async fn run(plan: WritePlan, context: &Context) -> Result<()> {
+    tracing::debug!(?plan, "write");
     let session = &context.session;
     let sources = Sources::open(plan.sources, context).await?;
     let data = reader(plan.backend, session)?;

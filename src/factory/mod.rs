@@ -98,12 +98,11 @@ impl DataReaderWriterFactory {
     ///
     /// `Usage` that lists the known names.
     pub fn reader(&self, backend: &str) -> Result<Arc<dyn Reader>> {
-        let session = self.session.clone();
-        match backend.parse()? {
+        match backend.parse::<Backend>()? {
             #[cfg(feature = "polars")]
-            Backend::Polars => Ok(Arc::new(crate::backends::polars::PolarsReader::new(session))),
+            Backend::Polars => Ok(Arc::new(crate::backends::polars::PolarsReader::new(self.session.clone()))),
             #[cfg(feature = "datafusion")]
-            Backend::DataFusion => Ok(Arc::new(crate::backends::datafusion::DataFusionReader::new(session))),
+            Backend::DataFusion => Ok(Arc::new(crate::backends::datafusion::DataFusionReader::new(self.session.clone()))),
         }
     }
 
@@ -113,12 +112,11 @@ impl DataReaderWriterFactory {
     ///
     /// `Usage` that lists the known names.
     pub fn writer(&self, backend: &str) -> Result<Arc<dyn Writer>> {
-        let session = self.session.clone();
-        match backend.parse()? {
+        match backend.parse::<Backend>()? {
             #[cfg(feature = "polars")]
-            Backend::Polars => Ok(Arc::new(crate::backends::polars::PolarsWriter::new(session))),
+            Backend::Polars => Ok(Arc::new(crate::backends::polars::PolarsWriter::new(self.session.clone()))),
             #[cfg(feature = "datafusion")]
-            Backend::DataFusion => Ok(Arc::new(crate::backends::datafusion::DataFusionWriter::new(session))),
+            Backend::DataFusion => Ok(Arc::new(crate::backends::datafusion::DataFusionWriter::new(self.session.clone()))),
         }
     }
 }
@@ -142,13 +140,12 @@ impl UpsertFactory {
     ///
     /// `Usage` that lists the known names.
     pub fn upserter(&self, backend: &str) -> Result<Arc<dyn Upserter>> {
-        let session = self.session.clone();
-        match backend.parse()? {
+        match backend.parse::<Backend>()? {
             #[cfg(feature = "polars")]
-            Backend::Polars => Ok(Arc::new(crate::backends::polars::PolarsUpserter::new(session))),
+            Backend::Polars => Ok(Arc::new(crate::backends::polars::PolarsUpserter::new(self.session.clone()))),
             #[cfg(feature = "datafusion")]
             Backend::DataFusion => {
-                Ok(Arc::new(crate::backends::datafusion::DataFusionUpserter::new(session)))
+                Ok(Arc::new(crate::backends::datafusion::DataFusionUpserter::new(self.session.clone())))
             }
         }
     }

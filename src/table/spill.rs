@@ -74,7 +74,6 @@ impl SpillFile {
     }
 
     /// Where the file is. In it, dictionary columns stand as plain ones of their values.
-    #[cfg_attr(not(feature = "polars"), expect(dead_code, reason = "only Polars scans the file itself"))]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
