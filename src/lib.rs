@@ -28,7 +28,10 @@
 //! * `datafusion`: the DataFusion backend, re-exported as `keyfold::datafusion`.
 //! * `cli`: the command line, with both backends.
 // What only one backend or the command line calls is judged in the build that has all of them.
-#![cfg_attr(not(all(feature = "cli", feature = "polars", feature = "datafusion")), allow(dead_code, unused_imports))]
+#![cfg_attr(
+    not(all(feature = "cli", feature = "polars", feature = "datafusion")),
+    allow(dead_code, unused_imports)
+)]
 
 mod backends;
 #[cfg(feature = "cli")]

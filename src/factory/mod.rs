@@ -102,7 +102,9 @@ impl DataReaderWriterFactory {
             #[cfg(feature = "polars")]
             Backend::Polars => Ok(Arc::new(crate::backends::polars::PolarsReader::new(self.session.clone()))),
             #[cfg(feature = "datafusion")]
-            Backend::DataFusion => Ok(Arc::new(crate::backends::datafusion::DataFusionReader::new(self.session.clone()))),
+            Backend::DataFusion => {
+                Ok(Arc::new(crate::backends::datafusion::DataFusionReader::new(self.session.clone())))
+            }
         }
     }
 
@@ -116,7 +118,9 @@ impl DataReaderWriterFactory {
             #[cfg(feature = "polars")]
             Backend::Polars => Ok(Arc::new(crate::backends::polars::PolarsWriter::new(self.session.clone()))),
             #[cfg(feature = "datafusion")]
-            Backend::DataFusion => Ok(Arc::new(crate::backends::datafusion::DataFusionWriter::new(self.session.clone()))),
+            Backend::DataFusion => {
+                Ok(Arc::new(crate::backends::datafusion::DataFusionWriter::new(self.session.clone())))
+            }
         }
     }
 }
@@ -142,7 +146,9 @@ impl UpsertFactory {
     pub fn upserter(&self, backend: &str) -> Result<Arc<dyn Upserter>> {
         match backend.parse::<Backend>()? {
             #[cfg(feature = "polars")]
-            Backend::Polars => Ok(Arc::new(crate::backends::polars::PolarsUpserter::new(self.session.clone()))),
+            Backend::Polars => {
+                Ok(Arc::new(crate::backends::polars::PolarsUpserter::new(self.session.clone())))
+            }
             #[cfg(feature = "datafusion")]
             Backend::DataFusion => {
                 Ok(Arc::new(crate::backends::datafusion::DataFusionUpserter::new(self.session.clone())))
