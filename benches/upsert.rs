@@ -126,8 +126,8 @@ fn bench(criterion: &mut Criterion) {
         group.bench_function("read 1M rows", |b| b.iter(|| black_box(bench.read(backend, &stored))));
         group.bench_function("upsert 1% into 1M rows, half new", |b| {
             b.iter_batched(
-                || drop(std::fs::copy(bench.path(&stored), bench.path("target.parquet")).expect("copied")),
-                |()| bench.upsert(backend, some.clone(), "target.parquet"),
+                || std::fs::copy(bench.path(&stored), bench.path("target.parquet")).expect("copied"),
+                |_| bench.upsert(backend, some.clone(), "target.parquet"),
                 BatchSize::PerIteration,
             );
         });

@@ -11,6 +11,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
+use tempfile::TempPath;
+
 use crate::core::location::Location;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -172,7 +174,9 @@ impl LocalFile {
                 }
                 self.failed("cannot create a file in the folder", cause).hint("the folder must be writable")
             })?;
-        let stage = Stage { target: self.clone(), path: Some(path), file };
+        let path =
+            TempPath::try_from_path(&path).map_err(|cause| self.failed("cannot name the new file", cause))?;
+        let stage = Stage { target: self.clone(), path, file };
         stage.file.lock().map_err(|cause| self.failed("cannot lock the new file", cause))?;
         if let Some(locked) = like {
             stage.take_after(&locked.metadata)?;
@@ -252,7 +256,8 @@ impl Locked {
 #[derive(Debug)]
 pub struct Stage {
     target: LocalFile,
-    path: Option<PathBuf>,
+    /// Removes the file when it is dropped before it was committed.
+    path: TempPath,
     file: File,
 }
 
@@ -265,7 +270,7 @@ impl Stage {
     /// Its path, for engines that write files themselves (into the file that is there).
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.path.as_deref().unwrap_or(Path::new(""))
+        &self.path
     }
 
     /// Puts the new file in the place of the target, if that still has the version `expected` (`None`:
@@ -273,7 +278,7 @@ impl Stage {
     ///
     /// # Errors
     ///
-    /// `PermissionDenied` or `Io`; nothing has changed then.
+    /// `PermissionDenied` or `Io`; nothing has changed then, unless the text says that the file is in place.
     pub fn commit(mut self, expected: Option<&Version>) -> Result<Commit> {
         let target = self.target.clone();
         let failed = |message: &'static str| {
@@ -284,25 +289,23 @@ impl Stage {
             .flush()
             .and_then(|()| self.file.sync_all())
             .map_err(failed("cannot flush the new file to disk"))?;
-        let Some(path) = self.path.clone() else { return Ok(Commit::Conflict) };
         if expected.is_some() {
             if target.version()?.as_ref() != expected {
                 return Ok(Commit::Conflict);
             }
-            fs::rename(&path, &target.path).map_err(failed("cannot replace the file"))?;
-            self.path = None;
+            self.path.persist(&target.path).map_err(|e| target.failed("cannot replace the file", e.error))?;
         } else {
-            // A hard link fails where a rename would silently replace what someone else just created.
-            match fs::hard_link(&path, &target.path) {
+            // Fails where a plain rename would silently replace what someone else just created.
+            match self.path.persist_noclobber(&target.path) {
                 Ok(()) => {}
-                Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => return Ok(Commit::Conflict),
-                Err(cause) => return Err(target.failed("cannot create the file", cause)),
+                Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => return Ok(Commit::Conflict),
+                Err(e) => return Err(target.failed("cannot create the file", e.error)),
             }
         }
         let metadata = self.file.metadata().map_err(failed("cannot look at the new file"))?;
         File::open(target.folder())
             .and_then(|folder| folder.sync_all())
-            .map_err(failed("cannot flush the folder to disk"))?;
+            .map_err(failed("the file is in place, but its folder cannot be flushed to disk"))?;
         Ok(Commit::Committed(Version::of(&metadata)))
     }
 
@@ -319,16 +322,6 @@ impl Stage {
         self.file
             .set_permissions(like.permissions())
             .map_err(|cause| self.target.failed("cannot keep the mode of the file", cause))
-    }
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        if let Some(path) = &self.path
-            && let Err(cause) = fs::remove_file(path)
-        {
-            tracing::warn!(file = %path.display(), %cause, "cannot remove the file that was not committed");
-        }
     }
 }
 

@@ -7,6 +7,10 @@ const CHANGES: &str = "id,note,at\n0002,1.75,2024-02-01T00:00:00Z\n0003,new,2024
 
 const BACKENDS: [&str; 2] = ["polars", "datafusion"];
 
+fn lines(lines: impl Iterator<Item = String>) -> String {
+    lines.map(|line| line + "\n").collect()
+}
+
 #[test]
 fn a_diff_of_the_file_shows_just_the_changed_lines() {
     for backend in BACKENDS {
@@ -175,7 +179,7 @@ fn a_closed_pipe_is_a_normal_end() {
     use std::io::Read;
     use std::process::Stdio;
     let place = Place::new();
-    let rows: String = (0..200_000).map(|n| format!("{n},some text\n")).collect();
+    let rows = lines((0..200_000).map(|n| format!("{n},some text")));
     place.file("a.csv", format!("id,t\n{rows}"));
     let mut command = place.command();
     command.args(["read", "a.csv", "--output", "csv"]).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -252,9 +256,9 @@ fn sixteen_writers_at_once_end_as_one_after_the_other() {
 fn a_killed_run_leaves_the_target_as_it_was_and_the_next_one_cleans_up() {
     for format in ["csv", "parquet"] {
         let place = Place::new();
-        let rows: String = (0..60_000).map(|n| format!("{n},text {n}\n")).collect();
+        let rows = lines((0..60_000).map(|n| format!("{n},text {n}")));
         place.file("seed.csv", format!("id,t\n{rows}"));
-        let changes: String = (0..60_000).step_by(2).map(|n| format!("{n},changed\n")).collect();
+        let changes = lines((0..60_000).step_by(2).map(|n| format!("{n},changed")));
         place.file("in.csv", format!("id,t\n{changes}90000,new\n"));
         let (old, target) = (format!("old.{format}"), format!("t.{format}"));
         place.run(&["write", "seed.csv", &old]).ok();

@@ -287,9 +287,9 @@ mod tests {
                     names.iter().map(|n| part.schema().index_of(n).expect("a column")).collect();
                 part.project(&indices).expect("projected")
             };
-            let open = matcher.probe(&columns(&matcher.key_columns().to_vec()), start as u64)?;
+            let open = matcher.probe(&columns(matcher.key_columns()), start as u64)?;
             let at = open.iter().map(|p| u32::try_from(p.stored_row).expect("small") - row_number(start));
-            let values = columns(&matcher.value_columns().to_vec());
+            let values = columns(matcher.value_columns());
             let values = take_record_batch(&values, &UInt32Array::from_iter_values(at)).expect("taken");
             matcher.decide(&open, &values)?;
         }

@@ -192,7 +192,9 @@ mod tests {
     fn strings_that_are_all_timestamps_are_compared_as_instants() {
         let told = |tokens: &[&str], more: &str| {
             let mut types = JsonTypes::default();
-            tokens.iter().for_each(|token| types.observe(token));
+            for token in tokens {
+                types.observe(token);
+            }
             types.instants([more].into_iter()).map(|told| type_name(&told))
         };
         let at = "\"2021-05-22T02:51:15Z\"";
