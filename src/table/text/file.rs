@@ -60,7 +60,7 @@ impl TextFile {
     ) -> Result<Self> {
         let layout = Arc::new(Layout::new(format, csv, &location.name())?);
         let file = Arc::new(file);
-        let mut records = Records::open(session, location, &layout, Pass::new(&file), &[])?;
+        let mut records = Records::open(session, location, &layout, Pass::start(session, &file), &[])?;
         let told = tell(&mut records, &layout, |_| true)?;
         let mut stored = Self::empty(location, layout, told.names, told.types);
         stored.source = Some(file);
@@ -127,7 +127,7 @@ impl TextFile {
 
     /// Starts a pass over the stored records; `None` if there are none.
     pub(super) fn records(&self, session: &Session, wanted: &[String]) -> Result<Option<Records<Pass>>> {
-        let open = |file| Records::open(session, &self.location, &self.layout, Pass::new(file), wanted);
+        let open = |file| Records::open(session, &self.location, &self.layout, Pass::start(session, file), wanted);
         self.source.as_ref().map(open).transpose()
     }
 

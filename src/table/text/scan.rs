@@ -72,7 +72,7 @@ impl Source {
                     .hint("read it again"));
             }
         };
-        Records::open(session, self.file.location(), layout, Pass::new(&file), wanted)
+        Records::open(session, self.file.location(), layout, Pass::start(session, &file), wanted)
     }
 }
 
@@ -127,7 +127,7 @@ impl TextScan {
 /// `InvalidData` for a file that cannot be split into records.
 pub(crate) fn count(session: &Session, file: &LocalFile, format: Format, csv: &CsvOptions) -> Result<u64> {
     let layout = Arc::new(Layout::new(format, csv, &file.location().name())?);
-    let pass = Pass::new(&Arc::new(file.read()?));
+    let pass = Pass::start(session, &Arc::new(file.read()?));
     let mut records = Records::open(session, file.location(), &layout, pass, &[])?;
     let mut count = 0;
     while records.advance()? {

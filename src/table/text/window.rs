@@ -5,6 +5,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use crate::client::session::Session;
+
 /// Bytes that are read at a time, unless a record is longer.
 pub(super) const BLOCK: usize = 4 << 20;
 
@@ -16,8 +18,9 @@ pub(super) struct Pass {
 }
 
 impl Pass {
-    /// A pass from the start.
-    pub(super) fn new(file: &Arc<File>) -> Self {
+    /// A pass from the start; it is the work at hand of `session` from now on.
+    pub(super) fn start(session: &Session, file: &Arc<File>) -> Self {
+        session.progress().start(file.metadata().map_or(0, |metadata| metadata.len()));
         Self { file: Arc::clone(file), at: 0 }
     }
 }
@@ -112,7 +115,8 @@ mod tests {
         let mut file = tempfile::tempfile().expect("a file");
         io::Write::write_all(&mut file, b"abc").expect("written");
         let file = Arc::new(file);
-        let (mut first, mut second) = (Pass::new(&file), Pass::new(&file));
+        let session = Session::default();
+        let (mut first, mut second) = (Pass::start(&session, &file), Pass::start(&session, &file));
         let mut text = [String::new(), String::new()];
         first.read_to_string(&mut text[0]).expect("read");
         second.read_to_string(&mut text[1]).expect("read");
