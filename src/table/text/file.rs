@@ -127,7 +127,8 @@ impl TextFile {
 
     /// Starts a pass over the stored records; `None` if there are none.
     pub(super) fn records(&self, session: &Session, wanted: &[String]) -> Result<Option<Records<Pass>>> {
-        let open = |file| Records::open(session, &self.location, &self.layout, Pass::start(session, file), wanted);
+        let open =
+            |file| Records::open(session, &self.location, &self.layout, Pass::start(session, file), wanted);
         self.source.as_ref().map(open).transpose()
     }
 

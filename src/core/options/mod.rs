@@ -1,0 +1,13 @@
+//! What can be chosen for a read, a write and an upsert. Every default is the safe one.
+
+mod compression;
+mod csv;
+mod read;
+mod upsert;
+mod write;
+
+pub use compression::Compression;
+pub use csv::CsvOptions;
+pub use read::ReadOptions;
+pub use upsert::UpsertOptions;
+pub use write::{WriteMode, WriteOptions};

@@ -1,0 +1,113 @@
+//! What to read of a file, and as what.
+
+use arrow::datatypes::{DataType, SchemaRef};
+
+use crate::core::format::Format;
+use crate::core::options::CsvOptions;
+use crate::core::predicate::Predicate;
+use crate::error::{Error, ErrorKind, Result};
+
+/// What to read.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct ReadOptions {
+    /// The format; told from name and content if not said.
+    pub format: Option<Format>,
+    /// The columns wanted, in this order; all if not said.
+    pub columns: Option<Vec<String>>,
+    /// Only rows for which this holds.
+    pub filter: Option<Predicate>,
+    /// At most this many rows, the first ones.
+    pub limit: Option<usize>,
+    /// Types to read columns as, by name. Columns it does not name keep their own type; columns that
+    /// it names and the file has not are left out.
+    pub schema: Option<SchemaRef>,
+    /// The layout of delimited text.
+    pub csv: CsvOptions,
+    /// Whether text stays text where no type is said, to go into a file that holds text itself.
+    pub(crate) raw_text: bool,
+}
+
+impl ReadOptions {
+    /// Says the format.
+    #[must_use]
+    pub fn with_format(mut self, format: Format) -> Self {
+        self.format = Some(format);
+        self
+    }
+
+    /// Reads these columns only, in this order.
+    #[must_use]
+    pub fn with_columns(mut self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.columns = Some(columns.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Reads only rows for which `filter` holds.
+    #[must_use]
+    pub fn with_filter(mut self, filter: Predicate) -> Self {
+        self.filter = Some(filter);
+        self
+    }
+
+    /// Reads at most `rows` rows.
+    #[must_use]
+    pub fn with_limit(mut self, rows: usize) -> Self {
+        self.limit = Some(rows);
+        self
+    }
+
+    /// Reads the named columns as the types of `schema`.
+    #[must_use]
+    pub fn with_schema(mut self, schema: impl Into<SchemaRef>) -> Self {
+        self.schema = Some(schema.into());
+        self
+    }
+
+    /// Sets the layout of delimited text.
+    #[must_use]
+    pub fn with_csv(mut self, csv: CsvOptions) -> Self {
+        self.csv = csv;
+        self
+    }
+
+    /// The type that a column is to be read as, if that was said.
+    pub(crate) fn type_of(&self, column: &str) -> Option<DataType> {
+        let named = self.schema.as_ref().and_then(|schema| schema.field_with_name(column).ok());
+        named.map(|field| field.data_type().clone())
+    }
+
+    /// The same for a column of a text file.
+    pub(crate) fn text_type_of(&self, column: &str) -> Option<DataType> {
+        self.type_of(column).or_else(|| self.raw_text.then_some(DataType::Utf8))
+    }
+
+    /// Checks that the choices fit together.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` for a column named twice, or what [`CsvOptions::validate`] finds.
+    pub fn validate(&self) -> Result<()> {
+        if let Some(columns) = &self.columns {
+            for (i, column) in columns.iter().enumerate() {
+                if columns[..i].contains(column) {
+                    return Err(
+                        Error::new(ErrorKind::Usage, "a column is named twice").with("column", column)
+                    );
+                }
+            }
+        }
+        self.csv.validate()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_named_twice_is_refused() {
+        let options = ReadOptions::default().with_columns(["a", "b", "a"]);
+        assert_eq!(options.validate().map_err(|e| e.kind()), Err(ErrorKind::Usage));
+    }
+}

@@ -1,0 +1,79 @@
+//! How an upsert goes about its work.
+
+use crate::core::format::Format;
+use crate::core::options::{Compression, CsvOptions};
+use crate::error::Result;
+
+/// How an upsert goes about its work; what it means is said by the merge rule.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct UpsertOptions {
+    /// The format of the target; told from name and content if not said.
+    pub format: Option<Format>,
+    /// Plan and count, but write nothing.
+    pub dry_run: bool,
+    /// How often the work is done again because someone else changed the target meanwhile.
+    pub max_retries: u32,
+    /// The layout of a delimited target.
+    pub csv: CsvOptions,
+    /// How the columns of a new Parquet target are compressed; an existing one keeps its own way.
+    pub compression: Compression,
+}
+
+impl Default for UpsertOptions {
+    fn default() -> Self {
+        Self {
+            format: None,
+            dry_run: false,
+            max_retries: 10,
+            csv: CsvOptions::default(),
+            compression: Compression::default(),
+        }
+    }
+}
+
+impl UpsertOptions {
+    /// Says the format of the target.
+    #[must_use]
+    pub fn with_format(mut self, format: Format) -> Self {
+        self.format = Some(format);
+        self
+    }
+
+    /// Plans and counts only.
+    #[must_use]
+    pub fn with_dry_run(mut self, dry_run: bool) -> Self {
+        self.dry_run = dry_run;
+        self
+    }
+
+    /// Sets how often the work is done again after a conflict.
+    #[must_use]
+    pub fn with_max_retries(mut self, retries: u32) -> Self {
+        self.max_retries = retries;
+        self
+    }
+
+    /// Sets the layout of a delimited target.
+    #[must_use]
+    pub fn with_csv(mut self, csv: CsvOptions) -> Self {
+        self.csv = csv;
+        self
+    }
+
+    /// Sets the compression of a new Parquet target.
+    #[must_use]
+    pub fn with_compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// Checks that the choices fit together.
+    ///
+    /// # Errors
+    ///
+    /// What [`CsvOptions::validate`] finds.
+    pub fn validate(&self) -> Result<()> {
+        self.csv.validate()
+    }
+}

@@ -1,0 +1,110 @@
+//! How to write a file, and what to do with one that is there.
+
+use crate::core::format::Format;
+use crate::core::options::{Compression, CsvOptions};
+use crate::error::{Error, ErrorKind, Result};
+
+/// What to do when the target of a write exists.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    strum::Display,
+    strum::EnumString,
+    strum::VariantNames,
+    strum::IntoStaticStr,
+)]
+#[strum(serialize_all = "lowercase")]
+#[non_exhaustive]
+pub enum WriteMode {
+    /// Fail, and leave it as it is.
+    #[default]
+    Error,
+    /// Replace it, atomically.
+    Overwrite,
+    /// Keep its rows and add the new ones after them, atomically.
+    Append,
+    /// Leave it as it is, and succeed.
+    Ignore,
+}
+
+/// How to write.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct WriteOptions {
+    /// The format; told from the name if not said.
+    pub format: Option<Format>,
+    /// What to do when the target exists.
+    pub mode: WriteMode,
+    /// How Parquet columns are compressed.
+    pub compression: Compression,
+    /// How many rows a Parquet row group holds at most.
+    pub row_group_rows: usize,
+    /// The layout of delimited text.
+    pub csv: CsvOptions,
+}
+
+impl Default for WriteOptions {
+    fn default() -> Self {
+        Self {
+            format: None,
+            mode: WriteMode::default(),
+            compression: Compression::default(),
+            // Small enough that an upsert of a few rows rewrites little, large enough to scan well.
+            row_group_rows: 256 * 1024,
+            csv: CsvOptions::default(),
+        }
+    }
+}
+
+impl WriteOptions {
+    /// Says the format.
+    #[must_use]
+    pub fn with_format(mut self, format: Format) -> Self {
+        self.format = Some(format);
+        self
+    }
+
+    /// Says what to do when the target exists.
+    #[must_use]
+    pub fn with_mode(mut self, mode: WriteMode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Sets the compression of Parquet columns.
+    #[must_use]
+    pub fn with_compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// Sets how many rows a Parquet row group holds at most.
+    #[must_use]
+    pub fn with_row_group_rows(mut self, rows: usize) -> Self {
+        self.row_group_rows = rows;
+        self
+    }
+
+    /// Sets the layout of delimited text.
+    #[must_use]
+    pub fn with_csv(mut self, csv: CsvOptions) -> Self {
+        self.csv = csv;
+        self
+    }
+
+    /// Checks that the choices fit together.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` for row groups of no rows, or what [`CsvOptions::validate`] finds.
+    pub fn validate(&self) -> Result<()> {
+        if self.row_group_rows == 0 {
+            return Err(Error::new(ErrorKind::Usage, "a row group must hold at least one row"));
+        }
+        self.csv.validate()
+    }
+}
