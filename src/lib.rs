@@ -54,7 +54,7 @@ pub use backends::polars::{PolarsFrame, PolarsReader, PolarsUpserter, PolarsWrit
 pub use client::session::{Progress, Session};
 pub use core::format::Format;
 pub use core::location::{Location, Scheme};
-pub use core::merge::{Fate, MergeRule, Strategy, UpsertMethod, Winner};
+pub use core::merge::{MergeRule, UpsertMethod, Winner};
 pub use core::options::{Compression, CsvOptions, ReadOptions, UpsertOptions, WriteMode, WriteOptions};
 pub use core::predicate::Predicate;
 pub use core::report::{PhaseTimes, RowCounts, UpsertReport, WorkCounts, WriteReport};

@@ -96,7 +96,11 @@ impl Session {
     /// # Errors
     ///
     /// `Unsupported` for storage other than a local disk, `InvalidInput` for a directory.
-    pub fn open(&self, location: &Location) -> Result<LocalFile> {
+    #[expect(
+        clippy::unused_self,
+        reason = "a session opens, a location only names: stores are the session's"
+    )]
+    pub(crate) fn open(&self, location: &Location) -> Result<LocalFile> {
         LocalFile::open(location, local_path(location)?)
     }
 
@@ -105,7 +109,7 @@ impl Session {
     /// # Errors
     ///
     /// `NotFound` for a file that is not there or a pattern without a match, and as [`Session::open`].
-    pub fn open_all(&self, locations: &[Location]) -> Result<Vec<LocalFile>> {
+    pub(crate) fn open_all(&self, locations: &[Location]) -> Result<Vec<LocalFile>> {
         let mut files = Vec::with_capacity(locations.len());
         for location in locations {
             let path = local_path(location)?;
@@ -132,7 +136,7 @@ impl Session {
     /// # Errors
     ///
     /// What `work` fails with.
-    pub async fn run<T, F>(&self, work: F) -> Result<T>
+    pub(crate) async fn run<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&Session) -> Result<T> + Send + 'static,

@@ -21,7 +21,8 @@
 //! ```
 
 use std::future::Future;
-use std::sync::{OnceLock, mpsc};
+use std::io;
+use std::sync::{LazyLock, mpsc};
 
 use arrow::datatypes::SchemaRef;
 use tokio::runtime::{Builder as RuntimeBuilder, Runtime};
@@ -52,16 +53,12 @@ where
 }
 
 fn runtime() -> Result<&'static Runtime> {
-    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    if let Some(runtime) = RUNTIME.get() {
-        return Ok(runtime);
-    }
-    let runtime = RuntimeBuilder::new_multi_thread()
-        .thread_name("keyfold")
-        .enable_all()
-        .build()
-        .map_err(|cause| Error::new(ErrorKind::Io, "cannot start a thread").because(cause))?;
-    Ok(RUNTIME.get_or_init(|| runtime))
+    // Made once, under a lock, and never dropped: tokio forbids that inside of async code.
+    static RUNTIME: LazyLock<io::Result<Runtime>> =
+        LazyLock::new(|| RuntimeBuilder::new_multi_thread().thread_name("keyfold").enable_all().build());
+    let failed =
+        |cause: &io::Error| Error::new(ErrorKind::Io, "cannot start a thread").because(cause.to_string());
+    RUNTIME.as_ref().map_err(failed)
 }
 
 fn owned(paths: &[impl AsRef<str>]) -> Vec<String> {

@@ -1,5 +1,9 @@
 //! The front door for upserts.
 
+use std::sync::Arc;
+
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+
 use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
@@ -115,14 +119,12 @@ impl Upsert {
         target: &Location,
         options: &UpsertOptions,
     ) -> Result<ReadOptions> {
-        if read.schema.is_some() {
-            return Ok(read.clone());
-        }
         let (target, options) = (target.clone(), options.clone());
         let told = move |session: &Session| {
             Ok((source_schema(session, &target, &options)?, takes_raw_text(session, &target, &options)?))
         };
-        let (schema, raw_text) = self.0.session.run(told).await?;
+        let (stored, raw_text) = self.0.session.run(told).await?;
+        let schema = named_first(read.schema.as_ref(), stored.as_ref());
         Ok(ReadOptions { schema, raw_text, ..read.clone() })
     }
 
@@ -135,4 +137,12 @@ impl Upsert {
         let read = read.clone();
         self.0.session.run(move |session| Source::group_by_format(session, sources, &read)).await
     }
+}
+
+/// The types that were said, then those of the stored columns that nothing was said of.
+fn named_first(said: Option<&SchemaRef>, stored: Option<&SchemaRef>) -> Option<SchemaRef> {
+    let (Some(said), Some(stored)) = (said, stored) else { return said.or(stored).cloned() };
+    let rest = stored.fields().iter().filter(|field| said.field_with_name(field.name()).is_err());
+    let fields: Vec<FieldRef> = said.fields().iter().chain(rest).cloned().collect();
+    Some(Arc::new(Schema::new(fields)))
 }

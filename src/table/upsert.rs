@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use futures::StreamExt;
 
 use crate::client::local::{Commit, LocalFile, Locked};
 use crate::client::session::Session;
@@ -37,7 +38,7 @@ pub(crate) async fn upsert(
     let started = Instant::now();
     options.validate()?;
     let schema = stream.schema();
-    let batches = stream.collect().await?;
+    let batches = pull(session, stream).await?;
     let prepare = started.elapsed();
     let (target, rule, options) = (target.clone(), rule.clone(), options.clone());
     session
@@ -49,6 +50,16 @@ pub(crate) async fn upsert(
             job.run(started).map_err(|e| e.with_missing("target", &target))
         })
         .await
+}
+
+/// Runs the incoming frame.
+async fn pull(session: &Session, mut stream: BatchStream) -> Result<Vec<RecordBatch>> {
+    let mut batches = Vec::new();
+    while let Some(batch) = stream.next().await {
+        session.check()?;
+        batches.push(batch?);
+    }
+    Ok(batches)
 }
 
 /// The types in which text should be read to go into `target`: its own if it exists. `None` if it does not, or
@@ -161,7 +172,7 @@ impl Job<'_> {
             let stored = self.open(self.file.read()?, format)?;
             return self.fold(stored, format, None);
         }
-        let Some(locked) = self.file.lock()? else { return Ok(Attempt::Conflict) };
+        let Some(locked) = self.file.lock(self.session)? else { return Ok(Attempt::Conflict) };
         let format = format_of(&self.file, self.options.format)?;
         let stored = self.open(locked.file()?, format)?;
         self.fold(stored, format, Some(&locked))

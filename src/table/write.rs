@@ -49,7 +49,7 @@ impl Target {
             (None, _) => None,
             (Some(_), WriteMode::Ignore) => return Ok(None),
             (Some(_), WriteMode::Error) => return Err(exists(location)),
-            (Some(_), WriteMode::Overwrite | WriteMode::Append) => file.lock()?,
+            (Some(_), WriteMode::Overwrite | WriteMode::Append) => file.lock(session)?,
         };
         let appends = locked.is_some() && options.mode == WriteMode::Append;
         let format = if appends { format_of(&file, options.format)? } else { new_format(&file, options)? };

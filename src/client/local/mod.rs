@@ -12,9 +12,12 @@ use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use tempfile::TempPath;
 
+use crate::client::session::Session;
 use crate::core::location::Location;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -22,16 +25,22 @@ pub(crate) use stage::{Commit, Stage};
 
 const STAGE_SUFFIX: &str = ".keyfold-stage";
 
+/// As much of the target's name as stands in a staged file's: names may have 255 bytes in all.
+const STAGE_NAME: usize = 180;
+
+/// The longest time between two looks at a lock that someone else holds.
+const LONGEST_PAUSE: Duration = Duration::from_millis(64);
+
 /// A file that may or may not exist yet; symbolic links in its name are resolved.
 #[derive(Debug, Clone)]
-pub struct LocalFile {
+pub(crate) struct LocalFile {
     location: Location,
     path: PathBuf,
 }
 
 /// Which content a file has: any replacement or change gives another version.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Version {
+pub(crate) struct Version {
     device: u64,
     inode: u64,
     size: u64,
@@ -50,7 +59,7 @@ impl Version {
 
     /// The size of the file in bytes.
     #[must_use]
-    pub fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.size
     }
 }
@@ -77,18 +86,24 @@ impl LocalFile {
                 .with("file", location)
                 .hint("name a file in it; to read several files, use a pattern such as folder/*.parquet"));
         }
+        // A pipe or a device cannot be read twice, and must not be replaced by a file.
+        if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(Error::new(ErrorKind::InvalidInput, "this is not a regular file")
+                .with("file", location)
+                .hint("the command line reads standard input as -"));
+        }
         Ok(Self { location: location.clone(), path })
     }
 
     /// The name it was opened by.
     #[must_use]
-    pub fn location(&self) -> &Location {
+    pub(crate) fn location(&self) -> &Location {
         &self.location
     }
 
     /// The path without symbolic links, for engines that open files themselves.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -97,7 +112,7 @@ impl LocalFile {
     /// # Errors
     ///
     /// `PermissionDenied` or `Io` if the system does not tell.
-    pub fn version(&self) -> Result<Option<Version>> {
+    pub(crate) fn version(&self) -> Result<Option<Version>> {
         match fs::metadata(&self.path) {
             Ok(metadata) => Ok(Some(Version::of(&metadata))),
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -110,7 +125,7 @@ impl LocalFile {
     /// # Errors
     ///
     /// `NotFound`, `PermissionDenied` or `Io`.
-    pub fn read(&self) -> Result<File> {
+    pub(crate) fn read(&self) -> Result<File> {
         File::open(&self.path).map_err(|cause| self.failed("cannot open the file", cause))
     }
 
@@ -118,8 +133,9 @@ impl LocalFile {
     ///
     /// # Errors
     ///
-    /// `PermissionDenied` if the file may not be written, or `Io`.
-    pub fn lock(&self) -> Result<Option<Locked>> {
+    /// `PermissionDenied` if the file may not be written, `Cancelled` if the session was while waiting, or
+    /// `Io`.
+    pub(crate) fn lock(&self, session: &Session) -> Result<Option<Locked>> {
         loop {
             // Opened for writing as well: a file that is read-only for us is not ours to replace.
             let file = match OpenOptions::new().read(true).write(true).open(&self.path) {
@@ -131,14 +147,7 @@ impl LocalFile {
                         .hint("the file and its folder must be writable"));
                 }
             };
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    tracing::info!(file = %self.location, "waiting for another writer");
-                    file.lock().map_err(|cause| self.failed("cannot lock the file", cause))?;
-                }
-                Err(TryLockError::Error(cause)) => return Err(self.failed("cannot lock the file", cause)),
-            }
+            self.wait_for(&file, session)?;
             let metadata = file.metadata().map_err(|cause| self.failed("cannot look at the file", cause))?;
             let version = Version::of(&metadata);
             if self.version()?.as_ref() == Some(&version) {
@@ -148,16 +157,34 @@ impl LocalFile {
         }
     }
 
+    /// Asks for the lock again and again, so that a cancelled session stops waiting.
+    fn wait_for(&self, file: &File, session: &Session) -> Result<()> {
+        let mut pause = Duration::from_millis(1);
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(()),
+                Err(TryLockError::Error(cause)) => return Err(self.failed("cannot lock the file", cause)),
+                Err(TryLockError::WouldBlock) => session.check()?,
+            }
+            if pause < LONGEST_PAUSE {
+                pause *= 2;
+            } else {
+                tracing::debug!(file = %self.location, "waiting for another writer");
+            }
+            thread::sleep(pause);
+        }
+    }
+
     /// Starts a new file beside this one; it is invisible until it is committed, and is removed if it
     /// never is. `like` gives it mode and owner.
     ///
     /// # Errors
     ///
     /// `NotFound` if the folder is missing, `PermissionDenied` or `Io`.
-    pub fn stage(&self, like: Option<&Locked>) -> Result<Stage> {
+    pub(crate) fn stage(&self, like: Option<&Locked>) -> Result<Stage> {
         let folder = self.folder();
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        let path = folder.join(format!(".{name}.{}{STAGE_SUFFIX}", uuid::Uuid::now_v7().simple()));
+        let path =
+            folder.join(format!("{}{}{STAGE_SUFFIX}", self.stage_prefix(), uuid::Uuid::now_v7().simple()));
         let file =
             OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(|cause| {
                 if cause.kind() == io::ErrorKind::NotFound {
@@ -180,8 +207,7 @@ impl LocalFile {
 
     /// Removes new files that a crashed run left behind: those that nobody holds a lock on.
     fn remove_orphans(&self) {
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        let prefix = format!(".{name}.");
+        let prefix = self.stage_prefix();
         for entry in fs::read_dir(self.folder()).into_iter().flatten().flatten() {
             let found = entry.file_name();
             let found = found.to_string_lossy();
@@ -194,6 +220,12 @@ impl LocalFile {
                 drop(fs::remove_file(entry.path()));
             }
         }
+    }
+
+    /// How names of staged files for this target begin.
+    fn stage_prefix(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        format!(".{}.", &name[..name.floor_char_boundary(STAGE_NAME)])
     }
 
     fn folder(&self) -> &Path {
@@ -223,7 +255,7 @@ fn resolve(path: &Path) -> io::Result<PathBuf> {
 
 /// The file as it was when the lock was taken. The lock ends when this is dropped.
 #[derive(Debug)]
-pub struct Locked {
+pub(crate) struct Locked {
     file: File,
     version: Version,
     metadata: Metadata,
@@ -232,7 +264,7 @@ pub struct Locked {
 impl Locked {
     /// The version that was locked.
     #[must_use]
-    pub fn version(&self) -> &Version {
+    pub(crate) fn version(&self) -> &Version {
         &self.version
     }
 
@@ -241,7 +273,7 @@ impl Locked {
     /// # Errors
     ///
     /// `Io`.
-    pub fn file(&self) -> Result<File> {
+    pub(crate) fn file(&self) -> Result<File> {
         self.file.try_clone().map_err(|cause| Error::io("cannot open the file again", cause))
     }
 }
@@ -288,7 +320,7 @@ mod tests {
         let path = folder.path().join("a.csv");
         fs::write(&path, "old").expect("written");
         let file = at(&path);
-        let locked = file.lock().expect("locks").expect("exists");
+        let locked = file.lock(&Session::default()).expect("locks").expect("exists");
         let stage = staged(&file, Some(&locked), "new");
         fs::write(&path, "foreign").expect("written");
         assert_eq!(stage.commit(Some(locked.version())).expect("commits"), Commit::Conflict);
@@ -303,7 +335,7 @@ mod tests {
         fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).expect("mode");
         symlink("real.csv", &link).expect("linked");
         let file = at(&link);
-        let locked = file.lock().expect("locks").expect("exists");
+        let locked = file.lock(&Session::default()).expect("locks").expect("exists");
         let stage = staged(&file, Some(&locked), "new");
         assert!(matches!(stage.commit(Some(locked.version())).expect("commits"), Commit::Committed(_)));
         assert_eq!(fs::read_to_string(&real).expect("read"), "new");
@@ -319,7 +351,7 @@ mod tests {
         let orphan = folder.path().join(format!(".a.csv.{}{STAGE_SUFFIX}", uuid::Uuid::now_v7().simple()));
         fs::write(&orphan, "half").expect("written");
         let in_use = staged(&file, None, "half");
-        drop(file.lock().expect("locks"));
+        drop(file.lock(&Session::default()).expect("locks"));
         assert!(!orphan.exists());
         assert!(in_use.path().exists());
     }
@@ -330,13 +362,43 @@ mod tests {
         let path = folder.path().join("a.csv");
         fs::write(&path, "old").expect("written");
         let file = at(&path);
-        let locked = file.lock().expect("locks").expect("exists");
+        let locked = file.lock(&Session::default()).expect("locks").expect("exists");
         std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| file.lock().expect("locks").expect("exists").version().clone());
+            let waiter = scope
+                .spawn(|| file.lock(&Session::default()).expect("locks").expect("exists").version().clone());
             let stage = staged(&file, Some(&locked), "newer");
             let committed = stage.commit(Some(locked.version())).expect("commits");
             drop(locked);
             assert_eq!(Commit::Committed(waiter.join().expect("joins")), committed);
         });
+    }
+
+    #[test]
+    fn a_cancelled_session_stops_waiting_for_a_lock() {
+        let folder = folder();
+        let path = folder.path().join("a.csv");
+        fs::write(&path, "old").expect("written");
+        let file = at(&path);
+        let _held = file.lock(&Session::default()).expect("locks");
+        let session = Session::default();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| file.lock(&session).map(|_| ()));
+            session.cancel();
+            let refused = waiter.join().expect("joins");
+            assert_eq!(refused.map_err(|e| e.kind()), Err(ErrorKind::Cancelled));
+        });
+    }
+
+    #[test]
+    fn a_name_as_long_as_names_may_be_can_be_staged() {
+        let folder = folder();
+        let file = at(&folder.path().join("ä".repeat(125) + ".csv"));
+        assert!(matches!(staged(&file, None, "1").commit(None).expect("commits"), Commit::Committed(_)));
+    }
+
+    #[test]
+    fn devices_and_pipes_are_not_files() {
+        let refused = LocalFile::open(&Location::from_path("/dev/null"), Path::new("/dev/null"));
+        assert_eq!(refused.map(|_| ()).map_err(|e| e.kind()), Err(ErrorKind::InvalidInput));
     }
 }

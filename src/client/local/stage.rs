@@ -13,7 +13,7 @@ use crate::error::Result;
 /// How a commit ended.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Commit {
+pub(crate) enum Commit {
     /// The new file is in place, and on disk.
     Committed(Version),
     /// Someone else changed the target since it was read; nothing was done.
@@ -22,7 +22,7 @@ pub enum Commit {
 
 /// A new file that is not visible yet.
 #[derive(Debug)]
-pub struct Stage {
+pub(crate) struct Stage {
     pub(super) target: LocalFile,
     /// Removes the file when it is dropped before it was committed.
     pub(super) path: TempPath,
@@ -31,13 +31,13 @@ pub struct Stage {
 
 impl Stage {
     /// The file to write to.
-    pub fn file(&mut self) -> &mut File {
+    pub(crate) fn file(&mut self) -> &mut File {
         &mut self.file
     }
 
     /// Its path, for engines that write files themselves (into the file that is there).
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -47,7 +47,7 @@ impl Stage {
     /// # Errors
     ///
     /// `PermissionDenied` or `Io`; nothing has changed then, unless the text says that the file is in place.
-    pub fn commit(mut self, expected: Option<&Version>) -> Result<Commit> {
+    pub(crate) fn commit(mut self, expected: Option<&Version>) -> Result<Commit> {
         let target = self.target.clone();
         let failed = |message: &'static str| {
             let target = target.clone();
@@ -57,6 +57,8 @@ impl Stage {
             .flush()
             .and_then(|()| self.file.sync_all())
             .map_err(failed("cannot flush the new file to disk"))?;
+        // Opened before the rename: what fails now has changed nothing yet.
+        let folder = File::open(target.folder()).map_err(failed("cannot open the folder"))?;
         if expected.is_some() {
             if target.version()?.as_ref() != expected {
                 return Ok(Commit::Conflict);
@@ -67,12 +69,14 @@ impl Stage {
             match self.path.persist_noclobber(&target.path) {
                 Ok(()) => {}
                 Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => return Ok(Commit::Conflict),
+                // Between its creation and its lock another writer may have taken it for an orphan.
+                Err(e) if e.error.kind() == io::ErrorKind::NotFound => return Ok(Commit::Conflict),
                 Err(e) => return Err(target.failed("cannot create the file", e.error)),
             }
         }
         let metadata = self.file.metadata().map_err(failed("cannot look at the new file"))?;
-        File::open(target.folder())
-            .and_then(|folder| folder.sync_all())
+        folder
+            .sync_all()
             .map_err(failed("the file is in place, but its folder cannot be flushed to disk"))?;
         Ok(Commit::Committed(Version::of(&metadata)))
     }

@@ -7,4 +7,4 @@ pub(crate) mod reference;
 pub(crate) mod rule;
 mod settle;
 
-pub use rule::{Fate, MergeRule, Strategy, UpsertMethod, Winner};
+pub use rule::{MergeRule, UpsertMethod, Winner};

@@ -26,8 +26,10 @@ pub(crate) struct Order {
 /// What a value of the column means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reading {
-    /// The value itself.
+    /// The value itself; for text only if there was none to tell by.
     Value,
+    /// Text that is no timestamp.
+    Text,
     /// The instant that the text names; with a zone, or without.
     Instant { zoned: bool },
 }
@@ -43,7 +45,7 @@ impl Order {
         let values = incoming.column(index);
         let reading = Reading::of(values).map_err(|e| e.with_missing("column", column))?;
         let data_type = match reading {
-            Reading::Value => values.data_type().clone(),
+            Reading::Value | Reading::Text => values.data_type().clone(),
             Reading::Instant { .. } => INSTANT,
         };
         if data_type.is_nested() {
@@ -69,6 +71,10 @@ impl Order {
         let values = batch.column(index);
         let values = match self.reading {
             Reading::Value => nan_to_null(values)?,
+            Reading::Text => {
+                no_instants(values).map_err(|e| e.with_missing("column", &self.column))?;
+                ArrayRef::clone(values)
+            }
             Reading::Instant { zoned } => {
                 instants(values, zoned).map_err(|e| e.with_missing("column", &self.column))?
             }
@@ -92,7 +98,7 @@ impl Reading {
         let Some(texts) = as_text(values)? else { return Ok(Self::Value) };
         let mut reading = None;
         for text in texts.iter().flatten() {
-            let this = instant(text).map_or(Self::Value, |(_, zoned)| Self::Instant { zoned });
+            let this = instant(text).map_or(Self::Text, |(_, zoned)| Self::Instant { zoned });
             if *reading.get_or_insert(this) != this {
                 return Err(mixed(text));
             }
@@ -120,6 +126,13 @@ fn as_text(values: &ArrayRef) -> Result<Option<StringArray>> {
     let texts = cast(values, &DataType::Utf8)
         .map_err(|cause| Error::internal("text could not be read as text").because(cause))?;
     Ok(Some(texts.as_string::<i32>().clone()))
+}
+
+/// Refuses timestamps among other text: which of both is newer, nobody can say.
+fn no_instants(values: &ArrayRef) -> Result<()> {
+    let texts = as_text(values)?;
+    let mut texts = texts.iter().flat_map(StringArray::iter).flatten();
+    texts.find(|text| instant(text).is_some()).map_or(Ok(()), |text| Err(mixed(text)))
 }
 
 fn instants(values: &ArrayRef, zoned: bool) -> Result<ArrayRef> {
@@ -197,6 +210,10 @@ mod tests {
         assert!(Order::of(&zones, "at").is_err());
         let (order, _) = Order::of(&texts(&[Some("2021-05-22T02:51:15Z")]), "at").expect("ordered");
         assert!(order.rows(&texts(&[Some("yesterday")])).is_err());
+        let (order, _) = Order::of(&texts(&[Some("yesterday")]), "at").expect("ordered");
+        assert!(order.rows(&texts(&[Some("2021-05-22T02:51:15Z")])).is_err());
+        let (order, _) = Order::of(&texts(&[None]), "at").expect("ordered");
+        assert!(order.rows(&texts(&[Some("2021-05-22T02:51:15Z")])).is_ok());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The merge rule: a value that says which row wins and what becomes of the rest.
+//! The merge rule: a value that says by which columns rows meet and which of two wins.
 //!
 //! Methods are presets of it. A new method touches no backend and no kind of table.
 
@@ -46,41 +46,13 @@ impl FromStr for UpsertMethod {
 
 /// Which of two rows with the same id is the one to keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Winner {
     /// The incoming one.
     Incoming,
     /// The one with the greater value in this modification column. A null (or NaN) is lower than
     /// every value; between equal values the incoming row wins.
     Newest(String),
-}
-
-/// What is done with a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Fate {
-    /// The winner of the two rows stays.
-    Winner,
-    /// The row is added.
-    Insert,
-    /// The row is kept as it is.
-    Keep,
-}
-
-/// What becomes of a row that has a partner, of one that only comes in, and of one that is only stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Strategy {
-    /// Stored and incoming rows with the same id.
-    pub matched: Fate,
-    /// Incoming rows whose id is not stored.
-    pub only_incoming: Fate,
-    /// Stored rows whose id does not come in.
-    pub only_stored: Fate,
-}
-
-impl Strategy {
-    /// Update what is there, insert what is not, keep the rest.
-    pub const UPSERT: Self =
-        Self { matched: Fate::Winner, only_incoming: Fate::Insert, only_stored: Fate::Keep };
 }
 
 /// Says, in full, what an upsert does.
@@ -97,7 +69,6 @@ pub struct MergeRule {
     ids: Vec<String>,
     winner: Winner,
     settle: Winner,
-    strategy: Strategy,
     method: UpsertMethod,
 }
 
@@ -174,7 +145,7 @@ impl MergeRule {
                 .with("column", column)
                 .hint("rows with one id would all have the same modification value"));
         }
-        Ok(Self { ids, winner, settle, strategy: Strategy::UPSERT, method })
+        Ok(Self { ids, winner, settle, method })
     }
 
     /// The columns that say which row is which; at least one.
@@ -187,12 +158,6 @@ impl MergeRule {
     #[must_use]
     pub fn winner(&self) -> &Winner {
         &self.winner
-    }
-
-    /// What becomes of rows with and without a partner.
-    #[must_use]
-    pub fn strategy(&self) -> Strategy {
-        self.strategy
     }
 
     /// The modification column, whether it decides against stored rows or inside the batch only.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use arrow::array::{Array, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use arrow::row::Rows;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use foldhash::fast::RandomState;
@@ -47,8 +48,7 @@ impl Incoming {
     pub(crate) fn settle(schema: &SchemaRef, batches: &[RecordBatch], rule: &MergeRule) -> Result<Self> {
         check_names(schema)?;
         let ids = rule.ids().iter().map(|id| check_id(schema, id)).collect::<Result<Vec<_>>>()?;
-        let all = concat_batches(schema, batches)
-            .map_err(|cause| Error::internal("the incoming rows do not fit together").because(cause))?;
+        let all = concat_batches(schema, batches).map_err(|cause| too_much(&cause))?;
         if u32::try_from(all.num_rows()).is_err() {
             return Err(Error::new(ErrorKind::Unsupported, "too many rows in one upsert")
                 .with("rows", all.num_rows())
@@ -119,6 +119,13 @@ impl Incoming {
 #[expect(clippy::cast_possible_truncation, reason = "more rows than u32 holds are refused at the door")]
 pub(super) fn row_number(row: usize) -> u32 {
     row as u32
+}
+
+/// Offsets of text and lists have 32 bits in Arrow's smaller types.
+fn too_much(cause: &ArrowError) -> Error {
+    Error::new(ErrorKind::Unsupported, "the incoming rows are too many to be held in one piece")
+        .hint("upsert in several smaller parts")
+        .because(cause.to_string())
 }
 
 fn check_id(schema: &Schema, id: &str) -> Result<usize> {

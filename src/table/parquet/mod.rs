@@ -1,12 +1,16 @@
 //! Parquet files at rest: footers, key columns, pruning by statistics, and rewriting.
 
 mod chunks;
+mod layout;
 mod prune;
 mod rewrite;
 mod stored;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::fs::File;
+use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
@@ -25,7 +29,10 @@ pub(crate) use writer::{NewParquet, write};
 #[derive(Debug, Clone)]
 pub(crate) struct Opened {
     pub(crate) chunks: Chunks,
+    /// The footer; dictionary columns are read as their values.
     pub(crate) metadata: ArrowReaderMetadata,
+    /// The columns as the file itself says, dictionaries included.
+    own: SchemaRef,
 }
 
 impl Opened {
@@ -38,10 +45,19 @@ impl Opened {
         let chunks = Chunks::new(file).map_err(|cause| Error::io("cannot look at the file", cause))?;
         // With the offset index each page is read by its place; without it, headers are searched for.
         let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
-        let metadata = ArrowReaderMetadata::load(&chunks, options).map_err(unreadable)?;
-        Ok(Self { chunks, metadata })
+        let metadata = ArrowReaderMetadata::load(&chunks, options.clone()).map_err(unreadable)?;
+        let own = SchemaRef::clone(metadata.schema());
+        let plain = layout::plain(&own);
+        if plain == own {
+            return Ok(Self { chunks, metadata, own });
+        }
+        let footer = Arc::clone(metadata.metadata());
+        let metadata =
+            ArrowReaderMetadata::try_new(footer, options.with_schema(plain)).map_err(unreadable)?;
+        Ok(Self { chunks, metadata, own })
     }
 
+    /// The columns, dictionaries as their values.
     pub(crate) fn schema(&self) -> &SchemaRef {
         self.metadata.schema()
     }
@@ -55,7 +71,7 @@ impl Opened {
 /// The columns of a file and its number of rows, from the footer alone.
 pub(crate) fn describe(file: &LocalFile) -> Result<(SchemaRef, u64)> {
     let opened = Opened::new(file.read()?).map_err(|e| e.with_missing("file", file.location()))?;
-    Ok((SchemaRef::clone(opened.schema()), opened.rows()))
+    Ok((SchemaRef::clone(&opened.own), opened.rows()))
 }
 
 fn unreadable(cause: ParquetError) -> Error {

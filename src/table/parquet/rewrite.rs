@@ -11,7 +11,8 @@ use arrow::array::{ArrayRef, RecordBatch, UInt32Array, new_null_array};
 use arrow::compute::{interleave, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
-use parquet::basic::{Compression as Codec, Type as PhysicalType};
+use parquet::arrow::{ARROW_SCHEMA_META_KEY, encode_arrow_schema};
+use parquet::basic::Compression as Codec;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
@@ -21,24 +22,14 @@ use crate::core::options::Compression;
 use crate::core::report::WorkCounts;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::fit::Fit;
-use crate::table::parquet::stored::read_group;
+use crate::table::parquet::stored::{BATCH_ROWS, read_group};
 use crate::table::parquet::writer::{GROUP_ROWS, properties, unwritable};
-use crate::table::parquet::{Opened, undecodable};
+use crate::table::parquet::{Opened, layout, undecodable};
 
 /// Refuses files that could be read but not written again with the same types.
 pub(super) fn check_writable(opened: &Opened) -> Result<()> {
-    let schema = opened.metadata.metadata().file_metadata().schema_descr();
-    for column in schema.columns() {
-        if column.physical_type() == PhysicalType::INT96 {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "the file has INT96 timestamps, a deprecated type",
-            )
-            .with("column", column.path().string())
-            .hint("write the file anew with timestamps in microseconds, then upsert"));
-        }
-    }
-    Ok(())
+    let stored = opened.metadata.metadata().file_metadata().schema_descr();
+    layout::writable(stored, opened.schema()).map(|_| ())
 }
 
 /// Writes `opened` to `out` with `outcome` folded in.
@@ -72,7 +63,7 @@ pub(super) fn rewrite(
         );
     }
     work.bytes_written = Some(length(out)?);
-    Ok(())
+    verify(opened, out, rows)
 }
 
 /// Writes the stored rows, then `batches`, in the stored types; gives the number of new rows.
@@ -96,7 +87,9 @@ pub(crate) fn append(
         session.check()?;
         writer.append(&widen(opened.schema(), &fit.batch(&batch?)?)?)?;
     }
-    Ok(writer.finish()? - before)
+    let rows = writer.finish()?;
+    verify(&opened, out, rows)?;
+    Ok(rows - before)
 }
 
 /// Refuses to fill a missing column with nulls where the stored one takes none.
@@ -189,9 +182,12 @@ impl<'a> Copying<'a> {
         session.progress().start(total);
         let largest = groups.iter().map(|g| g.num_rows().unsigned_abs()).max().unwrap_or(0);
         let limit = largest.max(GROUP_ROWS as u64);
+        let columns = layout::writable(metadata.file_metadata().schema_descr(), opened.schema())?;
+        // The Arrow schema is ours to write: the rows are plain, but dictionaries stay dictionaries to readers.
         let options = ArrowWriterOptions::new()
             .with_properties(like(opened, limit)?)
-            .with_parquet_schema(metadata.file_metadata().schema_descr().clone());
+            .with_parquet_schema(columns)
+            .with_skip_arrow_metadata(true);
         let schema = SchemaRef::clone(opened.schema());
         let writer = ArrowWriter::try_new_with_options(out, schema, options).map_err(unwritable)?;
         Ok(Self { session, opened, writer, rows: 0, limit })
@@ -203,7 +199,7 @@ impl<'a> Copying<'a> {
         self.writer.flush().map_err(unwritable)?;
         let metadata = self.opened.metadata.metadata().row_group(group);
         let end = self.rows + metadata.num_rows().unsigned_abs();
-        for batch in read_group(self.opened, group)? {
+        for batch in read_group(self.opened, group, BATCH_ROWS)? {
             self.session.check()?;
             let batch = batch.map_err(undecodable)?;
             let rows = batch.num_rows() as u64;
@@ -246,7 +242,7 @@ fn like(opened: &Opened, limit: u64) -> Result<WriterProperties> {
     let metadata = opened.metadata.metadata();
     let mut builder = properties(Compression::default())?
         .set_max_row_group_row_count(usize::try_from(limit).ok())
-        .set_key_value_metadata(kept(metadata.file_metadata().key_value_metadata()));
+        .set_key_value_metadata(kept(metadata.file_metadata().key_value_metadata(), opened));
     if let Some(group) = metadata.row_groups().first() {
         for column in group.columns() {
             let path = column.column_path().clone();
@@ -266,10 +262,30 @@ fn rewritable(codec: Codec) -> Codec {
     }
 }
 
-/// The file's own key-value metadata; the Arrow schema is written anew.
-fn kept(metadata: Option<&Vec<KeyValue>>) -> Option<Vec<KeyValue>> {
-    let kept = metadata?.iter().filter(|pair| pair.key != "ARROW:schema").cloned().collect();
-    Some(kept)
+/// The file's own key-value metadata; the Arrow schema in it has room for new values in dictionaries.
+fn kept(metadata: Option<&Vec<KeyValue>>, opened: &Opened) -> Option<Vec<KeyValue>> {
+    let keep = |pair: &KeyValue| match pair.key.as_str() {
+        ARROW_SCHEMA_META_KEY => {
+            KeyValue::new(pair.key.clone(), encode_arrow_schema(&layout::widened(&opened.own)))
+        }
+        _ => pair.clone(),
+    };
+    Some(metadata?.iter().map(keep).collect())
+}
+
+/// Reads a little of every column chunk of the new file back before it may replace the old one.
+fn verify(opened: &Opened, out: &File, rows: u64) -> Result<()> {
+    let broken = |cause: Error| Error::internal("the new file cannot be read back").because(cause);
+    let file = out.try_clone().map_err(|cause| Error::io("cannot open the new file", cause))?;
+    let written = Opened::new(file).map_err(broken)?;
+    if written.rows() != rows || written.schema().fields() != opened.schema().fields() {
+        return Err(Error::internal("the new file has other rows or columns than it should"));
+    }
+    for group in 0..written.metadata.metadata().num_row_groups() {
+        let first = read_group(&written, group, 1)?.next();
+        first.transpose().map_err(|cause| broken(undecodable(cause)))?;
+    }
+    Ok(())
 }
 
 fn length(out: &mut File) -> Result<u64> {

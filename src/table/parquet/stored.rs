@@ -193,11 +193,15 @@ impl StoredFile for ParquetFile {
     }
 }
 
-/// All columns of one row group, in the file's order.
-pub(super) fn read_group(opened: &Opened, group: usize) -> Result<ParquetRecordBatchReader> {
+/// All columns of one row group, in the file's order, some rows at a time.
+pub(super) fn read_group(
+    opened: &Opened,
+    group: usize,
+    batch_rows: usize,
+) -> Result<ParquetRecordBatchReader> {
     ParquetRecordBatchReaderBuilder::new_with_metadata(opened.chunks.clone(), opened.metadata.clone())
         .with_row_groups(vec![group])
-        .with_batch_size(BATCH_ROWS)
+        .with_batch_size(batch_rows)
         .build()
         .map_err(undecodable)
 }
