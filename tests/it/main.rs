@@ -4,6 +4,12 @@
 mod bad_input;
 #[cfg(feature = "cli")]
 mod cli;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
+mod conformance;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
+mod contract;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
+mod doors;
 mod rings;
 #[cfg(feature = "cli")]
 mod run;
