@@ -10,6 +10,8 @@ mod conformance;
 mod contract;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod doors;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
+mod properties;
 mod rings;
 #[cfg(feature = "cli")]
 mod run;
