@@ -61,7 +61,11 @@ fn runtime() -> Result<&'static Runtime> {
         .enable_all()
         .build()
         .map_err(|cause| Error::new(ErrorKind::Io, "cannot start a thread").because(cause))?;
-    Ok(RUNTIME.get_or_init(|| runtime))
+    if let Err(late) = RUNTIME.set(runtime) {
+        // Two threads came first. A runtime that is simply dropped panics where the caller is inside another.
+        late.shutdown_background();
+    }
+    RUNTIME.get().ok_or_else(|| Error::internal("the runtime went away"))
 }
 
 fn owned(paths: &[impl AsRef<str>]) -> Vec<String> {
