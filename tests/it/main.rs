@@ -2,6 +2,8 @@
 
 #[cfg(feature = "cli")]
 mod bad_input;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
+mod blocking;
 #[cfg(feature = "cli")]
 mod cli;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
@@ -15,5 +17,7 @@ mod properties;
 mod rings;
 #[cfg(feature = "cli")]
 mod run;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
+mod sqlite;
 #[cfg(feature = "cli")]
 mod usgs;
