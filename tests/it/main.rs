@@ -13,6 +13,8 @@ mod contract;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod doors;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
+mod frames;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
 mod properties;
 mod rings;
 #[cfg(feature = "cli")]
