@@ -7,6 +7,7 @@ use keyfold::arrow::array::{
     Array, ArrayRef, BinaryArray, BooleanArray, FixedSizeListArray, Int32Array, Int64Array, LargeListArray,
     ListArray, NullArray, RecordBatch, StringArray, StructArray, new_empty_array, new_null_array,
 };
+use keyfold::arrow::buffer::Buffer;
 use keyfold::arrow::compute::cast;
 use keyfold::arrow::datatypes::{DataType, Field, Int64Type, IntervalUnit, Schema, TimeUnit};
 use keyfold::conformance::table_of;
@@ -155,7 +156,7 @@ fn addresses(array: &dyn Array) -> Vec<*const u8> {
     let mut found = Vec::new();
     let mut open = vec![array.to_data()];
     while let Some(data) = open.pop() {
-        found.extend(data.buffers().iter().map(|buffer| buffer.as_ptr()));
+        found.extend(data.buffers().iter().map(Buffer::as_ptr));
         open.extend(data.child_data().iter().cloned());
     }
     found
@@ -220,8 +221,8 @@ async fn every_type_crosses_as_is_documented() {
         }
         found.push(row);
     }
-    let lines = found.iter().map(|row| format!("| {} |\n", row.join(" | "))).collect::<String>();
-    assert!(found == documented, "docs/frames.md should have this table:\n{lines}");
+    let lines: Vec<String> = found.iter().map(|row| format!("| {} |", row.join(" | "))).collect();
+    assert!(found == documented, "docs/frames.md should have this table:\n{}", lines.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,5 @@
 //! All integration tests in one program: each test program links every engine once more.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "this is how a test fails")]
 
 #[cfg(feature = "cli")]
 mod bad_input;

@@ -40,6 +40,14 @@ enum At {
     LocalTimes,
 }
 
+/// Who wins, and whether versions settle the batch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Wins {
+    Incoming,
+    IncomingSettled,
+    Newest,
+}
+
 /// Everything that one run depends on.
 #[derive(Debug, Clone)]
 struct Input {
@@ -48,8 +56,7 @@ struct Input {
     at: At,
     text_ids: bool,
     composite: bool,
-    method: UpsertMethod,
-    settled: bool,
+    wins: Wins,
     /// Columns of values that do not come in.
     absent: [bool; 3],
     swapped: bool,
@@ -60,8 +67,12 @@ struct Input {
 impl Input {
     fn rule(&self) -> MergeRule {
         let ids: &[&str] = if self.composite { &["id", "part"] } else { &["id"] };
-        let modified = (self.settled || self.method == UpsertMethod::Modified).then(|| "at".to_owned());
-        MergeRule::new(self.method, ids.iter().copied(), modified).expect("a rule")
+        let (method, modified) = match self.wins {
+            Wins::Incoming => (UpsertMethod::Id, None),
+            Wins::IncomingSettled => (UpsertMethod::Id, Some("at".to_owned())),
+            Wins::Newest => (UpsertMethod::Modified, Some("at".to_owned())),
+        };
+        MergeRule::new(method, ids.iter().copied(), modified).expect("a rule")
     }
 
     /// `None` for a table without rows where the format cannot hold one.
@@ -189,35 +200,22 @@ fn inputs() -> impl Strategy<Value = Input> {
         Just(At::Instants),
         Just(At::LocalTimes),
     ];
-    let newest = proptest::bool::weighted(0.7);
+    let wins =
+        prop_oneof![5 => Just(Wins::Newest), 2 => Just(Wins::IncomingSettled), 3 => Just(Wins::Incoming)];
     let rarely = || proptest::bool::weighted(0.1);
     let rows = (seeds(60, 60), seeds(60, 90), rarely(), rarely());
-    let shape = (at, any::<bool>(), any::<bool>(), newest, any::<bool>(), any::<bool>());
-    (rows, shape, [rarely(), rarely(), rarely()], 1_usize..30, 1_usize..30).prop_map(
-        |(
-            (stored, incoming, doubled, twins),
-            (at, text_ids, composite, newest, settled, swapped),
-            absent,
-            batch_rows,
-            group_rows,
-        )| {
-            // Twins that nothing settles are refused: one such run in ten is enough.
-            let loose = newest || settled || twins;
-            Input {
-                stored: if doubled { stored } else { unique(stored, composite) },
-                incoming: if loose { incoming } else { unique(incoming, composite) },
-                method: if newest { UpsertMethod::Modified } else { UpsertMethod::Id },
-                at,
-                text_ids,
-                composite,
-                settled,
-                absent,
-                swapped,
-                batch_rows,
-                group_rows,
-            }
-        },
-    )
+    let shape = (at, wins, any::<bool>(), any::<bool>(), any::<bool>());
+    let sizes = (1_usize..30, 1_usize..30);
+    (rows, shape, [rarely(), rarely(), rarely()], sizes).prop_map(|(rows, shape, absent, sizes)| {
+        let (stored, incoming, doubled, twins) = rows;
+        let (at, wins, text_ids, composite, swapped) = shape;
+        let (batch_rows, group_rows) = sizes;
+        // Twins that nothing settles are refused, as is what is stored twice: now and then is enough.
+        let loose = wins != Wins::Incoming || twins;
+        let stored = if doubled { stored } else { unique(stored, composite) };
+        let incoming = if loose { incoming } else { unique(incoming, composite) };
+        Input { stored, incoming, at, text_ids, composite, wins, absent, swapped, batch_rows, group_rows }
+    })
 }
 
 /// Every backend with every format.
@@ -371,7 +369,7 @@ proptest! {
     #[test]
     fn two_halves_of_a_batch_equal_the_whole(mut input in inputs()) {
         // Both hold for batches that are not refused, and where versions decide.
-        input.method = UpsertMethod::Modified;
+        input.wins = Wins::Newest;
         input.stored = unique(input.stored, input.composite);
         input.incoming.retain(|seed| seed.id.is_some());
         for_every_cell(|backend, format, name| {

@@ -1,4 +1,4 @@
-//! A judge from outside: histories of upserts end with the rows that SQLite has after the same history of
+//! A judge from outside: histories of upserts end with the rows that `SQLite` has after the same history of
 //! `INSERT … ON CONFLICT … DO UPDATE`.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ const HISTORIES: u64 = 100;
 /// An id, a modification value, a word and a share.
 type Row = (i64, Option<i64>, Option<String>, Option<f64>);
 
-/// Numbers that look random and are the same for the same seed (SplitMix64).
+/// Numbers that look random and are the same for the same seed (`SplitMix64`).
 struct Dice(u64);
 
 impl Dice {
