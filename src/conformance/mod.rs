@@ -6,6 +6,7 @@
 
 mod cases;
 mod cells;
+mod files;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 pub use cases::cases;
 pub use cells::table_of;
+pub use files::{FileCase, Sent, file_cases};
 
 /// One upsert, and how it must end.
 #[derive(Debug, Clone)]
@@ -34,8 +36,8 @@ pub struct Case {
     pub incoming: Data,
     /// By which columns.
     pub rule: Rule,
-    /// The formats that can hold the stored types.
-    pub formats: &'static [Format],
+    /// Where it can run.
+    pub scope: Scope,
     /// How it ends.
     pub expect: Expect,
 }
@@ -48,12 +50,11 @@ impl Case {
         rule: Rule,
         expect: Expect,
     ) -> Self {
-        let formats = &[Format::Parquet, Format::Csv, Format::Ndjson];
-        Self { name, stored: stored.into(), incoming, rule, formats, expect }
+        Self { name, stored: stored.into(), incoming, rule, scope: EVERYWHERE, expect }
     }
 
-    fn only(mut self, formats: &'static [Format]) -> Self {
-        self.formats = formats;
+    fn only(mut self, scope: Scope) -> Self {
+        self.scope = scope;
         self
     }
 
@@ -63,19 +64,38 @@ impl Case {
     ///
     /// `Internal` if the case itself is wrong.
     pub fn judge(&self) -> Result<Judgement> {
-        let rule = self.rule.to_merge_rule()?;
-        let incoming = self.incoming.batch()?;
-        let Some(stored) = &self.stored else {
-            let incoming = table_of(&incoming)?;
-            let nothing = Table { columns: incoming.columns.clone(), rows: Vec::new() };
-            return Ok(Judgement::of(merge(&nothing, &incoming, &rule)));
-        };
-        let stored = stored.batch()?;
-        match fitted(&stored, &incoming)? {
-            Ok(incoming) => Ok(Judgement::of(merge(&table_of(&stored)?, &table_of(&incoming)?, &rule))),
-            Err(message) => Ok(Judgement::Refused { kind: ErrorKind::InvalidInput, message }),
-        }
+        let stored = self.stored.as_ref().map(Data::batch).transpose()?;
+        judge(stored.as_ref(), &self.incoming.batch()?, &self.rule.to_merge_rule()?)
     }
+}
+
+/// The formats that a case runs in, and why it does not run in the others.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope {
+    /// The formats that can hold the stored types.
+    pub formats: &'static [Format],
+    /// Why the others cannot; empty if there are no others.
+    pub why: &'static str,
+}
+
+const EVERYWHERE: Scope = Scope { formats: &[Format::Parquet, Format::Csv, Format::Ndjson], why: "" };
+
+/// What the judge says about `incoming`, in any types, that is folded into `stored`, if that exists.
+///
+/// # Errors
+///
+/// `Unsupported` for a type that no case needs.
+pub fn judge(stored: Option<&RecordBatch>, incoming: &RecordBatch, rule: &MergeRule) -> Result<Judgement> {
+    let Some(stored) = stored else {
+        let incoming = table_of(incoming)?;
+        let nothing = Table { columns: incoming.columns.clone(), rows: Vec::new() };
+        return Ok(Judgement::of(merge(&nothing, &incoming, rule)));
+    };
+    let judgement = match fitted(stored, incoming)? {
+        Ok(incoming) => Judgement::of(merge(&table_of(stored)?, &table_of(&incoming)?, rule)),
+        Err(message) => Judgement::refused(message),
+    };
+    Ok(judgement.where_nulls_fit(stored, incoming))
 }
 
 /// The incoming columns in the stored types, or why there is no such thing.
@@ -102,7 +122,7 @@ fn fitted(stored: &RecordBatch, incoming: &RecordBatch) -> Result<Result<RecordB
 
 /// Columns of equal length.
 #[derive(Debug, Clone, Default)]
-pub struct Data(Vec<(String, ArrayRef)>);
+pub struct Data(Vec<(Field, ArrayRef)>);
 
 impl Data {
     fn with(mut self, name: &str, values: ArrayRef) -> Self {
@@ -110,18 +130,24 @@ impl Data {
         self
     }
 
-    fn push(&mut self, name: &str, values: ArrayRef) {
-        self.0.push((name.to_owned(), values));
+    /// A column that takes no nulls.
+    fn with_required(mut self, name: &str, values: ArrayRef) -> Self {
+        self.0.push((Field::new(name, values.data_type().clone(), false), values));
+        self
     }
 
-    /// The columns as one batch; all may hold nulls.
+    fn push(&mut self, name: &str, values: ArrayRef) {
+        self.0.push((Field::new(name, values.data_type().clone(), true), values));
+    }
+
+    /// The columns as one batch.
     ///
     /// # Errors
     ///
     /// `Internal` if the columns differ in length.
     pub fn batch(&self) -> Result<RecordBatch> {
-        let field = |(name, values): &(String, ArrayRef)| Field::new(name, values.data_type().clone(), true);
-        let schema = Arc::new(Schema::new(self.0.iter().map(field).collect::<Vec<_>>()));
+        let fields: Vec<Field> = self.0.iter().map(|(field, _)| field.clone()).collect();
+        let schema = Arc::new(Schema::new(fields));
         let columns = self.0.iter().map(|(_, values)| ArrayRef::clone(values)).collect();
         RecordBatch::try_new(schema, columns)
             .map_err(|cause| Error::internal("the columns of a case do not fit together").because(cause))
@@ -208,8 +234,30 @@ impl Judgement {
     fn of(result: Result<(Table, RowCounts), Refusal>) -> Self {
         match result {
             Ok((table, counts)) => Self::Merged(table, Box::new(counts)),
-            Err(refusal) => Self::Refused { kind: ErrorKind::InvalidInput, message: message_of(&refusal) },
+            Err(refusal) => Self::refused(message_of(&refusal)),
         }
+    }
+
+    fn refused(message: &'static str) -> Self {
+        Self::Refused { kind: ErrorKind::InvalidInput, message }
+    }
+
+    /// The same, unless a null would have to stand where the stored column takes none.
+    fn where_nulls_fit(self, stored: &RecordBatch, incoming: &RecordBatch) -> Self {
+        let Self::Merged(_, counts) = &self else { return self };
+        let schema = stored.schema();
+        for field in schema.fields().iter().filter(|field| !field.is_nullable()) {
+            match incoming.column_by_name(field.name()) {
+                Some(values) if values.null_count() > 0 => {
+                    return Self::refused("the stored column takes no nulls");
+                }
+                None if counts.inserted > 0 => {
+                    return Self::refused("a new row lacks a column that takes no nulls");
+                }
+                _ => {}
+            }
+        }
+        self
     }
 
     /// The same in the words of a case.
@@ -283,8 +331,8 @@ mod tests {
                 "{name}"
             );
         }
-        for format in [Format::Parquet, Format::Csv, Format::Ndjson] {
-            let own = cases.iter().filter(|case| case.formats.contains(&format)).count();
+        for format in EVERYWHERE.formats {
+            let own = cases.iter().filter(|case| case.scope.formats.contains(format)).count();
             assert!(own >= 40, "{format}: {own}");
         }
     }

@@ -40,7 +40,7 @@ pub trait Reader: fmt::Debug + Send + Sync {
 /// * Readers see the old file or the new one, never a mix; a failure leaves the old one.
 /// * What exists is treated as `options.mode` says; the default refuses it with `AlreadyExists`.
 /// * `append` keeps the stored types and order of columns; values that do not fit exactly, and other
-///   columns, are `InvalidInput`.
+///   columns, are `InvalidInput`. A CSV file has no types to keep and takes every value as it is sent.
 /// * A missing parent folder is `NotFound`.
 #[async_trait]
 pub trait Writer: fmt::Debug + Send + Sync {

@@ -3,10 +3,24 @@
 
 #[cfg(feature = "cli")]
 mod bad_input;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
+mod blocking;
 #[cfg(feature = "cli")]
 mod cli;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
+mod conformance;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
+mod contract;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
+mod doors;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
+mod frames;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
+mod properties;
 mod rings;
 #[cfg(feature = "cli")]
 mod run;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
+mod sqlite;
 #[cfg(feature = "cli")]
 mod usgs;

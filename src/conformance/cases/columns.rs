@@ -2,12 +2,16 @@
 //! itself.
 
 use super::{
-    BY_ID, Case, Counts, Data, Expect, INSERTED, NEWEST, NONE, STALE, TIED, UNCHANGED, UPDATED, ints,
+    BY_ID, Case, Counts, Data, Expect, INSERTED, NEWEST, NONE, STALE, Scope, TIED, UNCHANGED, UPDATED, ints,
     refused, rows, texts,
 };
+use crate::core::format::Format;
+
+const WITH_REQUIRED_COLUMNS: Scope =
+    Scope { formats: &[Format::Parquet], why: "a column of a text file cannot refuse nulls" };
 
 pub(super) fn cases() -> Vec<Case> {
-    [names(), absent(), iso_text()].concat()
+    [names(), absent(), required(), iso_text()].concat()
 }
 
 fn stored() -> Data {
@@ -39,6 +43,27 @@ fn names() -> Vec<Case> {
             rows(&[(1, "A", 6)]).with("ID", ints([1])),
             BY_ID,
             refused("two columns differ only in case"),
+        ),
+        Case::new(
+            "a_collision_of_case_is_told_before_an_unknown_column",
+            stored(),
+            rows(&[(1, "A", 6)]).with("new", ints([1])).with("Value", texts(["b"])),
+            BY_ID,
+            refused("two columns differ only in case"),
+        ),
+        Case::new(
+            "unknown_columns_that_differ_only_in_case_collide",
+            stored(),
+            rows(&[(1, "A", 6)]).with("new", ints([1])).with("NEW", ints([1])),
+            BY_ID,
+            refused("two columns differ only in case"),
+        ),
+        Case::new(
+            "an_unknown_column_is_told_before_a_missing_id",
+            stored(),
+            Data::default().with("key", ints([1])).with("value", texts(["a"])),
+            BY_ID,
+            unknown,
         ),
         Case::new(
             "a_new_target_has_no_columns_that_differ_only_in_case",
@@ -95,6 +120,26 @@ fn absent() -> Vec<Case> {
             NEWEST,
             refused("modification column is missing"),
         ),
+    ]
+}
+
+fn required() -> Vec<Case> {
+    let stored =
+        || Data::default().with("id", ints([1])).with_required("value", texts(["a"])).with("n", ints([5]));
+    let row = |id: i64, value: Option<&'static str>| {
+        Data::default().with("id", ints([id])).with("value", texts([value]))
+    };
+    let case = |name, incoming, expect| {
+        Case::new(name, stored(), incoming, BY_ID, expect).only(WITH_REQUIRED_COLUMNS)
+    };
+    let takes_none = refused("the stored column takes no nulls");
+    let lacks = refused("a new row lacks a column that takes no nulls");
+    let ids = |id: i64| Data::default().with("id", ints([id])).with("n", ints([6]));
+    vec![
+        case("a_column_without_nulls_takes_a_value", row(1, Some("A")), UPDATED),
+        case("a_null_is_refused_by_a_column_without_nulls", row(1, None), takes_none),
+        case("an_update_may_lack_a_column_without_nulls", ids(1), UPDATED),
+        case("an_insert_must_have_the_columns_without_nulls", ids(2), lacks),
     ]
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, StringArray};
 
-use super::{Case, Counts, Data, Expect, Rule};
+use super::{Case, Counts, Data, Expect, Rule, Scope};
 use crate::core::merge::UpsertMethod;
 use crate::error::ErrorKind;
 
@@ -20,24 +20,25 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// The incoming row wins.
-const BY_ID: Rule = Rule { method: UpsertMethod::Id, ids: &["id"], modified: None };
+pub(super) const BY_ID: Rule = Rule { method: UpsertMethod::Id, ids: &["id"], modified: None };
 
 /// The newer row wins.
-const NEWEST: Rule = Rule { method: UpsertMethod::Modified, ids: &["id"], modified: Some("at") };
+pub(super) const NEWEST: Rule = Rule { method: UpsertMethod::Modified, ids: &["id"], modified: Some("at") };
 
 /// The incoming row wins, and the newest of its twins is the one that counts.
 const SETTLED: Rule = Rule { method: UpsertMethod::Id, ids: &["id"], modified: Some("at") };
 
-const NONE: Counts = Counts { inserted: 0, updated: 0, unchanged: 0, stale: 0, duplicates: 0, ties: 0 };
+pub(super) const NONE: Counts =
+    Counts { inserted: 0, updated: 0, unchanged: 0, stale: 0, duplicates: 0, ties: 0 };
 
-const INSERTED: Expect = Expect::Counts(Counts { inserted: 1, ..NONE });
-const UPDATED: Expect = Expect::Counts(Counts { updated: 1, ..NONE });
-const UNCHANGED: Expect = Expect::Counts(Counts { unchanged: 1, ..NONE });
-const STALE: Expect = Expect::Counts(Counts { stale: 1, ..NONE });
+pub(super) const INSERTED: Expect = Expect::Counts(Counts { inserted: 1, ..NONE });
+pub(super) const UPDATED: Expect = Expect::Counts(Counts { updated: 1, ..NONE });
+pub(super) const UNCHANGED: Expect = Expect::Counts(Counts { unchanged: 1, ..NONE });
+pub(super) const STALE: Expect = Expect::Counts(Counts { stale: 1, ..NONE });
 /// One update between equal modification values.
-const TIED: Expect = Expect::Counts(Counts { updated: 1, ties: 1, ..NONE });
+pub(super) const TIED: Expect = Expect::Counts(Counts { updated: 1, ties: 1, ..NONE });
 
-fn refused(message: &'static str) -> Expect {
+pub(super) fn refused(message: &'static str) -> Expect {
     Expect::Refused { kind: ErrorKind::InvalidInput, message }
 }
 
@@ -59,10 +60,10 @@ fn no_rows() -> Data {
     rows::<i64, &str, i64>(&[])
 }
 
-fn ints<T: Into<Option<i64>>>(values: impl IntoIterator<Item = T>) -> ArrayRef {
+pub(super) fn ints<T: Into<Option<i64>>>(values: impl IntoIterator<Item = T>) -> ArrayRef {
     Arc::new(values.into_iter().map(Into::into).collect::<Int64Array>())
 }
 
-fn texts<T: Into<Option<&'static str>>>(values: impl IntoIterator<Item = T>) -> ArrayRef {
+pub(super) fn texts<T: Into<Option<&'static str>>>(values: impl IntoIterator<Item = T>) -> ArrayRef {
     Arc::new(values.into_iter().map(Into::into).collect::<StringArray>())
 }

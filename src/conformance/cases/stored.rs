@@ -1,10 +1,13 @@
 //! Cases about incoming rows that meet stored ones: who wins, and what is left alone.
 
 use super::{
-    BY_ID, Case, Counts, Expect, INSERTED, NEWEST, NONE, STALE, TIED, UNCHANGED, UPDATED, no_rows, refused,
-    rows,
+    BY_ID, Case, Counts, Expect, INSERTED, NEWEST, NONE, STALE, Scope, TIED, UNCHANGED, UPDATED, no_rows,
+    refused, rows,
 };
 use crate::core::format::Format;
+
+const WITH_A_HEADER: Scope =
+    Scope { formats: &[Format::Parquet, Format::Csv], why: "an NDJSON file without rows has no columns" };
 
 pub(super) fn cases() -> Vec<Case> {
     [order(), newest(), oddities()].concat()
@@ -188,8 +191,7 @@ fn oddities() -> Vec<Case> {
             BY_ID,
             Expect::Counts(Counts { unchanged: 1, inserted: 1, ..NONE }),
         ),
-        // An empty NDJSON file has no columns to fold rows into.
         Case::new("a_table_without_rows_takes_new_ones", no_rows(), rows(&[(1, "a", 1)]), NEWEST, INSERTED)
-            .only(&[Format::Parquet, Format::Csv]),
+            .only(WITH_A_HEADER),
     ]
 }

@@ -9,18 +9,19 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Int32Type};
 
 use super::{
-    BY_ID, Case, Counts, Data, Expect, NEWEST, NONE, STALE, TIED, UNCHANGED, UPDATED, ints, refused, texts,
+    BY_ID, Case, Counts, Data, Expect, NEWEST, NONE, STALE, Scope, TIED, UNCHANGED, UPDATED, ints, refused,
+    texts,
 };
 use crate::core::format::Format;
 
-/// Text formats tell these types by themselves, or not at all.
-const TYPED: &[Format] = &[Format::Parquet];
+/// What is stored must have the very type that the case is about.
+const TYPED: Scope =
+    Scope { formats: &[Format::Parquet], why: "text formats tell these types by themselves, or not at all" };
 
-/// JSON has no NaN.
-const WITH_NAN: &[Format] = &[Format::Parquet, Format::Csv];
+const WITH_NAN: Scope = Scope { formats: &[Format::Parquet, Format::Csv], why: "JSON has no NaN" };
 
 pub(super) fn cases() -> Vec<Case> {
-    [casts(), times(), floats(), nested()].concat()
+    [casts(), times(), dates(), floats(), nested()].concat()
 }
 
 fn arc(values: impl Array + 'static) -> ArrayRef {
@@ -102,6 +103,56 @@ fn times() -> Vec<Case> {
         case("naive_timestamps_are_refused_for_zoned_ones", utc(5), arc(millis(6)), zone),
         case("zoned_timestamps_are_refused_for_naive_ones", arc(millis(5)), utc(6), zone),
         case("dates_are_refused_for_zoned_timestamps", utc(5), arc(Date32Array::from(vec![1])), zone),
+    ]
+}
+
+/// Dates and timestamps where a text format tells them by itself.
+fn dates() -> Vec<Case> {
+    let utc = |value| arc(millis(value).with_timezone("UTC"));
+    let date = |value: i32| arc(Date32Array::from(vec![value]));
+    let both = |at: ArrayRef, value: ArrayRef| {
+        Data::default().with("id", ints([1])).with("at", at).with("value", value)
+    };
+    vec![
+        Case::new(
+            "a_date_that_is_equal_is_unchanged",
+            one(date(18_769)),
+            one(date(18_769)),
+            BY_ID,
+            UNCHANGED,
+        ),
+        Case::new("another_date_is_an_update", one(date(18_769)), one(date(-1)), BY_ID, UPDATED),
+        Case::new("a_later_date_wins", both(date(9), int32(1)), both(date(10), int32(2)), NEWEST, UPDATED),
+        Case::new(
+            "an_earlier_date_is_stale",
+            both(date(10), int32(1)),
+            both(date(9), int32(2)),
+            NEWEST,
+            STALE,
+        ),
+        Case::new(
+            "a_later_timestamp_wins",
+            both(utc(999), int32(1)),
+            both(utc(1_000), int32(2)),
+            NEWEST,
+            UPDATED,
+        ),
+        Case::new(
+            "an_earlier_timestamp_is_stale",
+            both(utc(1_000), int32(1)),
+            both(utc(999), int32(2)),
+            NEWEST,
+            STALE,
+        ),
+        Case::new("one_instant_is_a_tie", both(utc(5), int32(1)), both(utc(5), int32(2)), NEWEST, TIED),
+        Case::new(
+            "timestamps_without_a_zone_compare_among_themselves",
+            both(arc(millis(5)), int32(1)),
+            both(arc(millis(6)), int32(2)),
+            NEWEST,
+            UPDATED,
+        ),
+        Case::new("a_timestamp_is_a_plain_value_too", one(utc(5)), one(utc(5)), BY_ID, UNCHANGED),
     ]
 }
 
@@ -196,7 +247,7 @@ pub(super) fn ids() -> Vec<Case> {
     let mut cases = vec![
         case("text_can_be_an_id", texts(["Ä", "ä"])),
         case("booleans_can_be_an_id", arc(BooleanArray::from(vec![true, false]))),
-        case("dates_can_be_an_id", arc(Date32Array::from(vec![-1, 1]))).only(&[Format::Parquet, Format::Csv]),
+        case("dates_can_be_an_id", arc(Date32Array::from(vec![-1, 1]))),
         case(
             "timestamps_can_be_an_id",
             arc(TimestampMillisecondArray::from(vec![-1, 1]).with_timezone("UTC")),

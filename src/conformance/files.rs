@@ -1,0 +1,280 @@
+//! Cases about text files as they stand: what an upsert writes, byte for byte, and which bytes it leaves
+//! alone. No judge knows bytes, so here the file afterwards is written down.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Date32Array, Float64Array, TimestampMillisecondArray};
+
+use super::cases::{BY_ID, INSERTED, NEWEST, NONE, STALE, TIED, UNCHANGED, UPDATED, ints, refused, texts};
+use super::{Counts, Data, Expect, Rule};
+use crate::core::format::Format;
+
+/// One upsert into a text file.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct FileCase {
+    /// The sentence that the case proves.
+    pub name: &'static str,
+    /// The format of the file, and of the one that is sent.
+    pub format: Format,
+    /// The file.
+    pub stored: &'static str,
+    /// What comes in.
+    pub sent: Sent,
+    /// By which columns.
+    pub rule: Rule,
+    /// How it ends.
+    pub expect: Expect,
+    /// The file afterwards.
+    pub after: &'static str,
+}
+
+/// What comes in.
+#[derive(Debug, Clone)]
+pub enum Sent {
+    /// Rows with types.
+    Rows(Data),
+    /// A file of the same format.
+    File(&'static str),
+}
+
+impl From<Data> for Sent {
+    fn from(rows: Data) -> Self {
+        Self::Rows(rows)
+    }
+}
+
+impl From<&'static str> for Sent {
+    fn from(file: &'static str) -> Self {
+        Self::File(file)
+    }
+}
+
+/// All cases.
+#[must_use]
+pub fn file_cases() -> Vec<FileCase> {
+    [widening(), bytes_of_csv(), json(), dates_in_json()].concat()
+}
+
+type Written = (&'static str, &'static str, Sent, Rule, Expect, &'static str);
+
+fn of(format: Format, cases: Vec<Written>) -> Vec<FileCase> {
+    let case = |(name, stored, sent, rule, expect, after)| FileCase {
+        name,
+        format,
+        stored,
+        sent,
+        rule,
+        expect,
+        after,
+    };
+    cases.into_iter().map(case).collect()
+}
+
+fn number(id: i64, value: f64) -> Sent {
+    Data::default().with("id", ints([id])).with("n", floats(&[value])).into()
+}
+
+fn floats(values: &[f64]) -> ArrayRef {
+    Arc::new(Float64Array::from(values.to_vec()))
+}
+
+/// A CSV file holds text: what does not fit the types told from it widens them.
+fn widening() -> Vec<FileCase> {
+    let whole = "id,n\n1,5\n2,6\n";
+    let both = Data::default().with("id", ints([1, 2])).with("n", floats(&[5.0, 6.5]));
+    let words = Data::default().with("id", ints([2])).with("n", texts(["n/a"]));
+    of(
+        Format::Csv,
+        vec![
+            (
+                "a_float_widens_a_column_of_integers",
+                whole,
+                number(2, 6.5),
+                BY_ID,
+                UPDATED,
+                "id,n\n1,5\n2,6.5\n",
+            ),
+            ("a_word_widens_a_column_of_numbers", whole, words.into(), BY_ID, UPDATED, "id,n\n1,5\n2,n/a\n"),
+            (
+                "a_word_of_a_file_widens_a_column_of_numbers",
+                whole,
+                "id,n\n2,n/a\n".into(),
+                BY_ID,
+                UPDATED,
+                "id,n\n1,5\n2,n/a\n",
+            ),
+            (
+                "numbers_are_equal_in_the_wider_type",
+                whole,
+                both.into(),
+                BY_ID,
+                Expect::Counts(Counts { unchanged: 1, updated: 1, ..NONE }),
+                "id,n\n1,5\n2,6.5\n",
+            ),
+            (
+                "versions_compare_in_the_wider_type",
+                "id,at\n1,5\n2,10\n",
+                "id,at\n1,5.5\n2,9.5\n".into(),
+                NEWEST,
+                Expect::Counts(Counts { updated: 1, stale: 1, ..NONE }),
+                "id,at\n1,5.5\n2,10\n",
+            ),
+            (
+                "an_id_that_is_a_word_widens_a_column_of_numbers",
+                "id,n\n1,5\n02,6\n",
+                "id,n\nx,7\n".into(),
+                BY_ID,
+                INSERTED,
+                "id,n\n1,5\n02,6\nx,7\n",
+            ),
+        ],
+    )
+}
+
+fn bytes_of_csv() -> Vec<FileCase> {
+    let odd = "id,zip,x\r\n1,02139,1.50\r\n2, x ,1e3\r\n\"3\",\"a\"\"b\",\r\n";
+    let equal = Data::default().with("id", ints([1])).with("n", floats(&[1.5]));
+    of(
+        Format::Csv,
+        vec![
+            (
+                "untouched_records_keep_their_bytes",
+                odd,
+                "id,zip\n2,00501\n".into(),
+                BY_ID,
+                UPDATED,
+                "id,zip,x\r\n1,02139,1.50\r\n2,00501,1e3\r\n\"3\",\"a\"\"b\",\r\n",
+            ),
+            (
+                "new_records_end_as_the_others_do",
+                odd,
+                "id,zip,x\n4,z,\n".into(),
+                BY_ID,
+                INSERTED,
+                "id,zip,x\r\n1,02139,1.50\r\n2, x ,1e3\r\n\"3\",\"a\"\"b\",\r\n4,z,\r\n",
+            ),
+            (
+                "values_are_written_as_they_were_sent",
+                "id,n\n1,1.5\n",
+                "id,n\n1,7.50\n2,1e3\n".into(),
+                BY_ID,
+                Expect::Counts(Counts { updated: 1, inserted: 1, ..NONE }),
+                "id,n\n1,7.50\n2,1e3\n",
+            ),
+            (
+                "a_number_that_is_equal_is_unchanged_however_it_is_written",
+                "id,n\n1,1.50\n2,2.25\n",
+                equal.into(),
+                BY_ID,
+                UNCHANGED,
+                "id,n\n1,1.50\n2,2.25\n",
+            ),
+            (
+                "a_quoted_empty_field_is_text_and_an_empty_one_null",
+                "id,v\n1,\n2,\"\"\n",
+                "id,v\n1,\"\"\n2,\n".into(),
+                BY_ID,
+                Expect::Counts(Counts { updated: 2, ..NONE }),
+                "id,v\n1,\"\"\n2,\n",
+            ),
+            (
+                "a_last_record_without_a_line_end_gets_one_before_the_next",
+                "id,v\n1,a",
+                "id,v\n2,b\n".into(),
+                BY_ID,
+                INSERTED,
+                "id,v\n1,a\n2,b\n",
+            ),
+        ],
+    )
+}
+
+fn json() -> Vec<FileCase> {
+    let odd = "{\"id\": 1, \"n\": 1.50 , \"x\": [1, 2]}\n{\"n\":2e0,\"id\":2}\n";
+    let text = Data::default().with("id", ints([2])).with("n", texts(["x"]));
+    of(
+        Format::Ndjson,
+        vec![
+            (
+                "untouched_lines_keep_their_bytes",
+                odd,
+                "{\"id\":2,\"n\":3.5}\n".into(),
+                BY_ID,
+                UPDATED,
+                "{\"id\": 1, \"n\": 1.50 , \"x\": [1, 2]}\n{\"n\":3.5,\"id\":2}\n",
+            ),
+            (
+                "a_float_goes_among_integers_that_are_floats_as_well",
+                "{\"id\":1,\"n\":5}\n{\"id\":2,\"n\":6}\n",
+                number(2, 6.5),
+                BY_ID,
+                UPDATED,
+                "{\"id\":1,\"n\":5}\n{\"id\":2,\"n\":6.5}\n",
+            ),
+            (
+                "a_word_is_refused_among_numbers",
+                "{\"id\":1,\"n\":5}\n{\"id\":2,\"n\":6}\n",
+                text.into(),
+                BY_ID,
+                refused("the type of a column does not fit"),
+                "{\"id\":1,\"n\":5}\n{\"id\":2,\"n\":6}\n",
+            ),
+            (
+                "a_null_and_an_absent_key_are_equal",
+                "{\"id\":1,\"n\":5}\n{\"id\":2}\n",
+                "{\"id\":2,\"n\":null}\n".into(),
+                BY_ID,
+                UNCHANGED,
+                "{\"id\":1,\"n\":5}\n{\"id\":2}\n",
+            ),
+        ],
+    )
+}
+
+fn dates_in_json() -> Vec<FileCase> {
+    /// 2021-05-22T02:51:15Z in milliseconds.
+    const QUAKE: i64 = 1_621_651_875_000;
+    let at = |at: ArrayRef| Sent::from(Data::default().with("id", ints([1])).with("at", at));
+    let millis = |value: i64| TimestampMillisecondArray::from(vec![value]);
+    let utc = |value: i64| at(Arc::new(millis(value).with_timezone("UTC")));
+    let stored = "{\"id\":1,\"at\":\"2021-05-22T02:51:15Z\"}\n";
+    let berlin = "{\"id\":1,\"at\":\"2021-05-22T04:51:15+02:00\"}\n";
+    let padded = "{\"id\":1,\"at\":\"2021-05-22T02:51:15.000Z\"}\n";
+    let dated = "{\"id\":1,\"at\":\"2021-05-22\"}\n";
+    let day = |days: i32| at(Arc::new(Date32Array::from(vec![days])));
+    let mixed = refused("modification values are not all of one kind");
+    of(
+        Format::Ndjson,
+        vec![
+            (
+                "a_later_timestamp_is_written_in_iso",
+                stored,
+                utc(QUAKE + 1),
+                NEWEST,
+                UPDATED,
+                "{\"id\":1,\"at\":\"2021-05-22T02:51:15.001Z\"}\n",
+            ),
+            ("an_earlier_timestamp_is_stale_in_json", stored, utc(QUAKE - 1), NEWEST, STALE, stored),
+            ("one_instant_with_zeros_behind_it_is_unchanged", padded, utc(QUAKE), BY_ID, UNCHANGED, padded),
+            ("one_instant_in_another_offset_is_a_tie", berlin, utc(QUAKE), NEWEST, TIED, stored),
+            (
+                "a_timestamp_without_a_zone_is_refused_among_zoned_ones",
+                stored,
+                at(Arc::new(millis(QUAKE))),
+                NEWEST,
+                mixed,
+                stored,
+            ),
+            (
+                "a_date_is_written_as_one",
+                dated,
+                day(18_770),
+                NEWEST,
+                UPDATED,
+                "{\"id\":1,\"at\":\"2021-05-23\"}\n",
+            ),
+            ("a_date_that_is_equal_is_unchanged_in_json", dated, day(18_769), NEWEST, UNCHANGED, dated),
+        ],
+    )
+}

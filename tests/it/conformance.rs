@@ -1,0 +1,261 @@
+//! Every case of the conformance suite, for every backend and kind of target, with the judge's answer
+//! expected. What cannot run somewhere says why, and a cell in which fewer cases ran than before fails.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::io::Write;
+
+use keyfold::conformance::{Case, Counts, Expect, FileCase, Judgement, Sent, cases, file_cases, table_of};
+use keyfold::{Backend, Format, Frame, ReadOptions, Result, UpsertOptions, UpsertReport, WriteOptions};
+
+use crate::doors::{Doors, batches_of};
+
+/// A file that rows are folded into.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Target {
+    label: &'static str,
+    name: &'static str,
+    format: Format,
+    /// Rows of a Parquet row group.
+    group_rows: Option<usize>,
+    /// How many cases have to run.
+    required: usize,
+}
+
+const TARGETS: [Target; 4] = [
+    Target { label: "parquet", name: "t.parquet", format: Format::Parquet, group_rows: None, required: 124 },
+    Target {
+        label: "parquet, a row group per row",
+        name: "t.parquet",
+        format: Format::Parquet,
+        group_rows: Some(1),
+        required: 47,
+    },
+    Target { label: "csv", name: "t.csv", format: Format::Csv, group_rows: None, required: 91 },
+    Target { label: "ndjson", name: "t.ndjson", format: Format::Ndjson, group_rows: None, required: 87 },
+];
+
+/// How many of the cases about bytes have to run.
+const REQUIRED_FILES: [(Format, usize); 2] = [(Format::Csv, 12), (Format::Ndjson, 11)];
+
+/// How incoming rows are handed over.
+#[derive(Debug, Clone, Copy)]
+enum Feed {
+    /// As a frame of the backend's own engine.
+    Own,
+    /// As Arrow batches of one row.
+    RowByRow,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_case_ends_as_the_judge_says() {
+    let cells = Backend::names().iter().flat_map(|backend| TARGETS.map(|target| (*backend, target)));
+    let running: Vec<_> = cells.map(|(backend, target)| tokio::spawn(run_cell(backend, target))).collect();
+    let mut faults = Vec::new();
+    for cell in running {
+        let cell = cell.await.expect("a cell");
+        say(&cell.line());
+        faults.extend(cell.faults);
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// What became of one backend and target.
+struct Cell {
+    name: String,
+    ran: usize,
+    ignored: BTreeMap<&'static str, usize>,
+    faults: Vec<String>,
+}
+
+impl Cell {
+    fn new(backend: &str, label: &str) -> Self {
+        Self { name: format!("{backend}, {label}"), ran: 0, ignored: BTreeMap::new(), faults: Vec::new() }
+    }
+
+    fn line(&self) -> String {
+        let ignored = self.ignored.iter().map(|(why, count)| format!("\n{:44}{count:>4} ignored: {why}", ""));
+        format!("conformance: {:40}{:>5} ran{}", self.name, self.ran, ignored.collect::<String>())
+    }
+
+    fn check(&mut self, required: usize) {
+        if self.ran < required {
+            self.faults.push(format!("{}: {} cases ran, {required} have to", self.name, self.ran));
+        }
+    }
+}
+
+/// Prints where it is seen: the test harness keeps what is printed by macros to itself.
+fn say(line: &str) {
+    writeln!(std::io::stderr(), "{line}").expect("standard error is open");
+}
+
+async fn run_cell(backend: &'static str, target: Target) -> Cell {
+    let mut cell = Cell::new(backend, target.label);
+    for case in cases() {
+        if let Err(why) = target.takes(&case) {
+            *cell.ignored.entry(why).or_default() += 1;
+            continue;
+        }
+        cell.ran += 1;
+        for (first, second) in [(Feed::Own, Feed::RowByRow), (Feed::RowByRow, Feed::Own)] {
+            if let Err(fault) = run_case(&case, Doors::new(backend), target, first, second).await {
+                cell.faults.push(format!("{}, {first:?}: {}: {fault}", cell.name, case.name));
+            }
+        }
+    }
+    cell.check(target.required);
+    cell
+}
+
+impl Target {
+    fn takes(&self, case: &Case) -> Result<(), &'static str> {
+        if !case.scope.formats.contains(&self.format) {
+            return Err(case.scope.why);
+        }
+        let stored = case.stored.as_ref().map_or(0, |stored| stored.batch().expect("a batch").num_rows());
+        if self.group_rows.is_some_and(|rows| rows >= stored) {
+            return Err("what is stored is one row group anyway");
+        }
+        Ok(())
+    }
+
+    fn write_options(&self) -> WriteOptions {
+        let options = WriteOptions::default();
+        self.group_rows.into_iter().fold(options, WriteOptions::with_row_group_rows)
+    }
+}
+
+async fn run_case(
+    case: &Case,
+    doors: Doors,
+    target: Target,
+    first: Feed,
+    second: Feed,
+) -> Result<(), String> {
+    if let Some(stored) = &case.stored {
+        let rows = Frame::from(stored.batch().expect("a batch"));
+        let written = doors.data.write_opts(rows, target.name, target.write_options()).await;
+        written.map_err(|e| format!("the stored rows: {e:?}"))?;
+    }
+    let before = doors.bytes(target.name);
+    let report = match (fold(case, &doors, target, first).await, case.expect) {
+        (Err(error), Expect::Refused { kind, message }) => {
+            same("refusal", &(error.kind(), error.message()), &(kind, message))?;
+            return unchanged(&doors, target.name, before.as_ref());
+        }
+        (result, Expect::Refused { message, .. }) => {
+            return Err(format!("not refused: {message}: {result:?}"));
+        }
+        (result, Expect::Counts(_)) => result.map_err(|e| format!("{e:?}"))?,
+    };
+    let Judgement::Merged(table, counts) = case.judge().expect("a judgement") else {
+        return Err("the judge refuses".to_owned());
+    };
+    same("counts", &report.rows, counts.as_ref())?;
+    let changes = !counts.is_no_change();
+    same("created", &report.created, &(changes && before.is_none()))?;
+    if !changes {
+        same("bytes written", &report.work.bytes_written, &Some(0))?;
+        unchanged(&doors, target.name, before.as_ref())?;
+    }
+    if doors.bytes(target.name).is_none() {
+        return same("rows without a file", &table.rows.len(), &0);
+    }
+    let schema = case.stored.as_ref().unwrap_or(&case.incoming).batch().expect("a batch").schema();
+    let found = doors.rows(target.name, schema).await.map_err(|e| format!("reading back: {e:?}"))?;
+    same("rows", &table_of(&found).expect("a table"), &table)?;
+    twice(case, &doors, target, second).await
+}
+
+async fn fold(case: &Case, doors: &Doors, target: Target, feed: Feed) -> Result<UpsertReport> {
+    let batch = case.incoming.batch().expect("a batch");
+    let rows = match feed {
+        Feed::Own => doors.own_frame(batch).await,
+        Feed::RowByRow => Frame::from_batches(batch.schema(), batches_of(1, &batch)),
+    };
+    let rule = case.rule.to_merge_rule().expect("a rule");
+    doors.upsert.upsert_opts(rows, target.name, &rule, UpsertOptions::default()).await
+}
+
+/// Twice is once: no row changes, nothing is written.
+async fn twice(case: &Case, doors: &Doors, target: Target, feed: Feed) -> Result<(), String> {
+    let before = doors.bytes(target.name);
+    let again = fold(case, doors, target, feed).await.map_err(|e| format!("the second time: {e:?}"))?;
+    let seen = (again.rows.inserted, again.rows.updated, again.work.bytes_written, again.work.files_added);
+    same("the second time", &seen, &(0, 0, Some(0), 0))?;
+    unchanged(doors, target.name, before.as_ref())
+}
+
+fn unchanged(doors: &Doors, name: &str, before: Option<&Vec<u8>>) -> Result<(), String> {
+    if doors.bytes(name).as_ref() != before {
+        return Err("the file changed".to_owned());
+    }
+    let names: Vec<String> = before.map(|_| name.to_owned()).into_iter().collect();
+    same("files", &doors.names(), &names)
+}
+
+fn same<T: PartialEq + Debug>(what: &str, found: &T, expected: &T) -> Result<(), String> {
+    if found == expected { Ok(()) } else { Err(format!("{what}: {found:?}, not {expected:?}")) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_text_file_has_the_bytes_it_should() {
+    let mut faults = Vec::new();
+    for backend in Backend::names() {
+        for (format, required) in REQUIRED_FILES {
+            let mut cell = Cell::new(backend, &format!("bytes of {format}"));
+            for case in file_cases().iter().filter(|case| case.format == format) {
+                cell.ran += 1;
+                if let Err(fault) = run_file_case(case, &Doors::new(backend)).await {
+                    cell.faults.push(format!("{}: {}: {fault}", cell.name, case.name));
+                }
+            }
+            cell.check(required);
+            say(&cell.line());
+            faults.extend(cell.faults);
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+async fn run_file_case(case: &FileCase, doors: &Doors) -> Result<(), String> {
+    let name = format!("t.{}", case.format);
+    doors.file(&name, case.stored);
+    // Once, and twice is once.
+    for round in 0..2 {
+        let seen = match fold_sent(case, doors, &name).await {
+            Ok(report) if round == 1 => {
+                same("the second time", &report.work.bytes_written, &Some(0))?;
+                case.expect
+            }
+            Ok(report) => Expect::Counts(Counts::from(&report.rows)),
+            Err(error) => match case.expect {
+                Expect::Refused { kind, message } if (kind, message) == (error.kind(), error.message()) => {
+                    case.expect
+                }
+                _ => return Err(format!("{error:?}")),
+            },
+        };
+        same("counts", &seen, &case.expect)?;
+        let found = String::from_utf8(doors.bytes(&name).expect("a file")).expect("text");
+        same("the file", &found.as_str(), &case.after)?;
+    }
+    Ok(())
+}
+
+async fn fold_sent(case: &FileCase, doors: &Doors, target: &str) -> Result<UpsertReport> {
+    let rule = case.rule.to_merge_rule().expect("a rule");
+    let options = UpsertOptions::default();
+    match &case.sent {
+        Sent::Rows(rows) => {
+            let rows = doors.own_frame(rows.batch().expect("a batch")).await;
+            doors.upsert.upsert_opts(rows, target, &rule, options).await
+        }
+        Sent::File(text) => {
+            let name = format!("in.{}", case.format);
+            doors.file(&name, text);
+            doors.upsert.upsert_files(&[name], ReadOptions::default(), target, &rule, options).await
+        }
+    }
+}

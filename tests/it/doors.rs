@@ -1,0 +1,95 @@
+//! The front doors of one backend in a folder of their own, for tests of the library.
+
+use std::path::PathBuf;
+
+use keyfold::arrow::array::RecordBatch;
+use keyfold::arrow::compute::concat_batches;
+use keyfold::arrow::datatypes::SchemaRef;
+use keyfold::{DataReaderWriter, Format, Frame, ReadOptions, Result, Upsert};
+
+/// The formats, with the extension of each.
+pub(crate) const FORMATS: [(Format, &str); 3] =
+    [(Format::Parquet, "parquet"), (Format::Csv, "csv"), (Format::Ndjson, "ndjson")];
+
+/// A folder, and the doors into it.
+pub(crate) struct Doors {
+    folder: tempfile::TempDir,
+    pub(crate) backend: &'static str,
+    pub(crate) data: DataReaderWriter,
+    pub(crate) upsert: Upsert,
+}
+
+impl Doors {
+    pub(crate) fn new(backend: &'static str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().display().to_string();
+        let data = DataReaderWriter::builder().backend(backend).folder(&root).build().expect("a door");
+        let upsert = Upsert::builder().backend(backend).folder(&root).build().expect("a door");
+        Self { folder, backend, data, upsert }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The bytes of a file, if it is there.
+    pub(crate) fn bytes(&self, name: &str) -> Option<Vec<u8>> {
+        std::fs::read(self.path(name)).ok()
+    }
+
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), content).expect("written");
+    }
+
+    /// Names of everything in the folder, hidden files included.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder.path()).expect("listed").flatten();
+        let mut names: Vec<_> = entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// The rows as a frame of the backend's own engine.
+    pub(crate) async fn own_frame(&self, batch: RecordBatch) -> Frame {
+        own_frame(self.backend, Frame::from(batch)).await
+    }
+
+    /// All rows of some files.
+    pub(crate) async fn read(&self, names: &[&str], options: ReadOptions) -> Result<RecordBatch> {
+        collected(self.data.read_opts(names, options).await?).await
+    }
+
+    /// All rows of one file, in the types of `schema`.
+    pub(crate) async fn rows(&self, name: &str, schema: SchemaRef) -> Result<RecordBatch> {
+        self.read(&[name], ReadOptions::default().with_schema(schema)).await
+    }
+}
+
+/// A frame of `backend`'s own engine with the rows of any other.
+pub(crate) async fn own_frame(backend: &str, frame: Frame) -> Frame {
+    match backend {
+        #[cfg(feature = "polars")]
+        "polars" => frame.into_polars().await.expect("crosses").into(),
+        #[cfg(feature = "datafusion")]
+        "datafusion" => {
+            let ctx = keyfold::datafusion::prelude::SessionContext::new();
+            frame.into_datafusion(&ctx).await.expect("crosses").into()
+        }
+        other => panic!("no frames of {other}"),
+    }
+}
+
+/// All rows of a frame in one batch.
+pub(crate) async fn collected(frame: Frame) -> Result<RecordBatch> {
+    let stream = frame.into_arrow().await?;
+    let schema = stream.schema();
+    Ok(concat_batches(&schema, &stream.collect().await?).expect("batches of one schema"))
+}
+
+/// The rows in batches of `rows` rows each.
+pub(crate) fn batches_of(rows: usize, batch: &RecordBatch) -> Vec<RecordBatch> {
+    (0..batch.num_rows())
+        .step_by(rows)
+        .map(|start| batch.slice(start, rows.min(batch.num_rows() - start)))
+        .collect()
+}
