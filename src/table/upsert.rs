@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use futures::StreamExt;
 
 use crate::client::local::{Commit, LocalFile, Locked};
@@ -109,7 +109,7 @@ fn new_format(file: &LocalFile, options: &UpsertOptions) -> Result<Format> {
         .hint("this version writes single files: give the target an extension such as .parquet"));
     }
     options.format.or(by_name).ok_or_else(|| {
-        Error::new(ErrorKind::InvalidInput, "the format of the new target cannot be told from its name")
+        Error::new(ErrorKind::Usage, "the format of the new target cannot be told from its name")
             .with("target", file.location())
             .hint("say the format, or use the extension .parquet, .csv, .tsv or .ndjson")
     })
@@ -140,6 +140,10 @@ enum Attempt {
 impl Job<'_> {
     fn run(&mut self, started: Instant) -> Result<UpsertReport> {
         check_names(&self.schema)?;
+        if self.schema.fields().is_empty() && self.batches.iter().any(|batch| batch.num_rows() > 0) {
+            return Err(Error::new(ErrorKind::InvalidInput, "the incoming rows have no columns")
+                .hint("an upsert needs at least the id columns"));
+        }
         for conflicts in 0..=self.options.max_retries {
             self.session.check()?;
             match self.attempt()? {
@@ -162,8 +166,7 @@ impl Job<'_> {
     }
 
     fn attempt(&mut self) -> Result<Attempt> {
-        let exists = self.file.version()?.is_some();
-        if !exists {
+        if self.file.version()?.is_none() {
             return self.create();
         }
         if self.options.dry_run {
@@ -189,6 +192,13 @@ impl Job<'_> {
 
     fn create(&mut self) -> Result<Attempt> {
         let format = new_format(&self.file, &self.options)?;
+        if self.schema.fields().is_empty() {
+            // Nothing came in, not even names: as a batch it has the columns it must have.
+            let columns = self.rule.ids().iter().map(String::as_str).chain(self.rule.modified());
+            let fields: Vec<Field> = columns.map(|name| Field::new(name, DataType::Utf8, true)).collect();
+            self.schema = Arc::new(Schema::new(fields));
+            self.batches.clear();
+        }
         let stored: Box<dyn StoredFile> = match format {
             Format::Parquet => Box::new(NewParquet::new(Arc::clone(&self.schema), self.options.compression)),
             Format::Csv | Format::Ndjson => Box::new(TextFile::create(
@@ -211,9 +221,7 @@ impl Job<'_> {
     ) -> Result<Attempt> {
         let start = Instant::now();
         let mut work = WorkCounts::default();
-        let (schema, batches) = stored.fit(&self.schema, self.batches.clone())?;
-        let incoming = Incoming::settle(&schema, &batches, &self.rule)?;
-        drop(batches);
+        let incoming = self.settle(stored.as_mut())?;
         let mut matcher = Matcher::new(&incoming, &stored.schema(), &self.rule)?;
         self.times.plan += millis(start.elapsed());
         let start = Instant::now();
@@ -236,6 +244,15 @@ impl Job<'_> {
         }
         report.work = work;
         Ok(Attempt::Done(Box::new(report)))
+    }
+
+    /// The incoming rows in the stored types, one per id.
+    fn settle(&self, stored: &mut dyn StoredFile) -> Result<Incoming> {
+        // A text file without a single record names no columns; as a batch it is as good as any empty one.
+        let schema = if self.schema.fields().is_empty() { stored.schema() } else { Arc::clone(&self.schema) };
+        let batches = if self.schema.fields().is_empty() { Vec::new() } else { self.batches.clone() };
+        let (schema, batches) = stored.fit(&schema, batches)?;
+        Incoming::settle(&schema, &batches, &self.rule)
     }
 
     /// Writes the new file and commits it; whether it was.

@@ -110,7 +110,7 @@ fn exists(location: &Location) -> Error {
 
 fn new_format(file: &LocalFile, options: &WriteOptions) -> Result<Format> {
     options.format.or_else(|| Format::from_name(&file.location().name())).ok_or_else(|| {
-        Error::new(ErrorKind::InvalidInput, "the format of the new file cannot be told from its name")
+        Error::new(ErrorKind::Usage, "the format of the new file cannot be told from its name")
             .with("file", file.location())
             .hint("say the format, or use the extension .parquet, .csv, .tsv or .ndjson")
     })

@@ -119,9 +119,14 @@ fn an_empty_batch_writes_nothing_and_creates_nothing() {
     place.file("none.csv", "id,note,at\n");
     let report = place.run(&["upsert", "none.csv", "orders.csv", "--id", "id", "--output", "json"]).json();
     assert_eq!(counts(&report, &["incoming", "files_added", "bytes_written", "rows_after"]), [0, 0, 0, 2]);
+    place.file("none.ndjson", "\n");
+    for target in ["orders.csv", "new.parquet"] {
+        let report = place.run(&["upsert", "none.ndjson", target, "--id", "id", "--output", "json"]).json();
+        assert_eq!(counts(&report, &["incoming", "files_added", "bytes_written"]), [0, 0, 0], "{target}");
+    }
     let report = place.run(&["upsert", "none.csv", "new.csv", "--id", "id", "--output", "json"]).json();
     assert_eq!(report["created"], false);
-    assert_eq!(place.names(), ["none.csv", "orders.csv"]);
+    assert_eq!(place.names(), ["none.csv", "none.ndjson", "orders.csv"]);
 }
 
 #[test]

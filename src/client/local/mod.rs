@@ -78,6 +78,12 @@ impl fmt::Debug for Version {
 
 impl LocalFile {
     pub(crate) fn open(location: &Location, path: &Path) -> Result<Self> {
+        // A pipe or a device cannot be read twice, and must not be replaced by a file.
+        if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
+            return Err(Error::new(ErrorKind::InvalidInput, "this is not a regular file")
+                .with("file", location)
+                .hint("the command line reads standard input as -"));
+        }
         let path = std::path::absolute(path)
             .and_then(|path| resolve(&path))
             .map_err(|cause| Error::io("cannot open the file", cause).with("file", location))?;
@@ -85,12 +91,6 @@ impl LocalFile {
             return Err(Error::new(ErrorKind::InvalidInput, "this is a folder, not a file")
                 .with("file", location)
                 .hint("name a file in it; to read several files, use a pattern such as folder/*.parquet"));
-        }
-        // A pipe or a device cannot be read twice, and must not be replaced by a file.
-        if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
-            return Err(Error::new(ErrorKind::InvalidInput, "this is not a regular file")
-                .with("file", location)
-                .hint("the command line reads standard input as -"));
         }
         Ok(Self { location: location.clone(), path })
     }

@@ -1,7 +1,8 @@
 //! How two modification values compare: which version of a row is the newer one.
 //!
 //! Nulls are lowest, and a NaN counts as null. Text that holds ISO 8601 timestamps is compared as the
-//! instants it names: `…:15.100Z` is after `…:15Z`, though the text sorts before it.
+//! instants it names, text that holds numbers as those: `…:15.100Z` is after `…:15Z` and `10` after `9`,
+//! though the text sorts before it.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use arrow::row::Rows;
 
 use crate::core::merge::canonical::RowEncoder;
 use crate::core::schema::{find_column, type_name};
-use crate::core::text::instant;
+use crate::core::text::{instant, number};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Orders the values of one modification column; stored and incoming values get comparable rows.
@@ -28,10 +29,29 @@ pub(crate) struct Order {
 enum Reading {
     /// The value itself; for text only if there was none to tell by.
     Value,
-    /// Text that is no timestamp.
-    Text,
-    /// The instant that the text names; with a zone, or without.
+    /// Text, all of one kind.
+    Text(Kind),
+}
+
+/// What a text names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A timestamp; with a zone, or without.
     Instant { zoned: bool },
+    /// A number.
+    Number,
+    /// Something else, compared letter by letter.
+    Words,
+}
+
+impl Kind {
+    /// The kind of a text, and what it names in a form that has an order; 0 for words.
+    fn of(text: &str) -> (Self, i128) {
+        if let Some((at, zoned)) = instant(text) {
+            return (Self::Instant { zoned }, at);
+        }
+        number(text).map_or((Self::Words, 0), |value| (Self::Number, value))
+    }
 }
 
 impl Order {
@@ -45,8 +65,8 @@ impl Order {
         let values = incoming.column(index);
         let reading = Reading::of(values).map_err(|e| e.with_missing("column", column))?;
         let data_type = match reading {
-            Reading::Value | Reading::Text => values.data_type().clone(),
-            Reading::Instant { .. } => INSTANT,
+            Reading::Value | Reading::Text(Kind::Words) => values.data_type().clone(),
+            Reading::Text(_) => NAMED,
         };
         if data_type.is_nested() {
             return Err(Error::new(ErrorKind::InvalidInput, "the modification column has no order")
@@ -71,13 +91,7 @@ impl Order {
         let values = batch.column(index);
         let values = match self.reading {
             Reading::Value => nan_to_null(values)?,
-            Reading::Text => {
-                no_instants(values).map_err(|e| e.with_missing("column", &self.column))?;
-                ArrayRef::clone(values)
-            }
-            Reading::Instant { zoned } => {
-                instants(values, zoned).map_err(|e| e.with_missing("column", &self.column))?
-            }
+            Reading::Text(kind) => named(values, kind).map_err(|e| e.with_missing("column", &self.column))?,
         };
         self.encoder.encode(&[values])
     }
@@ -90,27 +104,29 @@ impl Order {
 
 type Half = <Float16Type as ArrowPrimitiveType>::Native;
 
-/// Nanoseconds, in a type that holds every year.
-const INSTANT: DataType = DataType::Decimal128(38, 0);
+/// Nanoseconds or scaled numbers, in a type that holds every year and every digit.
+const NAMED: DataType = DataType::Decimal128(38, 0);
 
 impl Reading {
     fn of(values: &ArrayRef) -> Result<Self> {
         let Some(texts) = as_text(values)? else { return Ok(Self::Value) };
         let mut reading = None;
         for text in texts.iter().flatten() {
-            let this = instant(text).map_or(Self::Text, |(_, zoned)| Self::Instant { zoned });
-            if *reading.get_or_insert(this) != this {
+            let (kind, _) = Kind::of(text);
+            if *reading.get_or_insert(kind) != kind {
                 return Err(mixed(text));
             }
         }
-        Ok(reading.unwrap_or(Self::Value))
+        Ok(reading.map_or(Self::Value, Self::Text))
     }
 }
 
 fn mixed(text: &str) -> Error {
     Error::new(ErrorKind::InvalidInput, "modification values are not all of one kind")
         .with("value", text)
-        .hint("all must be timestamps with a zone, all timestamps without one, or all other text")
+        .hint(
+            "all must be timestamps with a zone, all timestamps without one, all numbers, or all other text",
+        )
 }
 
 /// The column as text, if that is what it is (dictionaries of text included).
@@ -128,28 +144,25 @@ fn as_text(values: &ArrayRef) -> Result<Option<StringArray>> {
     Ok(Some(texts.as_string::<i32>().clone()))
 }
 
-/// Refuses timestamps among other text: which of both is newer, nobody can say.
-fn no_instants(values: &ArrayRef) -> Result<()> {
-    let texts = as_text(values)?;
-    let mut texts = texts.iter().flat_map(StringArray::iter).flatten();
-    texts.find(|text| instant(text).is_some()).map_or(Ok(()), |text| Err(mixed(text)))
-}
-
-fn instants(values: &ArrayRef, zoned: bool) -> Result<ArrayRef> {
+/// What the texts name, which must all be of one kind; words as they are.
+fn named(values: &ArrayRef, kind: Kind) -> Result<ArrayRef> {
     let Some(texts) = as_text(values)? else {
         return Err(Error::internal("a modification column changed its type"));
     };
-    let mut nanos = Vec::with_capacity(texts.len());
+    let mut names = Vec::with_capacity(texts.len());
     for text in &texts {
-        nanos.push(match text.map(|text| (text, instant(text))) {
-            None => None,
-            Some((_, Some((at, zone)))) if zone == zoned => Some(at),
-            Some((text, _)) => return Err(mixed(text)),
-        });
+        let name = text.map(|text| (text, Kind::of(text)));
+        match name {
+            Some((text, (this, _))) if this != kind => return Err(mixed(text)),
+            name => names.push(name.map(|(_, (_, value))| value)),
+        }
     }
-    let array = Decimal128Array::from(nanos)
+    if kind == Kind::Words {
+        return Ok(ArrayRef::clone(values));
+    }
+    let array = Decimal128Array::from(names)
         .with_precision_and_scale(38, 0)
-        .map_err(|cause| Error::internal("instants could not be held").because(cause))?;
+        .map_err(|cause| Error::internal("values could not be held").because(cause))?;
     Ok(Arc::new(array))
 }
 
@@ -196,9 +209,16 @@ mod tests {
     }
 
     #[test]
-    fn other_text_compares_as_text() {
+    fn numbers_in_text_compare_as_numbers_and_other_text_as_text() {
+        let numbers = ["10", "9", "-1.5", "99999999999999999999", "100000000000000000000"].map(Some);
+        let (_, rows) = Order::of(&texts(&numbers), "at").expect("ordered");
+        assert!(rows.row(2) < rows.row(1) && rows.row(1) < rows.row(0));
+        assert!(rows.row(0) < rows.row(3) && rows.row(3) < rows.row(4));
         let (_, rows) = Order::of(&texts(&[Some("v10"), Some("v9")]), "at").expect("ordered");
         assert!(rows.row(0) < rows.row(1));
+        assert!(Order::of(&texts(&[Some("10"), Some("N/A")]), "at").is_err());
+        let (order, _) = Order::of(&texts(&[Some("10")]), "at").expect("ordered");
+        assert!(order.rows(&texts(&[Some("N/A")])).is_err());
     }
 
     #[test]

@@ -14,6 +14,12 @@ pub(super) struct Number<'a> {
     pub(super) exponent: Option<i32>,
 }
 
+/// The number that a text names, times ten to the ninth, to compare numbers that stand in text. `None` if it is
+/// no number, or one with more than 29 digits before or 9 behind the point.
+pub(crate) fn number(text: &str) -> Option<i128> {
+    Number::scan(text)?.scaled(38, 9)
+}
+
 impl<'a> Number<'a> {
     /// Takes a text apart; `None` if it is not a number. There is at least one digit before or after
     /// the point.

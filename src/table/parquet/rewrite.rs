@@ -12,8 +12,8 @@ use arrow::compute::{interleave, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
 use parquet::arrow::{ARROW_SCHEMA_META_KEY, encode_arrow_schema};
-use parquet::basic::Compression as Codec;
-use parquet::file::metadata::KeyValue;
+use parquet::basic::{Compression as Codec, Encoding};
+use parquet::file::metadata::{ColumnChunkMetaData, KeyValue};
 use parquet::file::properties::WriterProperties;
 
 use crate::client::session::Session;
@@ -246,11 +246,30 @@ fn like(opened: &Opened, limit: u64) -> Result<WriterProperties> {
     if let Some(group) = metadata.row_groups().first() {
         for column in group.columns() {
             let path = column.column_path().clone();
-            builder = builder.set_column_compression(path.clone(), rewritable(column.compression()));
-            builder = builder.set_column_bloom_filter_enabled(path, column.bloom_filter_offset().is_some());
+            builder = builder
+                .set_column_compression(path.clone(), rewritable(column.compression()))
+                .set_column_bloom_filter_enabled(path.clone(), column.bloom_filter_offset().is_some())
+                .set_column_dictionary_enabled(path.clone(), column.dictionary_page_offset().is_some());
+            if let Some(encoding) = chosen_encoding(column) {
+                builder = builder.set_column_encoding(path, encoding);
+            }
         }
     }
     Ok(builder.build())
+}
+
+/// The encoding of a column's values, if it is one that somebody chose: neither the plain one nor a
+/// dictionary.
+fn chosen_encoding(column: &ColumnChunkMetaData) -> Option<Encoding> {
+    column.encodings().find(|encoding| {
+        matches!(
+            encoding,
+            Encoding::DELTA_BINARY_PACKED
+                | Encoding::DELTA_LENGTH_BYTE_ARRAY
+                | Encoding::DELTA_BYTE_ARRAY
+                | Encoding::BYTE_STREAM_SPLIT
+        )
+    })
 }
 
 /// Codecs that are only read are written as their successor.
@@ -262,10 +281,11 @@ fn rewritable(codec: Codec) -> Codec {
     }
 }
 
-/// The file's own key-value metadata; the Arrow schema in it has room for new values in dictionaries.
+/// The file's own key-value metadata, as it is: other readers find things in the Arrow schema that ours does
+/// not. Only dictionaries are given room for new values.
 fn kept(metadata: Option<&Vec<KeyValue>>, opened: &Opened) -> Option<Vec<KeyValue>> {
     let keep = |pair: &KeyValue| match pair.key.as_str() {
-        ARROW_SCHEMA_META_KEY => {
+        ARROW_SCHEMA_META_KEY if layout::widened(&opened.own) != opened.own => {
             KeyValue::new(pair.key.clone(), encode_arrow_schema(&layout::widened(&opened.own)))
         }
         _ => pair.clone(),

@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 
 use super::{MergeRule, Winner};
 use crate::core::report::RowCounts;
-use crate::core::text::instant;
+use crate::core::text::{instant, number};
 
 pub(crate) use cell::{Cell, Table};
 
@@ -182,6 +182,8 @@ fn settle<'a>(incoming: &'a Table, rule: &MergeRule, reading: Reading) -> Result
 #[derive(Clone, Copy, PartialEq)]
 enum Reading {
     AsTheyAre,
+    Words,
+    Numbers,
     Instants { zoned: bool },
 }
 
@@ -192,9 +194,7 @@ impl Reading {
         for row in &incoming.rows {
             let reading = match cell(incoming, row, column) {
                 Some(Cell::List(_)) => return Err(Refusal::NoOrder(column.into())),
-                Some(Cell::Text(text)) => {
-                    instant(text).map_or(Self::AsTheyAre, |(_, zoned)| Self::Instants { zoned })
-                }
+                Some(Cell::Text(text)) => Self::of_text(text).0,
                 _ => continue,
             };
             if known.is_some_and(|known| known != reading) {
@@ -205,11 +205,21 @@ impl Reading {
         Ok(known.unwrap_or(Self::AsTheyAre))
     }
 
+    /// How a text is read by itself, and what it names then.
+    fn of_text(text: &str) -> (Self, Cell) {
+        match (instant(text), number(text)) {
+            (Some((nanos, zoned)), _) => (Self::Instants { zoned }, Cell::Instant(nanos)),
+            (None, Some(number)) => (Self::Numbers, Cell::Int(number)),
+            (None, None) => (Self::Words, Cell::Text(text.to_owned())),
+        }
+    }
+
     fn value(self, table: &Table, row: &[Cell], column: &str) -> Result<Cell, Refusal> {
         let value = cell(table, row, column).unwrap_or(&Cell::Null);
-        let (Self::Instants { zoned }, Cell::Text(text)) = (self, value) else { return Ok(value.clone()) };
-        match instant(text) {
-            Some((nanos, zone)) if zone == zoned => Ok(Cell::Instant(nanos)),
+        let Cell::Text(text) = value else { return Ok(value.clone()) };
+        match Self::of_text(text) {
+            _ if self == Self::AsTheyAre => Ok(value.clone()),
+            (reading, named) if reading == self => Ok(named),
             _ => Err(Refusal::Mixed(column.into())),
         }
     }
@@ -339,7 +349,7 @@ mod tests {
         assert_eq!(counted(&stored, &at("2021-05-22T04:51:15.1+02:00"), &newest()).ties, 1);
         let naive = merge(&stored, &at("2021-05-22T02:51:15"), &newest());
         assert_eq!(naive, Err(Refusal::Mixed("at".into())));
-        assert_eq!(counted(&stored, &at("v1"), &newest()).updated, 1);
+        assert_eq!(merge(&stored, &at("v1"), &newest()), Err(Refusal::Mixed("at".into())));
     }
 
     #[test]
