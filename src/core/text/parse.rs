@@ -106,14 +106,18 @@ fn booleans(values: &StringArray) -> Result<ArrayRef, BadCell> {
 
 fn integers<T: ArrowPrimitiveType>(values: &StringArray, to: &DataType) -> Result<ArrayRef, BadCell>
 where
-    T::Native: FromStr,
+    T::Native: FromStr + TryFrom<i128>,
 {
     each::<T>(values, to, integer)
 }
 
-fn integer<N: FromStr>(text: &str) -> Option<N> {
+fn integer<N: FromStr + TryFrom<i128>>(text: &str) -> Option<N> {
     // Rust takes a plus sign, this does not.
-    if text.starts_with('+') { None } else { text.parse().ok() }
+    if text.starts_with('+') {
+        return None;
+    }
+    // `7.0` is what many write for a whole number in a column that may be null.
+    text.parse().ok().or_else(|| N::try_from(Number::scan(text)?.scaled::<i128>(38, 0)?).ok())
 }
 
 fn float<F: FromStr + Copy>(text: &str, is_finite: impl Fn(F) -> bool) -> Option<F> {
@@ -236,9 +240,11 @@ mod tests {
     #[test]
     fn integers_take_leading_zeros_and_nothing_else() {
         assert_eq!(ok("007", &DataType::Int32), "7");
+        assert_eq!(ok("7.0", &DataType::Int32), "7");
+        assert_eq!(ok("1e3", &DataType::Int16), "1000");
         assert_eq!(ok("-128", &DataType::Int8), "-128");
         assert_eq!(ok("18446744073709551615", &DataType::UInt64), "18446744073709551615");
-        for text in ["+7", " 7", "7 ", "7.0", "1e3", "", "128"] {
+        for text in ["+7", " 7", "7 ", "7.5", "1e3", "", "128", "0.1e1.0"] {
             refused(text, &DataType::Int8);
         }
         refused("-1", &DataType::UInt8);
