@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn integers_take_leading_zeros_and_nothing_else() {
+    fn integers_take_whole_numbers_however_they_are_written() {
         assert_eq!(ok("007", &DataType::Int32), "7");
         assert_eq!(ok("7.0", &DataType::Int32), "7");
         assert_eq!(ok("1e3", &DataType::Int16), "1000");
