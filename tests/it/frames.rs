@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use keyfold::arrow::array::{
     Array, ArrayRef, BinaryArray, BooleanArray, FixedSizeListArray, Int32Array, Int64Array, LargeListArray,
-    ListArray, NullArray, RecordBatch, StringArray, StructArray, new_empty_array, new_null_array,
+    ListArray, NullArray, RecordBatch, StringArray, StructArray, new_null_array,
 };
 use keyfold::arrow::buffer::Buffer;
 use keyfold::arrow::compute::cast;
@@ -282,7 +282,7 @@ async fn a_frame_comes_out_of_its_own_engine_as_it_went_in() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_polars_has_no_type_for_is_refused_by_column_and_type() {
     let fields = [("ok", DataType::Int64), ("span", DataType::Interval(IntervalUnit::YearMonth))];
-    let columns = fields.map(|(name, data_type)| (name, new_empty_array(&data_type)));
+    let columns = fields.map(|(name, data_type)| (name, new_null_array(&data_type, 1)));
     let frame = Frame::from(RecordBatch::try_from_iter(columns).expect("a batch"));
     let error = frame.into_polars().await.err().expect("no such type");
     assert_eq!(error.kind(), ErrorKind::Unsupported);
