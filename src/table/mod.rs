@@ -2,6 +2,7 @@
 
 pub(crate) mod fit;
 pub(crate) mod parquet;
+pub(crate) mod read_as;
 pub(crate) mod source;
 pub(crate) mod spill;
 pub(crate) mod text;

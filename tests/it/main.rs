@@ -9,4 +9,6 @@ mod rings;
 #[cfg(feature = "cli")]
 mod run;
 #[cfg(feature = "cli")]
+mod schema;
+#[cfg(feature = "cli")]
 mod usgs;
