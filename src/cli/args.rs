@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{PossibleValuesParser, Resettable, TypedValueParser};
+use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use strum::VariantNames;
 
 use crate::cli::column_types::ColumnTypes;
@@ -38,6 +38,24 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+}
+
+impl Cli {
+    /// What was typed, and what variables say where nothing was.
+    pub(crate) fn from_process() -> Result<Self, clap::Error> {
+        let mut command = without_empty_variables(Self::command());
+        let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+/// A variable that is empty counts as unset: it is how a script or a container clears one.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let clear = |argument: Arg| {
+        let empty = argument.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+        if empty { argument.env(Resettable::Reset) } else { argument }
+    };
+    command.mut_args(clear).mut_subcommands(without_empty_variables)
 }
 
 #[derive(Debug, Subcommand)]
@@ -213,7 +231,6 @@ pub(crate) fn check_sources(sources: &[String]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_well_formed() {

@@ -22,8 +22,6 @@ mod write;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::cli::args::{Cli, Command};
 use crate::cli::logging::LogFormat;
 use crate::cli::settings::Settings;
@@ -46,7 +44,7 @@ pub(crate) struct Context {
 /// interrupted.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::from_process() {
         Ok(cli) => cli,
         Err(error) => return refused(&error),
     };

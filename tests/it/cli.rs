@@ -212,6 +212,21 @@ fn settings_come_from_flag_then_variable_then_file() {
 }
 
 #[test]
+fn an_empty_variable_counts_as_unset() {
+    let place = Place::new();
+    place.file("orders.csv", ORDERS);
+    place.file("keyfold.toml", "backend = \"datafusion\"\n");
+    let mut command = place.command();
+    for name in ["BACKEND", "OUTPUT", "MAX_RETRIES", "COMPRESSION", "LOG", "LOG_FORMAT", "CONFIG"] {
+        command.env(format!("KEYFOLD_{name}"), "");
+    }
+    command.args(["upsert", "orders.csv", "orders.csv", "--id", "id", "--dry-run", "--log-level", "warn"]);
+    let output = command.output().expect("started");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("datafusion"), "{output:?}");
+}
+
+#[test]
 fn sources_of_text_and_of_types_go_into_one_target() {
     const ROWS: &str =
         "id,n,f,at,s\n1,5,0.5,2024-01-01T00:00:00Z,007\n2,,,,\n3,6,1.5,2024-01-03T00:00:00.500Z,x\n";
