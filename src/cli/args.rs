@@ -9,6 +9,7 @@ use strum::VariantNames;
 
 use crate::cli::column_types::ColumnTypes;
 use crate::cli::logging::{LogFormat, LogLevel};
+use crate::cli::name::Name;
 use crate::cli::{completions, count, read, schema, upsert, write};
 use crate::core::format::Format;
 use crate::core::options::{CsvOptions, ReadOptions};
@@ -220,8 +221,8 @@ fn parse_byte(text: &str) -> Result<u8, String> {
 }
 
 /// Refuses to read standard input twice.
-pub(crate) fn check_sources(sources: &[String]) -> Result<()> {
-    if sources.iter().filter(|source| *source == "-").count() > 1 {
+pub(crate) fn check_sources(sources: &[Name]) -> Result<()> {
+    if sources.iter().filter(|source| source.is_standard()).count() > 1 {
         return Err(Error::new(ErrorKind::Usage, "standard input is named twice")
             .hint("- can stand for one source only"));
     }
@@ -290,8 +291,8 @@ mod tests {
 
     #[test]
     fn standard_input_is_named_once() {
-        let check =
-            |names: &[&str]| check_sources(&names.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let name = |name: &&str| Name::from((*name).to_owned());
+        let check = |names: &[&str]| check_sources(&names.iter().map(name).collect::<Vec<_>>());
         assert!(check(&["-", "a.csv"]).is_ok());
         assert_eq!(check(&["-", "-"]).map_err(|e| e.kind()), Err(ErrorKind::Usage));
     }

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::cli::Context;
 use crate::cli::args::{self, ReportFormat, SourceArgs};
+use crate::cli::name::Name;
 use crate::cli::output::{print, print_json};
 use crate::cli::progress::Progress;
 use crate::cli::settings::Settings;
@@ -25,7 +26,7 @@ EXAMPLES:
 pub(crate) struct CountArgs {
     /// Files or glob patterns; - is standard input
     #[arg(required = true, value_name = "SOURCE")]
-    sources: Vec<String>,
+    sources: Vec<Name>,
 
     /// Print a number or one JSON object [default: text]
     #[arg(long, value_name = "FORMAT", env = "KEYFOLD_OUTPUT", hide_env_values = true)]
@@ -38,7 +39,7 @@ pub(crate) struct CountArgs {
 /// What will be counted.
 #[derive(Debug)]
 pub(crate) struct CountPlan {
-    sources: Vec<String>,
+    sources: Vec<Name>,
     read: ReadOptions,
     output: ReportFormat,
 }

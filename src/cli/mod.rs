@@ -7,6 +7,7 @@ mod completions;
 mod count;
 mod failure;
 mod logging;
+mod name;
 mod output;
 mod progress;
 mod read;

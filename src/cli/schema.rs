@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cli::Context;
 use crate::cli::args::{self, ReportFormat, SourceArgs};
+use crate::cli::name::Name;
 use crate::cli::output::{print, print_json};
 use crate::cli::progress::Progress;
 use crate::cli::settings::Settings;
@@ -27,7 +28,7 @@ EXAMPLES:
 pub(crate) struct SchemaArgs {
     /// Files or glob patterns; - is standard input
     #[arg(required = true, value_name = "SOURCE")]
-    sources: Vec<String>,
+    sources: Vec<Name>,
 
     /// Print lines or one JSON object [default: text]
     #[arg(long, value_name = "FORMAT", env = "KEYFOLD_OUTPUT", hide_env_values = true)]
@@ -40,7 +41,7 @@ pub(crate) struct SchemaArgs {
 /// What will be looked at.
 #[derive(Debug)]
 pub(crate) struct SchemaPlan {
-    sources: Vec<String>,
+    sources: Vec<Name>,
     read: ReadOptions,
     output: ReportFormat,
 }

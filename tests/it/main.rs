@@ -11,4 +11,6 @@ mod run;
 #[cfg(feature = "cli")]
 mod schema;
 #[cfg(feature = "cli")]
+mod secrets;
+#[cfg(feature = "cli")]
 mod usgs;
