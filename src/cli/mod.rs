@@ -7,6 +7,7 @@ mod completions;
 mod count;
 mod failure;
 mod logging;
+mod look;
 mod name;
 mod output;
 mod progress;
@@ -93,8 +94,8 @@ async fn dispatch(command: Command, settings: &Settings, context: &Context) -> R
         Command::Upsert(args) => upsert::run(upsert::plan(*args, settings)?, context).await,
         Command::Read(args) => read::run(read::plan(*args, settings, terminal)?, context).await,
         Command::Write(args) => write::run(write::plan(*args, settings, terminal)?, context).await,
-        Command::Schema(args) => schema::run(schema::plan(args, settings)?, context).await,
-        Command::Count(args) => count::run(count::plan(args, settings)?, context).await,
+        Command::Schema(args) => schema::run(args, settings, context).await,
+        Command::Count(args) => count::run(args, settings, context).await,
         Command::Completions(args) => completions::run(&args),
     }
 }
