@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{PossibleValuesParser, Resettable, TypedValueParser};
+use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use strum::VariantNames;
 
 use crate::cli::column_types::ColumnTypes;
 use crate::cli::logging::{LogFormat, LogLevel};
+use crate::cli::name::Name;
 use crate::cli::{completions, count, read, schema, upsert, write};
 use crate::core::format::Format;
 use crate::core::options::{CsvOptions, ReadOptions};
@@ -38,6 +39,24 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+}
+
+impl Cli {
+    /// What was typed, and what variables say where nothing was.
+    pub(crate) fn from_process() -> Result<Self, clap::Error> {
+        let mut command = without_empty_variables(Self::command());
+        let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+/// A variable that is empty counts as unset: it is how a script or a container clears one.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let clear = |argument: Arg| {
+        let empty = argument.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+        if empty { argument.env(Resettable::Reset) } else { argument }
+    };
+    command.mut_args(clear).mut_subcommands(without_empty_variables)
 }
 
 #[derive(Debug, Subcommand)]
@@ -202,8 +221,8 @@ fn parse_byte(text: &str) -> Result<u8, String> {
 }
 
 /// Refuses to read standard input twice.
-pub(crate) fn check_sources(sources: &[String]) -> Result<()> {
-    if sources.iter().filter(|source| *source == "-").count() > 1 {
+pub(crate) fn check_sources(sources: &[Name]) -> Result<()> {
+    if sources.iter().filter(|source| source.is_standard()).count() > 1 {
         return Err(Error::new(ErrorKind::Usage, "standard input is named twice")
             .hint("- can stand for one source only"));
     }
@@ -213,7 +232,6 @@ pub(crate) fn check_sources(sources: &[String]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_well_formed() {
@@ -273,8 +291,8 @@ mod tests {
 
     #[test]
     fn standard_input_is_named_once() {
-        let check =
-            |names: &[&str]| check_sources(&names.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let name = |name: &&str| Name::from((*name).to_owned());
+        let check = |names: &[&str]| check_sources(&names.iter().map(name).collect::<Vec<_>>());
         assert!(check(&["-", "a.csv"]).is_ok());
         assert_eq!(check(&["-", "-"]).map_err(|e| e.kind()), Err(ErrorKind::Usage));
     }

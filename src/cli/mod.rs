@@ -7,6 +7,8 @@ mod completions;
 mod count;
 mod failure;
 mod logging;
+mod look;
+mod name;
 mod output;
 mod progress;
 mod read;
@@ -21,8 +23,6 @@ mod write;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
-
-use clap::Parser;
 
 use crate::cli::args::{Cli, Command};
 use crate::cli::logging::LogFormat;
@@ -46,7 +46,7 @@ pub(crate) struct Context {
 /// interrupted.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::from_process() {
         Ok(cli) => cli,
         Err(error) => return refused(&error),
     };
@@ -94,8 +94,8 @@ async fn dispatch(command: Command, settings: &Settings, context: &Context) -> R
         Command::Upsert(args) => upsert::run(upsert::plan(*args, settings)?, context).await,
         Command::Read(args) => read::run(read::plan(*args, settings, terminal)?, context).await,
         Command::Write(args) => write::run(write::plan(*args, settings, terminal)?, context).await,
-        Command::Schema(args) => schema::run(schema::plan(args, settings)?, context).await,
-        Command::Count(args) => count::run(count::plan(args, settings)?, context).await,
+        Command::Schema(args) => schema::run(args, settings, context).await,
+        Command::Count(args) => count::run(args, settings, context).await,
         Command::Completions(args) => completions::run(&args),
     }
 }

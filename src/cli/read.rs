@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 use crate::cli::Context;
 use crate::cli::args::{self, SourceArgs};
 use crate::cli::column_types::ColumnTypes;
+use crate::cli::name::Name;
 use crate::cli::output::{print, say};
 use crate::cli::progress::Progress;
 use crate::cli::rows::{self, NonFinite};
@@ -38,7 +39,7 @@ EXAMPLES:
 pub(crate) struct ReadArgs {
     /// Files or glob patterns of one format and the same columns; - is standard input
     #[arg(required = true, value_name = "SOURCE")]
-    sources: Vec<String>,
+    sources: Vec<Name>,
 
     /// Columns wanted, in this order [default: all]
     #[arg(long, value_name = "COL,…", value_delimiter = ',')]
@@ -80,7 +81,7 @@ pub(crate) enum ReadOutput {
 /// What will be read and how it is shown.
 #[derive(Debug)]
 pub(crate) struct ReadPlan {
-    sources: Vec<String>,
+    sources: Vec<Name>,
     read: ReadOptions,
     backend: Option<Backend>,
     show: Show,

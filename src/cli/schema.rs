@@ -5,15 +5,12 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::cli::Context;
-use crate::cli::args::{self, ReportFormat, SourceArgs};
+use crate::cli::args::ReportFormat;
+use crate::cli::look::{self, LookArgs};
 use crate::cli::output::{print, print_json};
-use crate::cli::progress::Progress;
 use crate::cli::settings::Settings;
-use crate::cli::stdin::Sources;
-use crate::core::options::ReadOptions;
 use crate::core::schema::type_name;
 use crate::error::Result;
-use crate::ops::DataReaderWriter;
 
 const EXAMPLES: &str = "\
 EXAMPLES:
@@ -25,46 +22,17 @@ EXAMPLES:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct SchemaArgs {
-    /// Files or glob patterns; - is standard input
-    #[arg(required = true, value_name = "SOURCE")]
-    sources: Vec<String>,
-
-    /// Print lines or one JSON object [default: text]
-    #[arg(long, value_name = "FORMAT", env = "KEYFOLD_OUTPUT", hide_env_values = true)]
-    output: Option<ReportFormat>,
-
     #[command(flatten)]
-    source_layout: SourceArgs,
+    pub(crate) look: LookArgs,
 }
 
-/// What will be looked at.
-#[derive(Debug)]
-pub(crate) struct SchemaPlan {
-    sources: Vec<String>,
-    read: ReadOptions,
-    output: ReportFormat,
-}
-
-pub(crate) fn plan(args: SchemaArgs, settings: &Settings) -> Result<SchemaPlan> {
-    args::check_sources(&args.sources)?;
-    let read = args.source_layout.options(None);
-    read.validate()?;
-    Ok(SchemaPlan {
-        sources: args.sources,
-        read,
-        output: args.output.or(settings.output).unwrap_or_default(),
-    })
-}
-
-pub(crate) async fn run(plan: SchemaPlan, context: &Context) -> Result<()> {
+pub(crate) async fn run(args: SchemaArgs, settings: &Settings, context: &Context) -> Result<()> {
+    let plan = look::plan(args.look, settings)?;
     tracing::debug!(?plan, "schema");
-    let sources = Sources::open(plan.sources, context).await?;
-    let data = DataReaderWriter::builder().session(context.session.clone()).build()?;
-    let progress = Progress::show(&context.session);
-    let schema = data.schema(sources.names(), plan.read).await;
-    drop(progress);
-    let schema = schema?;
-    match plan.output {
+    let output = plan.output;
+    let schema =
+        look::look(plan, context, async |data, sources, read| data.schema(sources, read).await).await?;
+    match output {
         ReportFormat::Text => print(&text(&schema)),
         ReportFormat::Json => print_json(&json(&schema)),
     }

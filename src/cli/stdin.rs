@@ -6,39 +6,40 @@ use std::io;
 use tempfile::{NamedTempFile, TempPath};
 
 use crate::cli::Context;
+use crate::cli::name::Name;
 use crate::error::{Error, Result};
 
 /// Sources as the front doors take them. The spooled one is deleted when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Sources {
-    names: Vec<String>,
+    names: Vec<Name>,
     _spooled: Option<TempPath>,
 }
 
 impl Sources {
     /// Reads standard input to its end if it is one of `names`.
-    pub(crate) async fn open(names: Vec<String>, context: &Context) -> Result<Self> {
-        if names.iter().any(|name| name == "-") {
+    pub(crate) async fn open(names: Vec<Name>, context: &Context) -> Result<Self> {
+        if names.iter().any(Name::is_standard) {
             spool(names, context, io::stdin()).await
         } else {
             Ok(Self { names, _spooled: None })
         }
     }
 
-    pub(crate) fn names(&self) -> &[String] {
+    pub(crate) fn names(&self) -> &[Name] {
         &self.names
     }
 }
 
 async fn spool(
-    names: Vec<String>,
+    names: Vec<Name>,
     context: &Context,
     input: impl io::Read + Send + 'static,
 ) -> Result<Sources> {
     let (file, path) = temporary("keyfold-stdin-", "")?.into_parts();
     context.signals.interrupt(context.session.run(move |_| copy(input, file))).await?;
-    let place = path.to_string_lossy().into_owned();
-    let names = names.into_iter().map(|name| if name == "-" { place.clone() } else { name }).collect();
+    let place = Name::from(path.to_string_lossy().into_owned());
+    let names = names.into_iter().map(|name| if name.is_standard() { place.clone() } else { name }).collect();
     Ok(Sources { names, _spooled: Some(path) })
 }
 
@@ -70,12 +71,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_dash_stands_for_a_file_that_lives_as_long_as_the_sources() {
-        let names = vec!["a.csv".to_owned(), "-".to_owned()];
+        let names = ["a.csv", "-"].map(|name| Name::from(name.to_owned())).to_vec();
         let sources = spool(names, &context(), &b"id\n1\n"[..]).await.expect("spools");
         let [first, second] = sources.names() else { unreachable!("two sources") };
-        assert_eq!(first, "a.csv");
-        assert_eq!(std::fs::read(second).expect("reads"), b"id\n1\n");
-        let place = std::path::PathBuf::from(second);
+        assert_eq!(first.as_ref(), "a.csv");
+        let place = std::path::PathBuf::from(second.as_ref());
+        assert_eq!(std::fs::read(&place).expect("reads"), b"id\n1\n");
         drop(sources);
         assert!(!place.exists());
     }

@@ -6,6 +6,7 @@ use strum::VariantNames;
 use crate::cli::Context;
 use crate::cli::args::{self, ReportFormat, SourceArgs, TargetArgs};
 use crate::cli::column_types::ColumnTypes;
+use crate::cli::name::Name;
 use crate::cli::output::{print, print_json};
 use crate::cli::progress::Progress;
 use crate::cli::settings::Settings;
@@ -32,11 +33,11 @@ EXAMPLES:
 pub(crate) struct UpsertArgs {
     /// Files or glob patterns with the new rows; - is standard input
     #[arg(required = true, value_name = "SOURCE")]
-    sources: Vec<String>,
+    sources: Vec<Name>,
 
     /// File to fold them into; made if it does not exist
     #[arg(required = true, value_name = "TARGET")]
-    target: String,
+    target: Name,
 
     /// Columns that say which row is which
     #[arg(long, required = true, value_name = "COL,…", value_delimiter = ',')]
@@ -86,8 +87,8 @@ pub(crate) struct UpsertArgs {
 /// What an upsert will do.
 #[derive(Debug)]
 pub(crate) struct UpsertPlan {
-    sources: Vec<String>,
-    target: String,
+    sources: Vec<Name>,
+    target: Name,
     rule: MergeRule,
     backend: Option<Backend>,
     read: ReadOptions,
@@ -97,7 +98,7 @@ pub(crate) struct UpsertPlan {
 
 pub(crate) fn plan(args: UpsertArgs, settings: &Settings) -> Result<UpsertPlan> {
     args::check_sources(&args.sources)?;
-    if args.target == "-" {
+    if args.target.is_standard() {
         return Err(Error::new(ErrorKind::Usage, "an upsert cannot go to standard output")
             .hint("name a file; its rows are needed to know what changes"));
     }
@@ -136,7 +137,8 @@ pub(crate) async fn run(plan: UpsertPlan, context: &Context) -> Result<()> {
     }
     let door = door.build()?;
     let progress = Progress::show(&context.session);
-    let report = door.upsert_files(sources.names(), plan.read, &plan.target, &plan.rule, plan.options).await;
+    let target = plan.target.as_ref();
+    let report = door.upsert_files(sources.names(), plan.read, target, &plan.rule, plan.options).await;
     drop(progress);
     let report = report?;
     match plan.output {
@@ -163,8 +165,8 @@ mod tests {
     fn the_last_path_is_the_target() {
         let plan =
             planned(&["a.csv", "b.csv", "t.parquet", "--id", "x,y"], &Settings::default()).expect("plans");
-        assert_eq!(plan.sources, ["a.csv", "b.csv"]);
-        assert_eq!(plan.target, "t.parquet");
+        assert_eq!(plan.sources, ["a.csv", "b.csv"].map(|name| Name::from(name.to_owned())));
+        assert_eq!(plan.target.as_ref(), "t.parquet");
         assert_eq!(plan.rule.ids(), ["x", "y"]);
     }
 

@@ -9,6 +9,7 @@ use strum::VariantNames;
 use crate::cli::Context;
 use crate::cli::args::{self, ReportFormat, SourceArgs, TargetArgs};
 use crate::cli::column_types::ColumnTypes;
+use crate::cli::name::Name;
 use crate::cli::output::{emit, print, print_json};
 use crate::cli::progress::Progress;
 use crate::cli::read::reader;
@@ -39,11 +40,11 @@ EXAMPLES:
 pub(crate) struct WriteArgs {
     /// Files or glob patterns of one format and the same columns; - is standard input
     #[arg(required = true, value_name = "SOURCE")]
-    sources: Vec<String>,
+    sources: Vec<Name>,
 
     /// File to write; - prints the rows instead of a report
     #[arg(required = true, value_name = "TARGET")]
-    target: String,
+    target: Name,
 
     /// What to do if the target exists [default: error]
     #[arg(long, value_name = "MODE", value_parser = args::one_of::<WriteMode>(WriteMode::VARIANTS))]
@@ -81,7 +82,7 @@ pub(crate) struct WriteArgs {
 /// What will be written.
 #[derive(Debug)]
 pub(crate) struct WritePlan {
-    sources: Vec<String>,
+    sources: Vec<Name>,
     read: ReadOptions,
     write: WriteOptions,
     target: Target,
@@ -91,7 +92,7 @@ pub(crate) struct WritePlan {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Target {
-    File(String),
+    File(Name),
     /// Text goes out as it is made; Parquet is made in a file first, whose end says what is in it.
     StandardOutput {
         format: Format,
@@ -124,7 +125,7 @@ pub(crate) fn plan(args: WriteArgs, settings: &Settings, terminal: bool) -> Resu
 }
 
 fn target(args: &WriteArgs, terminal: bool) -> Result<Target> {
-    if args.target != "-" {
+    if !args.target.is_standard() {
         return Ok(Target::File(args.target.clone()));
     }
     let usage = |message: &'static str| Error::new(ErrorKind::Usage, message);
@@ -151,7 +152,7 @@ pub(crate) async fn run(plan: WritePlan, context: &Context) -> Result<()> {
     let frame = data.read_opts(sources.names(), plan.read).await?;
     match plan.target {
         Target::File(target) => {
-            let report = data.write_opts(frame, &target, plan.write).await?;
+            let report = data.write_opts(frame, target.as_ref(), plan.write).await?;
             drop(progress);
             match plan.output {
                 ReportFormat::Text => print(&summary::write(&report)),
@@ -215,7 +216,7 @@ mod tests {
     fn standard_output_is_csv_unless_told_otherwise() {
         let target = |arguments, terminal| planned(arguments, terminal).map(|plan| plan.target).ok();
         let out = |format, terminal| Some(Target::StandardOutput { format, terminal });
-        assert_eq!(target("b.parquet", true), Some(Target::File("b.parquet".into())));
+        assert_eq!(target("b.parquet", true), Some(Target::File("b.parquet".to_owned().into())));
         assert_eq!(target("-", true), out(Format::Csv, true));
         assert_eq!(target("- --target-format ndjson", true), out(Format::Ndjson, true));
         assert_eq!(target("- --target-format parquet", false), out(Format::Parquet, false));

@@ -4,11 +4,10 @@ use std::any::Any;
 use std::fmt;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 
-use crate::core::schema::type_name;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::interfaces::BatchStream;
 
 /// What an engine implements for its own dataframe.
@@ -30,7 +29,11 @@ pub trait EngineFrame: fmt::Debug + Send + Sync {
     fn as_any(&self) -> &dyn Any;
 }
 
-/// A dataframe of any engine. Nothing runs until it is pulled.
+/// A dataframe of any engine, opaque until an engine or Arrow takes it over.
+///
+/// A plan of an engine runs when the frame is pulled, not before. What a reader gives is as lazy as its engine
+/// can be: Polars scans Parquet when it runs, but has text read when the frame is made (see
+/// [`Reader`](crate::Reader) and its implementors).
 ///
 /// ```
 /// use keyfold::Frame;
@@ -63,32 +66,6 @@ impl Frame {
         Self::new(StreamFrame { schema: stream.schema(), stream: std::sync::Mutex::new(stream) })
     }
 
-    /// One frame after the other. All must have the same columns with the same types; the order of the
-    /// first stands.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` if there is no frame, or if columns or types differ.
-    pub async fn concat(frames: Vec<Self>) -> Result<Self> {
-        let mut frames = frames;
-        if frames.len() == 1
-            && let Some(only) = frames.pop()
-        {
-            return Ok(only);
-        }
-        let mut parts = Vec::with_capacity(frames.len());
-        let mut schema: Option<SchemaRef> = None;
-        for (i, frame) in frames.into_iter().enumerate() {
-            let own = frame.schema().await?;
-            let first = schema.get_or_insert_with(|| SchemaRef::clone(&own));
-            parts.push((same_columns(first, &own).map_err(|e| e.with("source", i + 1))?, frame));
-        }
-        let schema = schema.ok_or_else(|| {
-            Error::new(ErrorKind::InvalidInput, "there is no source").hint("name at least one")
-        })?;
-        Ok(Self::new(ChainFrame { schema, parts }))
-    }
-
     /// The engine that made the frame.
     #[must_use]
     pub fn engine(&self) -> &'static str {
@@ -117,46 +94,20 @@ impl Frame {
     ///
     /// # Errors
     ///
-    /// The frame, unchanged.
+    /// The frame, unchanged. If [`EngineFrame::as_any`] and [`EngineFrame::into_any`] disagree, a frame that
+    /// fails with `Internal` when it is pulled.
     pub fn downcast<T: 'static>(self) -> Result<Box<T>, Self> {
         if !self.0.as_any().is::<T>() {
             return Err(self);
         }
-        match self.0.into_any().downcast::<T>() {
-            Ok(frame) => Ok(frame),
-            Err(_) => unreachable!("the type was looked at first"),
-        }
+        self.0.into_any().downcast::<T>().map_err(|_| Self::broken())
     }
-}
 
-/// Where each column of `first` stands in `own`.
-fn same_columns(first: &SchemaRef, own: &SchemaRef) -> Result<Vec<usize>> {
-    let differ = |message: &'static str| {
-        Error::new(ErrorKind::InvalidInput, message).hint("sources of one upsert must have the same columns")
-    };
-    if first.fields().len() != own.fields().len() {
-        let names =
-            |s: &SchemaRef| s.fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>().join(", ");
-        return Err(differ("sources differ in their columns")
-            .with("first", names(first))
-            .with("this", names(own)));
+    /// What is left of a frame that says it is of one type and turns into another.
+    fn broken() -> Self {
+        let failure = Error::internal("a frame is not of the type that it says it is");
+        Self::from_stream(BatchStream::from_iter(Schema::empty().into(), [Err(failure)]))
     }
-    first
-        .fields()
-        .iter()
-        .map(|field| {
-            let (index, found) = own
-                .column_with_name(field.name())
-                .ok_or_else(|| differ("a source lacks a column").with("column", field.name()))?;
-            if found.data_type() != field.data_type() {
-                return Err(differ("sources differ in a type")
-                    .with("column", field.name())
-                    .with("first", type_name(field.data_type()))
-                    .with("this", type_name(found.data_type())));
-            }
-            Ok(index)
-        })
-        .collect()
 }
 
 impl From<RecordBatch> for Frame {
@@ -231,49 +182,50 @@ impl EngineFrame for StreamFrame {
     }
 }
 
-/// Frames one after the other, each with the place of every column of the whole in it.
-#[derive(Debug)]
-struct ChainFrame {
-    schema: SchemaRef,
-    parts: Vec<(Vec<usize>, Frame)>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
 
-#[async_trait]
-impl EngineFrame for ChainFrame {
-    fn engine(&self) -> &'static str {
-        self.parts.first().map_or("arrow", |(_, frame)| frame.engine())
+    /// Says that it is an [`ArrowFrame`], and is not.
+    #[derive(Debug)]
+    struct Liar(ArrowFrame);
+
+    #[async_trait]
+    impl EngineFrame for Liar {
+        fn engine(&self) -> &'static str {
+            "liar"
+        }
+
+        async fn schema(&self) -> Result<SchemaRef> {
+            self.0.schema().await
+        }
+
+        async fn into_stream(self: Box<Self>) -> Result<BatchStream> {
+            Box::new(self.0).into_stream().await
+        }
+
+        fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+            self
+        }
+
+        fn as_any(&self) -> &dyn Any {
+            &self.0
+        }
     }
 
-    async fn schema(&self) -> Result<SchemaRef> {
-        Ok(SchemaRef::clone(&self.schema))
+    #[tokio::test]
+    async fn a_frame_that_lies_about_its_type_fails_when_it_is_pulled() {
+        let frame = Frame::new(Liar(ArrowFrame { schema: Schema::empty().into(), batches: Vec::new() }));
+        let left = frame.downcast::<ArrowFrame>().expect_err("another type");
+        let failed = left.into_arrow().await.expect("a stream").collect().await;
+        assert_eq!(failed.map_err(|e| e.kind()), Err(ErrorKind::Internal));
     }
 
-    async fn into_stream(self: Box<Self>) -> Result<BatchStream> {
-        use futures::{StreamExt, TryStreamExt, stream};
-        let schema = SchemaRef::clone(&self.schema);
-        let batches = stream::iter(self.parts.into_iter().map(Ok))
-            .and_then(move |(columns, frame)| {
-                let schema = SchemaRef::clone(&schema);
-                async move {
-                    let rows = frame.into_arrow().await?;
-                    Ok(rows.map(move |batch| arrange(&schema, &columns, &batch?)))
-                }
-            })
-            .try_flatten();
-        Ok(BatchStream::new(self.schema, batches))
+    #[test]
+    fn a_frame_of_another_type_comes_back_as_it_was() {
+        let frame = Frame::from_batches(Schema::empty().into(), Vec::new());
+        let frame = frame.downcast::<StreamFrame>().expect_err("another type");
+        assert!(frame.downcast::<ArrowFrame>().is_ok());
     }
-
-    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
-        self
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-}
-
-fn arrange(schema: &SchemaRef, columns: &[usize], batch: &RecordBatch) -> Result<RecordBatch> {
-    let columns = columns.iter().map(|index| batch.column(*index).clone()).collect();
-    RecordBatch::try_new(SchemaRef::clone(schema), columns)
-        .map_err(|cause| Error::internal("sources changed their schema while they were read").because(cause))
 }

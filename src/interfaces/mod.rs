@@ -1,5 +1,7 @@
 //! The traits that backends implement. Each line of a contract is a case of the conformance suite.
 
+mod common;
+mod concat;
 mod frame;
 mod stream;
 

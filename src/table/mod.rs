@@ -1,7 +1,9 @@
 //! Data at rest: what a file holds, which of its rows the incoming ones meet, and its rewriting.
 
 pub(crate) mod fit;
+pub(crate) mod handover;
 pub(crate) mod parquet;
+pub(crate) mod read_as;
 pub(crate) mod source;
 pub(crate) mod spill;
 pub(crate) mod text;

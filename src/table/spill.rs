@@ -21,6 +21,9 @@ use crate::interfaces::BatchStream;
 /// How many bytes of a one-shot stream are held in memory before it goes to disk.
 pub(crate) const MEMORY_BYTES: usize = 64 * 1024 * 1024;
 
+/// Batches at hand.
+pub(crate) type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
+
 /// A stream's rows, in their order.
 #[derive(Debug)]
 pub(crate) enum Spilled {
@@ -49,6 +52,18 @@ impl Spilled {
             }
         }
         Ok(Self::Memory(schema, held))
+    }
+
+    /// The rows, from the start.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if the temporary file cannot be read.
+    pub(crate) fn into_batches(self) -> Result<(SchemaRef, Batches)> {
+        Ok(match self {
+            Self::Memory(schema, batches) => (schema, Box::new(batches.into_iter().map(Ok))),
+            Self::File(file) => (file.schema(), Box::new(file.batches()?)),
+        })
     }
 }
 
@@ -258,6 +273,10 @@ mod tests {
         for _ in 0..2 {
             let back: Vec<_> = file.batches().unwrap().map(Result::unwrap).collect();
             assert_eq!(back, batches);
+        }
+        for spilled in [Spilled::File(file), Spilled::write(stream(&batches), 1024).await.unwrap()] {
+            let (schema, back) = spilled.into_batches().unwrap();
+            assert_eq!((schema, back.map(Result::unwrap).collect()), (batches[0].schema(), batches.to_vec()));
         }
     }
 

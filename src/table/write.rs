@@ -1,12 +1,13 @@
 //! Writing a whole frame to one file, atomically, as a write mode says.
+//!
+//! Nothing is locked while a frame runs: a frame may need threads that wait for the same lock, and it takes as
+//! long as it takes. New content is written aside without a lock, and put in place under one; rows to append
+//! are at hand before the stored ones are locked.
 
-use std::fs::File;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use futures::StreamExt;
-use tokio::runtime::Handle;
 
 use crate::client::local::{Commit, LocalFile, Locked, Stage};
 use crate::client::session::Session;
@@ -16,16 +17,19 @@ use crate::core::options::{WriteMode, WriteOptions};
 use crate::core::report::WriteReport;
 use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::BatchStream;
+use crate::table::handover::on_own_thread;
 use crate::table::source::format_of;
+use crate::table::spill::{MEMORY_BYTES, Spilled};
 use crate::table::{parquet, text};
 
-/// A file that is to be written, locked if it exists.
+/// A file that is to be written.
 #[derive(Debug)]
 pub(crate) struct Target {
+    session: Session,
     file: LocalFile,
     format: Format,
-    locked: Option<Locked>,
-    appends: bool,
+    mode: WriteMode,
+    exists: bool,
     started: Instant,
     backend: &'static str,
 }
@@ -44,16 +48,17 @@ impl Target {
     ) -> Result<Option<Self>> {
         options.validate()?;
         let started = Instant::now();
-        let file = session.open(location)?;
-        let locked = match (file.version()?, options.mode) {
-            (None, _) => None,
-            (Some(_), WriteMode::Ignore) => return Ok(None),
-            (Some(_), WriteMode::Error) => return Err(exists(location)),
-            (Some(_), WriteMode::Overwrite | WriteMode::Append) => file.lock(session)?,
-        };
-        let appends = locked.is_some() && options.mode == WriteMode::Append;
+        let (file, mode) = (session.open(location)?, options.mode);
+        let exists = file.version()?.is_some();
+        match mode {
+            WriteMode::Ignore if exists => return Ok(None),
+            WriteMode::Error if exists => return Err(already_there(location)),
+            _ => {}
+        }
+        let appends = exists && mode == WriteMode::Append;
         let format = if appends { format_of(&file, options.format)? } else { new_format(&file, options)? };
-        Ok(Some(Self { file, format, locked, appends, started, backend }))
+        let session = session.clone();
+        Ok(Some(Self { session, file, format, mode, exists, started, backend }))
     }
 
     pub(crate) fn format(&self) -> Format {
@@ -62,47 +67,93 @@ impl Target {
 
     /// Whether rows that are there stay.
     pub(crate) fn appends(&self) -> bool {
-        self.appends
+        self.exists && self.mode == WriteMode::Append
     }
 
-    /// A new file to write to.
+    /// A new file to write to, like the one that is there.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if the folder is missing, `PermissionDenied` or `Io`.
     pub(crate) fn stage(&self) -> Result<Stage> {
-        self.file.stage(self.locked.as_ref())
+        let like = if self.exists { self.file.lock(&self.session)? } else { None };
+        self.file.stage(like.as_ref())
     }
 
-    /// The stored file, when rows are appended to it.
-    fn stored(&self) -> Result<Option<File>> {
-        self.locked.as_ref().filter(|_| self.appends).map(Locked::file).transpose()
-    }
-
-    /// Puts the new file in place.
+    /// Puts the new file in place; the report says whether it was, if the mode leaves alone what someone else
+    /// created meanwhile.
     ///
     /// # Errors
     ///
     /// `AlreadyExists` or `Conflict` if someone else came first; nothing has changed then.
     pub(crate) fn commit(self, stage: Stage, rows: u64) -> Result<WriteReport> {
-        let location = self.file.location().clone();
-        match stage.commit(self.locked.as_ref().map(Locked::version))? {
-            Commit::Committed(version) => Ok(WriteReport {
-                target: location.to_string(),
-                format: self.format,
-                backend: self.backend.to_owned(),
-                written: true,
-                rows,
-                bytes_written: version.size(),
-                elapsed_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            }),
-            Commit::Conflict if self.locked.is_none() => Err(exists(&location)),
-            Commit::Conflict => {
-                Err(Error::new(ErrorKind::Conflict, "someone else changed the file meanwhile")
-                    .with("file", location)
-                    .hint("nothing of this run was written; run it again"))
-            }
-        }
+        let locked = if self.mode == WriteMode::Overwrite { self.file.lock(&self.session)? } else { None };
+        let commit = stage.commit(locked.as_ref().map(Locked::version))?;
+        self.finish(commit, rows)
+    }
+
+    fn finish(self, commit: Commit, rows: u64) -> Result<WriteReport> {
+        let (written, rows, bytes_written) = match (commit, self.mode) {
+            (Commit::Committed(version), _) => (true, rows, version.size()),
+            (Commit::Conflict, WriteMode::Ignore) => (false, 0, 0),
+            (Commit::Conflict, WriteMode::Error) => return Err(already_there(self.file.location())),
+            (Commit::Conflict, WriteMode::Overwrite | WriteMode::Append) => return Err(self.lost()),
+        };
+        Ok(WriteReport {
+            target: self.file.location().to_string(),
+            format: self.format,
+            backend: self.backend.to_owned(),
+            written,
+            rows,
+            bytes_written,
+            elapsed_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+
+    fn lost(&self) -> Error {
+        Error::new(ErrorKind::Conflict, "someone else changed the file meanwhile")
+            .with("file", self.file.location())
+            .hint("nothing of this run was written; run it again")
+    }
+
+    /// Writes a new file.
+    fn create(
+        self,
+        session: &Session,
+        schema: &SchemaRef,
+        batches: impl Iterator<Item = Result<RecordBatch>>,
+        options: &WriteOptions,
+    ) -> Result<WriteReport> {
+        let mut stage = self.stage()?;
+        let (out, location) = (stage.file(), self.file.location());
+        let batches = checked(session, batches);
+        let rows = match self.format {
+            Format::Parquet => parquet::write(session, schema, batches, options, out),
+            format => text::write(session, format, &options.csv, location, schema, batches, out),
+        }?;
+        session.check()?;
+        self.commit(stage, rows)
+    }
+
+    /// Writes the file anew with rows added to those that are stored.
+    fn append(self, session: &Session, rows: Spilled, options: &WriteOptions) -> Result<WriteReport> {
+        let Some(locked) = self.file.lock(&self.session)? else { return Err(self.lost()) };
+        let stored = locked.file()?;
+        let mut stage = self.file.stage(Some(&locked))?;
+        let (out, location) = (stage.file(), self.file.location());
+        let (schema, batches) = rows.into_batches()?;
+        let batches = checked(session, batches);
+        let rows = match self.format {
+            Format::Parquet => parquet::append(session, stored, &schema, batches, out),
+            format => text::append(session, stored, location, format, &options.csv, &schema, batches, out),
+        }?;
+        session.check()?;
+        let commit = stage.commit(Some(locked.version()))?;
+        self.finish(commit, rows)
     }
 }
 
-fn exists(location: &Location) -> Error {
+fn already_there(location: &Location) -> Error {
     Error::new(ErrorKind::AlreadyExists, "the file exists already")
         .with("file", location)
         .hint("choose mode overwrite, append or ignore, or another name")
@@ -113,6 +164,17 @@ fn new_format(file: &LocalFile, options: &WriteOptions) -> Result<Format> {
         Error::new(ErrorKind::Usage, "the format of the new file cannot be told from its name")
             .with("file", file.location())
             .hint("say the format, or use the extension .parquet, .csv, .tsv or .ndjson")
+    })
+}
+
+/// Asks before each batch whether the work is still wanted.
+fn checked(
+    session: &Session,
+    batches: impl Iterator<Item = Result<RecordBatch>>,
+) -> impl Iterator<Item = Result<RecordBatch>> {
+    batches.map(|batch| {
+        session.check()?;
+        batch
     })
 }
 
@@ -130,6 +192,8 @@ pub(crate) fn left_alone(location: &Location, options: &WriteOptions, backend: &
 }
 
 /// Writes the batches of `stream` as `options` say.
+///
+/// What it is dropped in the middle of writes nothing.
 pub(crate) async fn write_stream(
     session: &Session,
     stream: BatchStream,
@@ -137,53 +201,211 @@ pub(crate) async fn write_stream(
     options: &WriteOptions,
     backend: &'static str,
 ) -> Result<WriteReport> {
-    let runtime = Handle::current();
-    let (location, options) = (location.clone(), options.clone());
-    session
-        .run(move |session| {
-            let Some(target) = Target::open(session, &location, &options, backend)? else {
-                return Ok(left_alone(&location, &options, backend));
-            };
-            let schema = stream.schema();
-            let batches = Pulled { stream, runtime };
-            let mut stage = target.stage()?;
-            let rows = write(session, &target, &schema, batches, &options, stage.file())
-                .map_err(|e| e.with_missing("file", &location))?;
-            session.check()?;
-            target.commit(stage, rows)
-        })
-        .await
+    let (place, asked) = (location.clone(), options.clone());
+    let open = move |session: &Session| Target::open(session, &place, &asked, backend);
+    let Some(target) = session.run(open).await? else {
+        return Ok(left_alone(location, options, backend));
+    };
+    let (own, options) = (session.clone(), options.clone());
+    let report = if target.appends() {
+        let rows = Spilled::write(stream, MEMORY_BYTES).await?;
+        session.run(move |session| target.append(session, rows, &options)).await
+    } else {
+        let schema = stream.schema();
+        on_own_thread(stream, move |batches| target.create(&own, &schema, batches, &options)).await
+    };
+    report.map_err(|e| e.with_missing("file", location))
 }
 
-fn write(
-    session: &Session,
-    target: &Target,
-    schema: &SchemaRef,
-    batches: Pulled,
-    options: &WriteOptions,
-    out: &mut File,
-) -> Result<u64> {
-    let location = target.file.location();
-    match (target.stored()?, target.format()) {
-        (None, Format::Parquet) => parquet::write(session, schema, batches, options, out),
-        (Some(stored), Format::Parquet) => parquet::append(session, stored, schema, batches, out),
-        (None, format) => text::write(session, format, &options.csv, location, schema, batches, out),
-        (Some(stored), format) => {
-            text::append(session, stored, location, format, &options.csv, schema, batches, out)
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use arrow::array::{ArrayRef, Int64Array};
+    use futures::future::{Either, select};
+    use futures::{FutureExt, StreamExt, stream};
+
+    use super::*;
+
+    fn batch(ids: std::ops::Range<i64>) -> RecordBatch {
+        let ids = Arc::new(Int64Array::from_iter_values(ids)) as ArrayRef;
+        RecordBatch::try_from_iter([("id", ids)]).unwrap()
+    }
+
+    fn rows(first: i64) -> BatchStream {
+        BatchStream::from_iter(batch(0..1).schema(), [Ok(batch(first..first + 3))])
+    }
+
+    /// A place in a folder, with a file there if `stored`.
+    fn place(name: &str, stored: bool) -> (tempfile::TempDir, Location) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        if stored {
+            std::fs::write(&path, "id\n0\n").unwrap();
+        }
+        (folder, Location::from_path(path))
+    }
+
+    fn text(location: &Location) -> String {
+        std::fs::read_to_string(location.as_path().unwrap()).unwrap()
+    }
+
+    fn mode(mode: WriteMode) -> WriteOptions {
+        WriteOptions::default().with_mode(mode)
+    }
+
+    async fn write(stream: BatchStream, location: &Location, wanted: WriteMode) -> Result<WriteReport> {
+        write_stream(&Session::default(), stream, location, &mode(wanted), "test").await
+    }
+
+    /// A stream that gives three batches, and does `before` on a thread that may block before each of them.
+    fn after(before: impl Fn() + Send + Sync + Clone + 'static) -> BatchStream {
+        let batches = stream::iter(0..3).then(move |i| {
+            let before = before.clone();
+            async move {
+                tokio::task::spawn_blocking(before).await.unwrap();
+                Ok(batch(i..i + 1))
+            }
+        });
+        BatchStream::new(batch(0..1).schema(), batches)
+    }
+
+    #[tokio::test]
+    async fn who_loses_the_race_to_create_is_told_as_the_mode_says() {
+        let outcomes = [
+            (WriteMode::Error, Err(ErrorKind::AlreadyExists), "id\n7\n"),
+            (WriteMode::Ignore, Ok(false), "id\n7\n"),
+            (WriteMode::Append, Err(ErrorKind::Conflict), "id\n7\n"),
+            (WriteMode::Overwrite, Ok(true), "id\n0\n1\n2\n"),
+        ];
+        for (mode, expected, content) in outcomes {
+            let (_folder, location) = place("a.csv", false);
+            let path = location.as_path().unwrap().to_owned();
+            let late = after(move || std::fs::write(&path, "id\n7\n").unwrap());
+            let outcome = write(late, &location, mode).await;
+            if let Err(error) = &outcome {
+                assert_eq!(error.is_retryable(), error.kind() == ErrorKind::Conflict);
+                assert!(error.hint_text().is_some(), "{error:?}");
+            }
+            assert_eq!(outcome.map(|report| report.written).map_err(|e| e.kind()), expected, "{mode}");
+            assert_eq!(text(&location), content, "{mode}");
         }
     }
-}
 
-/// Pulls a stream from a thread that may block.
-struct Pulled {
-    stream: BatchStream,
-    runtime: Handle,
-}
+    #[tokio::test]
+    async fn nothing_is_locked_while_the_frame_runs() {
+        for (mode, stored) in
+            [(WriteMode::Overwrite, true), (WriteMode::Append, true), (WriteMode::Append, false)]
+        {
+            let (_folder, location) = place("a.csv", stored);
+            let path = location.as_path().unwrap().to_owned();
+            let stream = after(move || {
+                if let Ok(file) = File::open(&path) {
+                    file.try_lock().expect("nobody has the lock");
+                }
+            });
+            write(stream, &location, mode).await.unwrap();
+            let kept = if stored && mode == WriteMode::Append { "id\n0\n0\n1\n2\n" } else { "id\n0\n1\n2\n" };
+            assert_eq!(text(&location), kept, "{mode}");
+        }
+    }
 
-impl Iterator for Pulled {
-    type Item = Result<RecordBatch>;
+    /// Runs `work` on a runtime with one thread that may block; fails, and does not hang, if it never ends.
+    fn with_one_blocking_thread<F>(work: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
+                .max_blocking_threads(1)
+                .build()
+                .unwrap();
+            runtime.block_on(async { tokio::spawn(work).await.unwrap() });
+            sender.send(()).unwrap();
+        });
+        receiver.recv_timeout(Duration::from_secs(20)).expect("it ends");
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
-        self.runtime.block_on(self.stream.next())
+    #[test]
+    fn one_thread_that_may_block_is_enough() {
+        for wanted in [WriteMode::Overwrite, WriteMode::Append] {
+            let (folder, location) = place("a.csv", true);
+            with_one_blocking_thread(async move {
+                // Several at once, so that one waits for the lock of another.
+                let writes = (0..4).map(|_| write(after(|| {}), &location, wanted));
+                for report in futures::future::join_all(writes).await {
+                    assert!(report.unwrap().written);
+                }
+                drop(folder);
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_that_is_given_up_writes_nothing() {
+        let (folder, location) = place("a.csv", false);
+        let folder = Arc::new(folder);
+        let endless = stream::iter([Ok(batch(0..3))]).chain(stream::pending());
+        let endless = BatchStream::new(batch(0..1).schema(), endless);
+        let files = move || std::fs::read_dir(folder.path()).unwrap().count();
+        let wait_for = |count| {
+            let files = files.clone();
+            tokio::task::spawn_blocking(move || {
+                (0..1_000).any(|_| {
+                    files() == count || {
+                        std::thread::sleep(Duration::from_millis(5));
+                        false
+                    }
+                })
+            })
+        };
+        // The new file is there, aside, when the write is given up, and gone soon after.
+        let write = Box::pin(write(endless, &location, WriteMode::Error));
+        let Either::Right((true, given_up)) = select(write, wait_for(1).map(Result::unwrap)).await else {
+            panic!("it came to an end")
+        };
+        drop(given_up);
+        assert!(wait_for(0).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_frame_that_fails_or_is_cancelled_leaves_the_file_as_it_was() {
+        for (mode, stored) in
+            [(WriteMode::Overwrite, true), (WriteMode::Append, true), (WriteMode::Error, false)]
+        {
+            let (folder, location) = place("a.csv", stored);
+            let broken = [Ok(batch(0..3)), Err(Error::new(ErrorKind::Engine, "broken"))];
+            let broken = BatchStream::from_iter(batch(0..1).schema(), broken);
+            let failed = write(broken, &location, mode).await.expect_err("broken");
+            assert_eq!((failed.kind(), failed.message()), (ErrorKind::Engine, "broken"));
+            let session = Session::default();
+            let own = session.clone();
+            let stream = after(move || own.cancel());
+            let cancelled = write_stream(&session, stream, &location, &self::mode(mode), "test").await;
+            assert_eq!(cancelled.map_err(|e| e.kind()).err(), Some(ErrorKind::Cancelled), "{mode}");
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), usize::from(stored));
+            assert!(!stored || text(&location) == "id\n0\n");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_exists_is_treated_as_the_mode_says_before_the_frame_runs() {
+        for wanted in [WriteMode::Error, WriteMode::Ignore] {
+            let (_folder, location) = place("a.csv", true);
+            let never = BatchStream::new(batch(0..1).schema(), stream::poll_fn(|_| panic!("pulled")));
+            let report = write(never, &location, wanted).await;
+            assert_eq!(
+                report.map(|report| report.written).ok(),
+                (wanted == WriteMode::Ignore).then_some(false)
+            );
+            assert_eq!(text(&location), "id\n0\n");
+        }
+        let (_folder, location) = place("no/such/a.csv", false);
+        let missing = write(rows(0), &location, WriteMode::Error).await;
+        assert_eq!(missing.map_err(|e| e.kind()).err(), Some(ErrorKind::NotFound));
     }
 }

@@ -217,6 +217,52 @@ fn settings_come_from_flag_then_variable_then_file() {
 }
 
 #[test]
+fn an_empty_variable_counts_as_unset() {
+    let place = Place::new();
+    place.file("orders.csv", ORDERS);
+    place.file("keyfold.toml", "backend = \"datafusion\"\n");
+    let mut command = place.command();
+    for name in ["BACKEND", "OUTPUT", "MAX_RETRIES", "COMPRESSION", "LOG", "LOG_FORMAT", "CONFIG"] {
+        command.env(format!("KEYFOLD_{name}"), "");
+    }
+    command.args(["upsert", "orders.csv", "orders.csv", "--id", "id", "--dry-run", "--log-level", "warn"]);
+    let output = command.output().expect("started");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("datafusion"), "{output:?}");
+}
+
+#[test]
+fn sources_of_text_and_of_types_go_into_one_target() {
+    const ROWS: &str =
+        "id,n,f,at,s\n1,5,0.5,2024-01-01T00:00:00Z,007\n2,,,,\n3,6,1.5,2024-01-03T00:00:00.500Z,x\n";
+    for backend in BACKENDS {
+        for target in ["t.csv", "t.ndjson", "t.parquet"] {
+            for order in [["b.csv", "c.parquet"], ["c.parquet", "b.csv"]] {
+                let place = Place::new();
+                place.file("a.csv", "id,n,f,at,s\n1,0,0.25,2020-01-01T00:00:00Z,a\n");
+                place.file("b.csv", "id,n,f,at,s\n1,5,0.5,2024-01-01T00:00:00Z,007\n2,,,,\n");
+                place.file("c.csv", "id,n,f,at,s\n3,6,1.5,2024-01-03T00:00:00.5Z,x\n");
+                place.run(&["write", "c.csv", "c.parquet"]).ok();
+                // Once into a target that is there, once into a new one.
+                for stored in [true, false] {
+                    drop(std::fs::remove_file(place.path(target)));
+                    if stored {
+                        place.run(&["write", "a.csv", target]).ok();
+                    }
+                    let [first, second] = order;
+                    let args = ["upsert", first, second, target, "--id", "id", "--backend", backend];
+                    place.run(&args).ok();
+                    let rows = place.run(&["read", target, "--output", "csv"]);
+                    let mut found: Vec<_> = rows.ok().out.lines().collect();
+                    found[1..].sort_unstable();
+                    assert_eq!(found.join("\n") + "\n", ROWS, "{backend} {target} {order:?} {stored}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn help_teaches_by_example() {
     let place = Place::new();
     for command in ["upsert", "read", "write", "schema", "count", "completions"] {

@@ -20,6 +20,10 @@ mod properties;
 mod rings;
 #[cfg(feature = "cli")]
 mod run;
+#[cfg(feature = "cli")]
+mod schema;
+#[cfg(feature = "cli")]
+mod secrets;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod sqlite;
 #[cfg(feature = "cli")]

@@ -1,6 +1,7 @@
 //! Apache DataFusion as a backend: its frames, its native Parquet scan, and its errors in our words.
 
 mod error;
+mod exact_cast;
 mod frame;
 mod lower;
 mod reader;

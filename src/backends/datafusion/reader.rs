@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::Column;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{Expr, cast};
+use datafusion::logical_expr::Expr;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::error::from_datafusion;
+use super::exact_cast::exact_cast;
 use super::lower::lower;
 use super::scan::{ParquetFiles, Rescan};
 use crate::client::session::Session;
@@ -21,6 +22,7 @@ use crate::core::predicate::Bound;
 use crate::core::schema::find_column;
 use crate::error::Result;
 use crate::interfaces::{Frame, Reader};
+use crate::table::read_as::asked_schema;
 use crate::table::source::Source;
 use crate::table::text::TextScan;
 
@@ -70,7 +72,7 @@ fn read_text(session: &Session, source: Source, options: &ReadOptions) -> Result
 }
 
 fn read_parquet(source: &Source, stored: &SchemaRef, options: &ReadOptions) -> Result<DataFrame> {
-    let schema = cast_schema(stored, options);
+    let schema = asked_schema(stored, options);
     let casts = casts(stored, &schema);
     let filter = options.filter.as_ref().map(|filter| filter.bind(&schema)).transpose()?;
     let columns = options.columns.as_ref();
@@ -84,15 +86,6 @@ fn read_parquet(source: &Source, stored: &SchemaRef, options: &ReadOptions) -> R
     plan(table, casts, filter.as_ref(), options).map_err(from_datafusion)
 }
 
-/// The columns as they are read, if `options` give any of them another type.
-fn cast_schema(stored: &SchemaRef, options: &ReadOptions) -> SchemaRef {
-    let read = |field: &FieldRef| match options.type_of(field.name()) {
-        Some(wanted) => Arc::new(Field::clone(field).with_data_type(wanted)),
-        None => Arc::clone(field),
-    };
-    Arc::new(Schema::new(stored.fields().iter().map(read).collect::<Vec<_>>()))
-}
-
 /// Every column, cast where `read` says another type than `stored`; none if it never does.
 fn casts(stored: &Schema, read: &Schema) -> Option<Vec<Expr>> {
     let fields = || stored.fields().iter().zip(read.fields());
@@ -104,7 +97,7 @@ fn casts(stored: &Schema, read: &Schema) -> Option<Vec<Expr>> {
         if stored.data_type() == read.data_type() {
             column
         } else {
-            cast(column, read.data_type().clone()).alias(stored.name())
+            exact_cast(column, Arc::clone(read)).alias(stored.name())
         }
     };
     Some(fields().map(column).collect())
@@ -142,7 +135,7 @@ mod tests {
         TimestampMillisecondArray,
     };
     use arrow::compute::concat_batches;
-    use arrow::datatypes::{DataType, Int64Type};
+    use arrow::datatypes::{DataType, Field, Float64Type, Int64Type};
     use datafusion::parquet::arrow::ArrowWriter;
     use datafusion::parquet::file::properties::WriterProperties;
 
@@ -305,20 +298,22 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.parquet");
         write(&path, &rows(0..300), 100);
-        let wanted = |data_type| {
+        let wanted = |column, data_type| {
             let fields =
-                vec![Field::new("n", data_type, true), Field::new("not there", DataType::Utf8, true)];
+                vec![Field::new(column, data_type, true), Field::new("not there", DataType::Utf8, true)];
             ReadOptions::default().with_schema(Schema::new(fields))
         };
-        let options = wanted(DataType::Utf8).with_filter("n < '11'".parse().unwrap()).with_columns(["n"]);
+        let options =
+            wanted("n", DataType::Float64).with_filter("n < 10.5".parse().unwrap()).with_columns(["n"]);
         let batch = read(&[&path], options).await.unwrap();
-        assert_eq!(batch.schema().field(0).data_type(), &DataType::Utf8);
-        assert_eq!(
-            batch.column(0).as_string::<i32>().iter().flatten().collect::<Vec<_>>()[..4],
-            ["0", "1", "10", "100"]
-        );
-        let error = read(&[&path], wanted(DataType::Int8)).await.expect_err("299 is no int8");
-        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert_eq!(batch.schema().field(0).data_type(), &DataType::Float64);
+        assert_eq!(batch.column(0).as_primitive::<Float64Type>().values()[8..], [8.0, 9.0, 10.0]);
+        for (column, data_type) in
+            [("n", DataType::Int8), ("n", DataType::Utf8), ("f", DataType::Int64), ("Word", DataType::Int64)]
+        {
+            let error = read(&[&path], wanted(column, data_type)).await.expect_err(column);
+            assert_eq!(error.message(), "a column cannot be read as the type asked for");
+        }
     }
 
     #[tokio::test]

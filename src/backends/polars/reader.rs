@@ -11,16 +11,21 @@ use polars::prelude::{Expr, LazyFrame};
 use super::{crossing, failed, ffi, frame, lower, run, spool, through};
 use crate::client::local::LocalFile;
 use crate::client::session::Session;
-use crate::core::cast::{CastRefused, exact};
 use crate::core::location::Location;
 use crate::core::options::ReadOptions;
-use crate::core::schema::{find_column, type_name};
-use crate::error::{Error, ErrorKind, Result};
+use crate::core::schema::find_column;
+use crate::error::{Error, Result};
 use crate::interfaces::{Frame, Reader};
+use crate::table::read_as::{asked_schema, read_as};
 use crate::table::source::Source;
 use crate::table::text::TextScan;
 
 /// Reads files into lazy frames of Polars.
+///
+/// A Parquet file is scanned when the frame runs. Text, and Parquet columns of types that Polars' own reader
+/// does not know, are read when [`Reader::read_opts`] is called, with columns, filter and limit applied:
+/// Polars can scan a frame more than once, and knows no source of ours that it could scan again. Up to 64
+/// MiB of rows wait in memory, more in a temporary file.
 #[derive(Debug, Clone)]
 pub struct PolarsReader {
     session: Session,
@@ -128,7 +133,7 @@ fn asked(plan: LazyFrame, needed: &SchemaRef, options: &ReadOptions) -> Result<L
         needed.fields().iter().take(count).map(|f| Expr::Column(f.name().as_str().into())).collect()
     };
     let (mut plan, own) = frame::settled(plan.select(names(needed.fields().len())))?;
-    let read = read_schema(&own, options);
+    let read = asked_schema(&own, options);
     let casts: Result<Vec<_>> = own
         .fields()
         .iter()
@@ -148,15 +153,6 @@ fn asked(plan: LazyFrame, needed: &SchemaRef, options: &ReadOptions) -> Result<L
     Ok(if wanted < needed.fields().len() { plan.select(names(wanted)) } else { plan })
 }
 
-/// `own` with the types that `options` ask for.
-fn read_schema(own: &SchemaRef, options: &ReadOptions) -> SchemaRef {
-    let typed = |field: &Arc<Field>| match options.type_of(field.name()) {
-        Some(wanted) => Arc::new(Field::new(field.name(), wanted, true)),
-        None => Arc::clone(field),
-    };
-    Arc::new(Schema::new(own.fields().iter().map(typed).collect::<Vec<_>>()))
-}
-
 /// Casts a column so that every value survives or the run fails; Polars' own casts cut off fractions.
 fn cast_exactly(from: &Arc<Field>, to: &Arc<Field>) -> Result<Expr> {
     let name = pl::PlSmallStr::from_str(to.name());
@@ -173,24 +169,11 @@ fn cast_exactly(from: &Arc<Field>, to: &Arc<Field>) -> Result<Expr> {
 fn cast_batches(frame: pl::DataFrame, from: &SchemaRef, to: &SchemaRef) -> Result<pl::DataFrame> {
     let mut cast = Vec::new();
     for batch in ffi::record_batches(frame, from)? {
-        let array = exact(batch.column(0), to.field(0).data_type())
-            .map_err(|refused| not_exact(&refused, from.field(0), to.field(0)))?;
+        let array = read_as(batch.column(0), to.field(0))?;
         let batch = arrow::array::RecordBatch::try_new(SchemaRef::clone(to), vec![array]);
         cast.push(batch.map_err(|cause| Error::internal("a cast gave another type").because(cause))?);
     }
     ffi::data_frame(to, &cast)
-}
-
-fn not_exact(refused: &CastRefused, from: &Field, to: &Field) -> Error {
-    let error = Error::new(ErrorKind::InvalidInput, "a column cannot be read as the type asked for")
-        .with("column", to.name())
-        .with("type", type_name(from.data_type()))
-        .with("asked", type_name(to.data_type()));
-    match refused {
-        CastRefused::Lossy(cell) => error.with("value", &cell.value).hint("ask for a wider type"),
-        CastRefused::Zone => error.hint("ask for a timestamp that has a zone where the stored one has"),
-        CastRefused::Types => error.hint("ask for a type of the same kind"),
-    }
 }
 
 #[cfg(test)]
@@ -200,6 +183,8 @@ mod tests {
     use ::parquet::file::properties::WriterProperties;
     use arrow::array::*;
     use arrow::datatypes::{Float16Type, Int8Type};
+
+    use crate::error::ErrorKind;
 
     fn write(folder: &tempfile::TempDir, name: &str, batch: &RecordBatch) -> Location {
         let path = folder.path().join(name);
