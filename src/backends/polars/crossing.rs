@@ -22,7 +22,7 @@
 //! | timestamp, duration in s | Datetime(ms), Duration(ms) | cast, refused on overflow |
 //! | timestamp with a named zone | Datetime with it | zero-copy |
 //! | … with an offset of whole hours | Datetime, `Etc/GMT±n` | zero-copy |
-//! | … with another offset | Datetime, `UTC` | zero-copy |
+//! | … with another offset, or `Z` | Datetime, `UTC` | zero-copy |
 //! | … with a zone that Polars does not know | | refused |
 //! | decimal128 | Decimal | zero-copy |
 //! | decimal32, decimal64 | Decimal | cast |
@@ -133,10 +133,15 @@ fn zone_of(zone: &str) -> Option<Arc<str>> {
     }
 }
 
-/// Whether a zone is an offset from UTC such as `+05:30`.
+/// Whether a zone is an offset from UTC such as `+05:30`, or `Z`.
 fn is_offset(zone: &str) -> bool {
+    if zone == "Z" {
+        return true;
+    }
     let digits = zone.strip_prefix(['+', '-']).map(|rest| rest.replacen(':', "", 1));
-    digits.is_some_and(|digits| digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit()))
+    digits.is_some_and(|digits| {
+        matches!(digits.len(), 2 | 4) && digits.bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
 fn decimal(precision: u8, scale: i8) -> Option<DataType> {

@@ -7,6 +7,7 @@ mod ffi;
 mod frame;
 mod lower;
 mod reader;
+mod scan;
 mod spool;
 mod upserter;
 mod writer;

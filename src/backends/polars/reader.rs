@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use polars::prelude as pl;
 use polars::prelude::{Expr, LazyFrame};
 
-use super::{crossing, failed, ffi, frame, lower, run, spool, through};
+use super::{crossing, ffi, frame, lower, run, scan, spool, through};
 use crate::client::local::LocalFile;
 use crate::client::session::Session;
 use crate::core::location::Location;
@@ -54,8 +54,8 @@ impl PolarsReader {
         options: &ReadOptions,
     ) -> Result<LazyFrame> {
         let needed = needed(schema, options)?;
-        let plan = if schema.fields().iter().all(|field| scans(field.data_type())) {
-            scan(&files)?
+        let plan = if scan::is_sound(&files, schema).await {
+            scan::scan(&files)?
         } else {
             spool::lazy(spool::parquet(files, &needed)).await?
         };
@@ -95,36 +95,6 @@ fn needed(schema: &SchemaRef, options: &ReadOptions) -> Result<SchemaRef> {
     }
     let fields: Vec<_> = indices.into_iter().map(|index| Arc::clone(&schema.fields()[index])).collect();
     Ok(Arc::new(Schema::new(fields)))
-}
-
-/// Whether Polars' own reader of Parquet gives the values of a column in the type they cross as. Tried
-/// for every type that Parquet files hold: where not, it panics or gives another type.
-fn scans(data_type: &DataType) -> bool {
-    use DataType as D;
-    match data_type {
-        D::Float16 | D::Date64 | D::ListView(_) | D::LargeListView(_) => false,
-        D::Timestamp(_, Some(zone)) => pl::TimeZone::opt_try_new(Some(&**zone)).is_ok(),
-        D::Decimal256(precision, _) => *precision <= 38,
-        D::Dictionary(_, values) => matches!(**values, D::Utf8 | D::LargeUtf8 | D::Utf8View),
-        D::List(field) | D::LargeList(field) | D::FixedSizeList(field, _) | D::Map(field, _) => {
-            scans(field.data_type())
-        }
-        D::Struct(fields) => fields.iter().all(|field| scans(field.data_type())),
-        other => crossing::border_type("", other).is_ok(),
-    }
-}
-
-fn scan(files: &[LocalFile]) -> Result<LazyFrame> {
-    let paths: Result<Vec<_>> =
-        files.iter().map(|file| pl::PlRefPath::try_from_path(file.path()).map_err(failed)).collect();
-    let args = pl::ScanArgsParquet {
-        // The names are those of files, and their folders are no columns.
-        glob: false,
-        hive_options: pl::HiveOptions::new_disabled(),
-        cache: false,
-        ..pl::ScanArgsParquet::default()
-    };
-    LazyFrame::scan_parquet_files(paths?.into(), args).map_err(failed)
 }
 
 /// What `options` ask for of a frame that has at least the `needed` columns.
@@ -182,7 +152,7 @@ mod tests {
     use ::parquet::arrow::ArrowWriter;
     use ::parquet::file::properties::WriterProperties;
     use arrow::array::*;
-    use arrow::datatypes::{Float16Type, Int8Type};
+    use arrow::datatypes::{DataType, Float16Type, Int8Type};
 
     use crate::error::ErrorKind;
 
