@@ -1,12 +1,14 @@
 //! Where relative paths start, and how that storage is reached.
 
+use std::fmt;
+
 use secrecy::SecretString;
 
-use crate::core::location::Location;
+use crate::core::location::{Location, redacted};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The settings of a store. Secrets are held in a type that does not print them.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct StoreSettings {
     pub(crate) folder: Option<String>,
     pub(crate) bucket: Option<String>,
@@ -14,6 +16,19 @@ pub(crate) struct StoreSettings {
     pub(crate) region: Option<String>,
     pub(crate) access_key: Option<SecretString>,
     pub(crate) secret_key: Option<SecretString>,
+}
+
+/// URLs print without user information and query, keys not at all.
+impl fmt::Debug for StoreSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |text: &Option<String>| text.as_deref().map(redacted);
+        f.debug_struct("StoreSettings")
+            .field("folder", &shown(&self.folder))
+            .field("bucket", &shown(&self.bucket))
+            .field("endpoint_url", &shown(&self.endpoint_url))
+            .field("region", &self.region)
+            .finish_non_exhaustive()
+    }
 }
 
 impl StoreSettings {
@@ -48,6 +63,7 @@ mod tests {
         let settings = StoreSettings {
             access_key: Some("canary".to_owned().into()),
             secret_key: Some("canary".to_owned().into()),
+            endpoint_url: Some("https://user:canary@host?canary".to_owned()),
             ..StoreSettings::default()
         };
         assert!(!format!("{settings:?}").contains("canary"));

@@ -141,7 +141,7 @@ impl FromStr for Location {
             return Ok(Self(Place::Url(known, text.to_owned())));
         }
         Url::parse(text).ok().and_then(|url| url.to_file_path().ok()).map(Self::from_path).ok_or_else(|| {
-            Error::new(ErrorKind::Usage, "not a file URL").with("url", text).hint("file:///path")
+            Error::new(ErrorKind::Usage, "not a file URL").hint("a file URL is file:///path/to/file")
         })
     }
 }
@@ -163,20 +163,21 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Place::Path(path) => write!(f, "{}", path.display()),
-            Place::Url(_, url) => {
-                let shown = url.split(['?', '#']).next().unwrap_or_default();
-                match shown.split_once("://") {
-                    Some((scheme, rest)) => {
-                        let (host, path) = rest.split_once('/').map_or((rest, None), |(h, p)| (h, Some(p)));
-                        let host = host.rsplit('@').next().unwrap_or_default();
-                        write!(f, "{scheme}://{host}")?;
-                        path.map_or(Ok(()), |path| write!(f, "/{path}"))
-                    }
-                    None => f.write_str(shown),
-                }
-            }
+            Place::Url(_, url) => f.write_str(&redacted(url)),
         }
     }
+}
+
+/// A URL without query and user information. A password may hold a slash or a question mark that should have
+/// been escaped, so all before the last `@` goes if there is a colon in it.
+pub(crate) fn redacted(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let rest = match rest.rsplit_once('@') {
+        Some((user, place)) if user.contains(':') || !user.contains('/') => place,
+        _ => rest,
+    };
+    let shown = rest.split(['?', '#']).next().unwrap_or_default();
+    if scheme.is_empty() { shown.to_owned() } else { format!("{scheme}://{shown}") }
 }
 
 impl fmt::Debug for Location {
@@ -203,6 +204,15 @@ mod tests {
         let location = at("https://user:canary@host/a.csv?sig=canary");
         assert_eq!(format!("{location} {location:?}").matches("canary").count(), 0);
         assert_eq!(location.name(), "a.csv");
+        for url in [
+            "s3://key:canary@bucket/a.csv",
+            "https://u:ca/nary?canary@host/a.csv",
+            "https://u:can/ary@host/a",
+        ] {
+            let shown = at(url).to_string();
+            assert!(!shown.contains("can") && !shown.contains("ary"), "{shown}");
+        }
+        assert_eq!(at("s3://bucket/a@b.csv").to_string(), "s3://bucket/a@b.csv");
     }
 
     #[test]
