@@ -3,6 +3,7 @@
 //!
 //! One set of rules for every text format, so that CSV and NDJSON cannot disagree.
 
+mod duration;
 mod guess;
 mod number;
 mod parse;

@@ -160,8 +160,7 @@ impl Cells {
             (Format::Ndjson, false) => {
                 check_finite(name, column)?;
                 let texts = print(column).map_err(|error| error.with_missing("column", name))?;
-                let bare = column.data_type().is_numeric()
-                    || matches!(column.data_type(), DataType::Boolean | DataType::Duration(_));
+                let bare = column.data_type().is_numeric() || *column.data_type() == DataType::Boolean;
                 Ok(if bare { Self::Token(texts) } else { Self::String(texts) })
             }
             (_, false) => print(column).map(Self::Field).map_err(|error| error.with_missing("column", name)),
