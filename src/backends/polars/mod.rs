@@ -45,9 +45,9 @@ fn crash(cause: JoinError) -> Error {
         Ok(panic) => first_line(&panic_text(&*panic)),
         Err(_) => "the runtime was shut down".to_owned(),
     };
-    Error::new(ErrorKind::Engine, "polars stopped in the middle")
-        .with("message", message)
-        .hint("nothing was committed; simplify the frame, or use the datafusion backend")
+    Error::new(ErrorKind::Engine, "polars stopped in the middle").with("message", message).hint(
+        "nothing was committed; simplify the frame, or use the datafusion backend (--backend datafusion)",
+    )
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
