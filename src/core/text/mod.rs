@@ -5,12 +5,14 @@
 
 mod duration;
 mod guess;
+mod nested;
 mod number;
 mod parse;
 mod print;
 mod time;
 
 pub(crate) use guess::Guess;
+pub(crate) use nested::readable;
 pub(crate) use parse::parse;
 pub(crate) use print::print;
 pub(crate) use time::instant;
