@@ -9,6 +9,7 @@ use datafusion::object_store;
 use datafusion::parquet::errors::ParquetError;
 
 use crate::error::{Error, ErrorKind};
+use crate::table::parquet::undecodable;
 
 /// A failure of DataFusion; an error of keyfold's own that went through it comes out as it was.
 pub(super) fn from_datafusion(cause: DataFusionError) -> Error {
@@ -86,6 +87,7 @@ fn from_arrow(cause: ArrowError) -> Error {
                 .with("problem", first_line(&text))
                 .hint("choose a wider type, or read the column as it is stored")
         }
+        other @ ArrowError::ParquetError(_) => undecodable(other),
         other => engine(&other.to_string()),
     }
 }
@@ -93,7 +95,7 @@ fn from_arrow(cause: ArrowError) -> Error {
 fn from_parquet(cause: ParquetError) -> Error {
     match cause {
         ParquetError::External(inner) => from_external(inner),
-        other => Error::new(ErrorKind::InvalidData, "a Parquet file cannot be read").because(other),
+        other => undecodable(other),
     }
 }
 

@@ -90,7 +90,7 @@ fn lost(column: &str, array: &ArrayRef, to: &DataType) -> impl FnOnce(ArrowError
             .with("type", from)
             .with("polars", to)
             .because(cause)
-            .hint("cast the column first, or use the datafusion backend")
+            .hint("cast the column first, or use the datafusion backend (--backend datafusion)")
     }
 }
 

@@ -157,7 +157,7 @@ fn refused(column: &str, from: &DataType) -> Error {
     Error::new(ErrorKind::Unsupported, "polars has no type for a column")
         .with("column", column)
         .with("type", type_name(from))
-        .hint("leave the column out or cast it first, or use the datafusion backend")
+        .hint("leave the column out or cast it first, or use the datafusion backend (--backend datafusion)")
 }
 
 /// The Polars type of a border type.

@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -14,19 +15,50 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::{crash, crossing, failed, ffi, run, spool};
-use crate::error::Result;
+use crate::client::local::LocalFile;
+use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::{BatchStream, EngineFrame, Frame};
 
 /// Batches that wait between Polars and whoever pulls; Polars stops when there are more.
 const IN_FLIGHT: usize = 2;
 
 /// A lazy frame of Polars; cheap until it is pulled.
-pub struct PolarsFrame(LazyFrame);
+pub struct PolarsFrame {
+    plan: LazyFrame,
+    /// The files that it scans, as far as keyfold knows: Polars' errors do not name them.
+    files: Arc<[LocalFile]>,
+}
 
 impl PolarsFrame {
+    /// A plan that scans Parquet files.
+    pub(super) fn over(files: Vec<LocalFile>, plan: LazyFrame) -> Self {
+        Self { plan, files: files.into() }
+    }
+
     /// The plan inside.
     pub fn into_inner(self) -> LazyFrame {
-        self.0
+        self.plan
+    }
+
+    /// The plan, and the files that it scans.
+    pub(super) fn into_parts(self) -> (LazyFrame, Arc<[LocalFile]>) {
+        (self.plan, self.files)
+    }
+}
+
+/// Names the file that cannot be decoded, where that is what failed.
+pub(super) fn blame(error: Error, files: &[LocalFile]) -> Error {
+    if error.kind() != ErrorKind::InvalidData {
+        return error;
+    }
+    let damaged = match files {
+        [only] => Some(only),
+        // Polars does not say which: the one at which Arrow fails as well.
+        files => files.iter().find(|file| spool::check(file).is_err()),
+    };
+    match damaged {
+        Some(file) => error.with_missing("file", file.location()),
+        None => error,
     }
 }
 
@@ -39,7 +71,7 @@ impl fmt::Debug for PolarsFrame {
 
 impl From<LazyFrame> for Frame {
     fn from(plan: LazyFrame) -> Self {
-        Self::new(PolarsFrame(plan))
+        Self::new(PolarsFrame::over(Vec::new(), plan))
     }
 }
 
@@ -74,13 +106,15 @@ impl EngineFrame for PolarsFrame {
     }
 
     async fn schema(&self) -> Result<SchemaRef> {
-        let plan = self.0.clone();
+        let plan = self.plan.clone();
         Ok(run(|| settled(plan)).await?.1)
     }
 
     async fn into_stream(self: Box<Self>) -> Result<BatchStream> {
-        let (plan, schema) = run(|| settled(self.0)).await?;
-        let batches = batches(plan, SchemaRef::clone(&schema));
+        let (plan, files) = self.into_parts();
+        let (plan, schema) = run(|| settled(plan)).await?;
+        let run = Run { plan, schema: SchemaRef::clone(&schema), files };
+        let batches = batches(run);
         Ok(BatchStream::new(schema, batches))
     }
 
@@ -113,23 +147,30 @@ pub(super) fn settled(mut plan: LazyFrame) -> Result<(LazyFrame, SchemaRef)> {
     Ok((plan, schema))
 }
 
+/// A plan on its way.
+struct Run {
+    plan: LazyFrame,
+    schema: SchemaRef,
+    files: Arc<[LocalFile]>,
+}
+
 /// How far a stream has come.
 enum Stage {
     /// Nothing runs before the first pull.
-    Planned(Box<LazyFrame>),
+    Planned(Box<Run>),
     Running(mpsc::Receiver<Result<RecordBatch>>, JoinHandle<Result<()>>),
     Done,
 }
 
-fn batches(plan: LazyFrame, schema: SchemaRef) -> impl Stream<Item = Result<RecordBatch>> + Send {
-    stream::unfold(Stage::Planned(Box::new(plan)), move |stage| next(stage, SchemaRef::clone(&schema))).fuse()
+fn batches(run: Run) -> impl Stream<Item = Result<RecordBatch>> + Send {
+    stream::unfold(Stage::Planned(Box::new(run)), next).fuse()
 }
 
-async fn next(stage: Stage, schema: SchemaRef) -> Option<(Result<RecordBatch>, Stage)> {
+async fn next(stage: Stage) -> Option<(Result<RecordBatch>, Stage)> {
     let (mut receiver, worker) = match stage {
-        Stage::Planned(plan) => {
+        Stage::Planned(run) => {
             let (sender, receiver) = mpsc::channel(IN_FLIGHT);
-            (receiver, tokio::task::spawn_blocking(move || pump(*plan, schema, sender)))
+            (receiver, tokio::task::spawn_blocking(move || pump(*run, sender)))
         }
         Stage::Running(receiver, worker) => (receiver, worker),
         Stage::Done => return None,
@@ -143,7 +184,8 @@ async fn next(stage: Stage, schema: SchemaRef) -> Option<(Result<RecordBatch>, S
 }
 
 /// Runs the plan and sends its rows, in order, until they end or nobody takes them any more.
-fn pump(plan: LazyFrame, schema: SchemaRef, sender: mpsc::Sender<Result<RecordBatch>>) -> Result<()> {
+fn pump(run: Run, sender: mpsc::Sender<Result<RecordBatch>>) -> Result<()> {
+    let Run { plan, schema, files } = run;
     let send = move |frame: pl::DataFrame| {
         let batches = ffi::record_batches(frame, &schema);
         let batches = batches.map_or_else(|e| vec![Err(e)], |all| all.into_iter().map(Ok).collect());
@@ -152,18 +194,16 @@ fn pump(plan: LazyFrame, schema: SchemaRef, sender: mpsc::Sender<Result<RecordBa
     };
     plan.sink_batches(pl::PlanCallback::new(send), true, None)
         .and_then(|sink| sink.collect_with_engine(pl::Engine::Streaming))
-        .map_err(failed)?;
+        .map_err(|cause| blame(failed(cause), &files))?;
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
     use arrow::array::{AsArray, Int64Array};
     use arrow::datatypes::Int64Type;
     use polars::prelude::{col, lit};
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn numbers(count: i64) -> pl::DataFrame {

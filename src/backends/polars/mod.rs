@@ -20,6 +20,7 @@ use polars::error::PolarsError;
 use tokio::task::{JoinError, spawn_blocking};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::table::parquet::undecodable;
 
 pub use frame::PolarsFrame;
 pub use reader::PolarsReader;
@@ -45,9 +46,9 @@ fn crash(cause: JoinError) -> Error {
         Ok(panic) => first_line(&panic_text(&*panic)),
         Err(_) => "the runtime was shut down".to_owned(),
     };
-    Error::new(ErrorKind::Engine, "polars stopped in the middle")
-        .with("message", message)
-        .hint("nothing was committed; simplify the frame, or use the datafusion backend")
+    Error::new(ErrorKind::Engine, "polars stopped in the middle").with("message", message).hint(
+        "nothing was committed; simplify the frame, or use the datafusion backend (--backend datafusion)",
+    )
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
@@ -74,6 +75,8 @@ fn failed(cause: PolarsError) -> Error {
         P::InvalidOperation(_) | P::OutOfBounds(_) | P::NoData(_) | P::AssertionError(_) => {
             (ErrorKind::InvalidInput, "check what the frame does with its values")
         }
+        // How all errors of Polars' reader of Parquet begin.
+        P::ComputeError(text) if text.starts_with("parquet: ") => return undecodable(cause),
         _ => (ErrorKind::Engine, "run the frame by itself in polars to see where it fails"),
     };
     Error::new(kind, first_line(&cause.to_string())).hint(hint).because(cause)

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use polars::prelude as pl;
 use polars::prelude::{Expr, LazyFrame};
 
+use super::frame::PolarsFrame;
 use super::{crossing, ffi, frame, lower, run, scan, spool, through};
 use crate::client::local::LocalFile;
 use crate::client::session::Session;
@@ -72,11 +73,13 @@ impl Reader for PolarsReader {
             .session
             .run(move |session| Ok((Source::open(session, &locations, &options)?, options)))
             .await?;
-        let plan = match source.schema.clone() {
-            Some(schema) => self.parquet(source.files, &schema, &options).await?,
-            None => self.text(source, options).await?,
-        };
-        Ok(plan.into())
+        match source.schema.clone() {
+            Some(schema) => {
+                let plan = self.parquet(source.files.clone(), &schema, &options).await?;
+                Ok(Frame::new(PolarsFrame::over(source.files, plan)))
+            }
+            None => self.text(source, options).await.map(Frame::from),
+        }
     }
 }
 

@@ -30,10 +30,26 @@ pub(super) fn scan(files: &[LocalFile]) -> Result<LazyFrame> {
 
 /// Whether Polars reads every column of the files, which are those of `schema`, as what it is.
 pub(super) async fn is_sound(files: &[LocalFile], schema: &SchemaRef) -> bool {
+    // Polars does not even read a schema that has one: it panics.
+    if schema.fields().iter().any(|field| has_list_view(field.data_type())) {
+        return false;
+    }
     let (files, schema) = (files.to_vec(), SchemaRef::clone(schema));
     let sound = move || Ok(files.iter().all(|file| reads(file, schema.fields()).unwrap_or(false)));
-    // Polars panics on some schemas. What ails the file is said by whoever reads it instead.
+    // What ails a file that Polars cannot open is said by whoever reads it instead.
     run(sound).await.unwrap_or(false)
+}
+
+fn has_list_view(data_type: &DataType) -> bool {
+    use DataType as D;
+    match data_type {
+        D::ListView(_) | D::LargeListView(_) => true,
+        D::List(item) | D::LargeList(item) | D::FixedSizeList(item, _) | D::Map(item, _) => {
+            has_list_view(item.data_type())
+        }
+        D::Struct(fields) => fields.iter().any(|field| has_list_view(field.data_type())),
+        _ => false,
+    }
 }
 
 fn reads(file: &LocalFile, fields: &Fields) -> Result<bool> {

@@ -13,8 +13,9 @@ use polars::prelude::{IntoLazy, LazyFrame};
 use super::{bring, crossing, failed, ffi, run};
 use crate::client::local::LocalFile;
 use crate::core::schema::find_column;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::interfaces::BatchStream;
+use crate::table::parquet::{describe, undecodable};
 use crate::table::spill::{MEMORY_BYTES, SpillFile, Spilled};
 
 /// Pulls a stream and makes a lazy frame of it.
@@ -69,12 +70,8 @@ type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
 
 fn parquet_file(file: &LocalFile, wanted: &SchemaRef) -> Result<Batches> {
     let location = file.location().clone();
-    let unreadable = move |cause: Box<dyn std::error::Error + Send + Sync>| {
-        Error::new(ErrorKind::InvalidData, "a Parquet file cannot be read")
-            .with("file", &location)
-            .hint("it may be truncated or damaged; restore it")
-            .because(cause)
-    };
+    let unreadable =
+        move |cause: Box<dyn std::error::Error + Send + Sync>| undecodable(cause).with("file", &location);
     let builder = ParquetRecordBatchReaderBuilder::try_new(file.read()?).map_err(|e| unreadable(e.into()))?;
     let roots: Result<Vec<_>> =
         wanted.fields().iter().map(|field| find_column(builder.schema(), field.name(), "column")).collect();
@@ -90,6 +87,16 @@ fn parquet_file(file: &LocalFile, wanted: &SchemaRef) -> Result<Batches> {
     })))
 }
 
+/// Decodes a whole file.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub(super) fn check(file: &LocalFile) -> Result<()> {
+    let (schema, _) = describe(file)?;
+    parquet_file(file, &schema)?.try_for_each(|batch| batch.map(drop))
+}
+
 /// Scans a spilled file by an open handle. The plan holds the handle, so the file may lose its name at
 /// once, and its space is free when the last plan is gone, whatever became of the process.
 fn scan(file: &SpillFile) -> Result<LazyFrame> {
@@ -102,6 +109,7 @@ fn scan(file: &SpillFile) -> Result<LazyFrame> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
     use crate::interfaces::Frame;
     use arrow::array::*;
     use std::sync::Arc;

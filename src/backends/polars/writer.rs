@@ -10,7 +10,7 @@ use polars::polars_utils::compression::{BrotliLevel, GzipLevel, ZstdLevel};
 use polars::prelude as pl;
 use polars::prelude::LazyFrame;
 
-use super::frame::{PolarsFrame, settled};
+use super::frame::{PolarsFrame, blame, settled};
 use super::{NAME, failed, run};
 use crate::client::session::Session;
 use crate::core::format::Format;
@@ -66,7 +66,9 @@ impl Writer for PolarsWriter {
             return write_stream(&self.session, rows, location, &options, NAME).await;
         }
         let session = self.session.clone();
-        let report = run(move || sink(&session, frame.into_inner(), target, &options)).await;
+        let (plan, files) = frame.into_parts();
+        let report =
+            run(move || sink(&session, plan, target, &options).map_err(|error| blame(error, &files))).await;
         report.map_err(|error| error.with_missing("file", location))
     }
 }

@@ -32,7 +32,7 @@ type Cast = Result<ArrayRef, CastRefused>;
 /// Casts `values` to `to` if every value survives.
 ///
 /// Numbers survive by value, timestamps as instants, lists, structs (fields by name) and maps by what is
-/// in them; NaN is NaN. Strings become any type that they are the text of, but nothing becomes a string: that
+/// in them; a map is the list of its entries, too. NaN is NaN. Strings become any type that they are the text of, but nothing becomes a string: that
 /// would always work, and hide a mistake.
 pub(crate) fn exact(values: &ArrayRef, to: &DataType) -> Cast {
     use DataType as D;

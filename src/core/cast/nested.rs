@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, LargeListArray, MapArray, OffsetSizeTrait, StructArray, UInt64Array,
+    Array, ArrayRef, AsArray, LargeListArray, ListArray, MapArray, OffsetSizeTrait, StructArray, UInt64Array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::{can_cast_types, cast, is_null, nullif, take};
-use arrow::datatypes::{DataType, FieldRef, Fields};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 
 use super::{Cast, CastRefused, lossy, lost};
+use crate::core::text::BadCell;
 
 /// Casts a nested type to another.
 pub(super) fn exact(values: &ArrayRef, to: &DataType) -> Cast {
@@ -20,6 +21,8 @@ pub(super) fn exact(values: &ArrayRef, to: &DataType) -> Cast {
         }
         (from, to) => match (element(from), element(to)) {
             (Some(from), Some(item)) => lists(values, from, item, to),
+            (None, Some(item)) => exact(&as_list(values.as_map_opt().ok_or(CastRefused::Types)?, item)?, to),
+            (Some(from), None) => from_list(values, from, to),
             _ => Err(CastRefused::Types),
         },
     }
@@ -100,6 +103,45 @@ fn maps(values: &MapArray, to: &FieldRef, sorted: bool) -> Cast {
     Ok(Arc::new(map.map_err(|_| CastRefused::Types)?))
 }
 
+/// A map as the list of its entries, which is what an engine without maps has for it. By position here too:
+/// the two fields get the names that they are to have.
+fn as_list(map: &MapArray, to: &FieldRef) -> Cast {
+    let DataType::Struct(wanted) = to.data_type() else { return Err(CastRefused::Types) };
+    let [key, value] = wanted.as_ref() else { return Err(CastRefused::Types) };
+    let fields = Fields::from(vec![
+        Field::new(key.name(), map.key_type().clone(), false),
+        Field::new(value.name(), map.value_type().clone(), true),
+    ]);
+    let pairs = StructArray::try_new(fields.clone(), map.entries().columns().to_vec(), None);
+    let pairs = Arc::new(pairs.map_err(|_| CastRefused::Types)?);
+    let item = Arc::new(Field::new_list_field(DataType::Struct(fields), false));
+    let list = ListArray::try_new(item, map.offsets().clone(), pairs, map.nulls().cloned());
+    Ok(Arc::new(list.map_err(|_| CastRefused::Types)?))
+}
+
+/// A list of pairs as a map. A pair that is null, or whose key is, is no entry.
+fn from_list(values: &ArrayRef, from: &FieldRef, to: &DataType) -> Cast {
+    let DataType::Map(to, false) = to else { return Err(CastRefused::Types) };
+    let list = reshape(values, &DataType::List(Arc::clone(from)))?;
+    let list = list.as_list::<i32>();
+    let (offsets, pairs) = visible_items(list.offsets(), list.nulls(), list.values())?;
+    let pairs = pairs.as_struct_opt().ok_or(CastRefused::Types)?;
+    let [key, value] = pairs.columns() else { return Err(CastRefused::Types) };
+    if let Some(item) = (0..pairs.len()).find(|item| pairs.is_null(*item) || key.is_null(*item)) {
+        let bad = BadCell { row: item, value: "an entry without a key".to_owned() };
+        return Err(at_row(CastRefused::Lossy(bad), &offsets));
+    }
+    let fields = Fields::from(vec![
+        Field::new("key", key.data_type().clone(), false),
+        Field::new("value", value.data_type().clone(), true),
+    ]);
+    let entries = StructArray::try_new(fields.clone(), vec![Arc::clone(key), Arc::clone(value)], None);
+    let entries = entries.map_err(|_| CastRefused::Types)?;
+    let own = Arc::new(Field::new("entries", DataType::Struct(fields), false));
+    let map = MapArray::try_new(own, offsets, entries, list.nulls().cloned(), false);
+    maps(&map.map_err(|_| CastRefused::Types)?, to, false)
+}
+
 /// The items that some row shows, and the offsets into just them: beneath a null, and outside a slice,
 /// anything may lie.
 fn visible_items<O: OffsetSizeTrait>(
@@ -140,7 +182,7 @@ mod tests {
         FixedSizeListArray, Int8Array, Int64Array, Int64Builder, ListArray, MapBuilder, StringArray,
         StringBuilder,
     };
-    use arrow::datatypes::{Field, Int64Type};
+    use arrow::datatypes::Int64Type;
 
     fn list() -> ArrayRef {
         let rows = [Some(vec![Some(1), None]), None, Some(vec![]), Some(vec![Some(3), Some(300)])];
@@ -194,14 +236,51 @@ mod tests {
         wrong_types(&values, &DataType::Struct(vec![a, Field::new("c", DataType::Utf8, true)].into()));
     }
 
-    #[test]
-    fn maps_are_cast_by_keys_and_values() {
+    fn map() -> ArrayRef {
         let mut builder = MapBuilder::new(None, StringBuilder::new(), Int64Builder::new());
         builder.keys().append_value("k");
         builder.values().append_value(300);
         builder.append(true).expect("a map");
         builder.append(false).expect("a null");
-        let values = arc(builder.finish());
+        arc(builder.finish())
+    }
+
+    fn pairs(key: &str, value: DataType) -> DataType {
+        let fields = vec![Field::new(key, DataType::Utf8View, true), Field::new("v", value, true)];
+        DataType::Struct(fields.into())
+    }
+
+    #[test]
+    fn a_map_is_the_list_of_its_entries() {
+        let there = survives(&map(), &DataType::new_large_list(pairs("k", DataType::Int64), true));
+        assert_eq!(there.as_list::<i64>().value(0).as_struct().num_columns(), 2);
+        survives(&map().slice(1, 1), &DataType::new_list(pairs("k", DataType::Int16), true));
+        refused(&map(), &DataType::new_list(pairs("k", DataType::Int8), true), 0, "300");
+        wrong_types(&map(), &DataType::new_list(DataType::Utf8, true));
+        wrong_types(&map(), &pairs("k", DataType::Int64));
+        wrong_types(&list(), map().data_type());
+    }
+
+    #[test]
+    fn a_pair_without_a_key_is_no_entry() {
+        let entries = |keys: Vec<Option<&str>>, nulls: Option<NullBuffer>| {
+            let DataType::Struct(fields) = pairs("k", DataType::Int64) else { unreachable!("a struct") };
+            let keys = arc(arrow::array::StringViewArray::from(keys));
+            let pairs = StructArray::new(fields, vec![keys, arc(Int64Array::from(vec![1, 2]))], nulls);
+            let item = Arc::new(Field::new_list_field(pairs.data_type().clone(), true));
+            let offsets = OffsetBuffer::from_lengths([1, 1]);
+            arc(ListArray::new(item, offsets, arc(pairs), None))
+        };
+        let to = map().data_type().clone();
+        survives(&entries(vec![Some("a"), Some("b")], None), &to);
+        refused(&entries(vec![Some("a"), None], None), &to, 1, "an entry without a key");
+        let null = Some(NullBuffer::from(vec![false, true]));
+        refused(&entries(vec![Some("a"), Some("b")], null), &to, 0, "an entry without a key");
+    }
+
+    #[test]
+    fn maps_are_cast_by_keys_and_values() {
+        let values = map();
         let to = |value| {
             let fields = vec![Field::new("key", DataType::Utf8View, false), Field::new("value", value, true)];
             DataType::Map(Arc::new(Field::new("entries", DataType::Struct(fields.into()), false)), false)

@@ -192,7 +192,7 @@ mod tests {
             &arc(DurationSecondArray::from(vec![i64::MAX])),
             &DataType::Duration(Millisecond),
             0,
-            "9223372036854775807",
+            "PT9223372036854775807S",
         );
         wrong_types(&arc(DurationSecondArray::from(vec![1])), &naive(Second));
         wrong_types(&arc(TimestampSecondArray::from(vec![1])), &DataType::Time32(Second));

@@ -3,13 +3,16 @@
 //!
 //! One set of rules for every text format, so that CSV and NDJSON cannot disagree.
 
+mod duration;
 mod guess;
+mod nested;
 mod number;
 mod parse;
 mod print;
 mod time;
 
 pub(crate) use guess::Guess;
+pub(crate) use nested::readable;
 pub(crate) use number::number;
 pub(crate) use parse::parse;
 pub(crate) use print::print;

@@ -19,7 +19,7 @@ use arrow::datatypes::{
 
 use super::number::Number;
 use super::time::{self, Pattern};
-use super::{BadCell, TextRules};
+use super::{BadCell, TextRules, duration};
 
 const MILLIS_PER_DAY: i64 = time::SECONDS_PER_DAY * 1_000;
 
@@ -27,7 +27,7 @@ const MILLIS_PER_DAY: i64 = time::SECONDS_PER_DAY * 1_000;
 /// of the type, or needs more digits than it has, is the error.
 ///
 /// Integers may have leading zeros, so that `007` is 7 where an integer is stored; no type but strings and
-/// binary takes spaces. A text with a zone is no value of a timestamp without one, nor the other way round.
+/// binary takes spaces. Durations are ISO 8601; a number without a unit is none. A text with a zone is no value of a timestamp without one, nor the other way round.
 pub(crate) fn parse(values: &StringArray, to: &DataType, rules: &TextRules) -> Result<ArrayRef, BadCell> {
     use DataType as D;
     match to {
@@ -205,11 +205,12 @@ fn times(values: &StringArray, to: &DataType) -> Result<ArrayRef, BadCell> {
 }
 
 fn durations(values: &StringArray, to: &DataType, unit: TimeUnit) -> Result<ArrayRef, BadCell> {
+    let read = |text: &str| duration::read(text, unit);
     match unit {
-        TimeUnit::Second => integers::<DurationSecondType>(values, to),
-        TimeUnit::Millisecond => integers::<DurationMillisecondType>(values, to),
-        TimeUnit::Microsecond => integers::<DurationMicrosecondType>(values, to),
-        TimeUnit::Nanosecond => integers::<DurationNanosecondType>(values, to),
+        TimeUnit::Second => each::<DurationSecondType>(values, to, read),
+        TimeUnit::Millisecond => each::<DurationMillisecondType>(values, to, read),
+        TimeUnit::Microsecond => each::<DurationMicrosecondType>(values, to, read),
+        TimeUnit::Nanosecond => each::<DurationNanosecondType>(values, to, read),
     }
 }
 
@@ -325,10 +326,12 @@ mod tests {
         assert_eq!(ok("23:59:59.5", &DataType::Time32(TimeUnit::Millisecond)), "23:59:59.500");
         assert_eq!(ok("00:00:00.000001", &DataType::Time64(TimeUnit::Microsecond)), "00:00:00.000001");
         assert_eq!(ok("00:00:00.000000001", &DataType::Time64(TimeUnit::Nanosecond)), "00:00:00.000000001");
-        assert_eq!(ok("-5", &DataType::Duration(TimeUnit::Second)), "-5");
+        assert_eq!(ok("-PT5S", &DataType::Duration(TimeUnit::Second)), "-PT5S");
+        assert_eq!(ok("PT1M30S", &DataType::Duration(TimeUnit::Nanosecond)), "PT90S");
         refused("23:59:59.5", &DataType::Time32(TimeUnit::Second));
         refused("24:00:00", &DataType::Time32(TimeUnit::Second));
-        refused("5s", &DataType::Duration(TimeUnit::Second));
+        refused("5", &DataType::Duration(TimeUnit::Second));
+        refused("PT0.5S", &DataType::Duration(TimeUnit::Second));
     }
 
     #[test]

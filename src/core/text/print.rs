@@ -12,7 +12,7 @@ use arrow::datatypes::{
     Float32Type, Float64Type, Int64Type, TimeUnit,
 };
 
-use super::time;
+use super::{duration, time};
 use crate::core::schema::type_name;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -24,7 +24,8 @@ type Write<'a> = Box<dyn Fn(&mut StringBuilder, usize) -> fmt::Result + 'a>;
 /// Prints values as canonical text, the inverse of `parse`; nulls stay null.
 ///
 /// Timestamps with a zone print as the instant in UTC (`2021-05-22T02:51:35.347Z`), fractions of seconds
-/// with 0, 3, 6 or 9 digits, floats with the fewest digits that read back.
+/// with 0, 3, 6 or 9 digits, floats with the fewest digits that read back, durations as ISO 8601 in seconds
+/// whatever their unit (`PT90S`, `-PT0.5S`).
 ///
 /// # Errors
 ///
@@ -125,7 +126,11 @@ fn temporal(values: &dyn Array) -> Result<Write<'_>> {
                 out.write_str(suffix)
             })
         }
-        _ => Box::new(move |out, row| write!(out, "{}", ticks.value(row))),
+        D::Duration(unit) => {
+            let unit = *unit;
+            Box::new(move |out, row| duration::write(out, ticks.value(row), unit))
+        }
+        other => return Err(no_text(other)),
     })
 }
 
@@ -168,8 +173,9 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{
-        BinaryArray, BooleanArray, Date64Array, Decimal128Array, DictionaryArray, Float32Array, Float64Array,
-        Int32Array, Int64Array, LargeStringArray, ListArray, TimestampMicrosecondArray, UInt64Array,
+        BinaryArray, BooleanArray, Date64Array, Decimal128Array, DictionaryArray, DurationMicrosecondArray,
+        DurationSecondArray, Float32Array, Float64Array, Int32Array, Int64Array, LargeStringArray, ListArray,
+        TimestampMicrosecondArray, UInt64Array,
     };
     use arrow::datatypes::Int32Type;
     use proptest::prelude::*;
@@ -212,6 +218,14 @@ mod tests {
         assert_eq!(text(&zoned), "1970-01-01T00:00:00.000001Z");
         assert_eq!(text(&Date64Array::from(vec![MILLIS_PER_DAY])), "1970-01-02");
         assert_eq!(text(&Date64Array::from(vec![1])), "1970-01-01T00:00:00.001");
+    }
+
+    #[test]
+    fn a_duration_has_one_text_in_every_unit() {
+        let seconds = DurationSecondArray::from(vec![90]);
+        let micros = DurationMicrosecondArray::from(vec![90_000_000]);
+        assert_eq!((text(&seconds), text(&micros)), ("PT90S".to_owned(), "PT90S".to_owned()));
+        assert_eq!(text(&DurationMicrosecondArray::from(vec![-1_250_000])), "-PT1.25S");
     }
 
     #[test]

@@ -80,7 +80,8 @@ fn unreadable(cause: ParquetError) -> Error {
         .because(cause)
 }
 
-fn undecodable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+/// Data that its footer does not describe; says no file.
+pub(crate) fn undecodable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::new(ErrorKind::InvalidData, "the Parquet file cannot be decoded")
         .hint("the footer is whole but its data is damaged, or of a kind that is not supported")
         .because(cause)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::builder::StringBuilder;
-use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray, new_empty_array};
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::json::ReaderBuilder;
@@ -11,6 +11,7 @@ use arrow::json::ReaderBuilder;
 use super::fault::Fault;
 use super::rows::Rows;
 use super::{csv, ndjson};
+use crate::core::cast::exact;
 use crate::core::format::Format;
 use crate::core::schema::type_name;
 use crate::core::text;
@@ -99,12 +100,19 @@ fn nested(
     to: &DataType,
 ) -> Result<ArrayRef> {
     let token = |row| rows.raw(row, slot).unwrap_or("null");
-    decode(picks.clone().map(token), to).map_err(|cause| {
+    let tokens = picks.clone().map(token);
+    decode(tokens.clone(), to).or_else(|cause| from_lists(tokens, to).ok_or(cause)).map_err(|cause| {
         // Arrow does not say which row it was.
         let row = picks.clone().find(|row| decode(std::iter::once(token(*row)), to).is_err());
         let row = row.unwrap_or_default();
         does_not_parse(rows, row, slot, token(row), to).because(cause)
     })
+}
+
+/// Tokens whose maps are written as the lists of their entries, which is how they are printed.
+fn from_lists<'a>(tokens: impl ExactSizeIterator<Item = &'a str>, to: &DataType) -> Option<ArrayRef> {
+    let lists = text::readable(&new_empty_array(to)).ok()?;
+    exact(&decode(tokens, lists.data_type()).ok()?, to).ok()
 }
 
 fn decode<'a>(tokens: impl ExactSizeIterator<Item = &'a str>, to: &DataType) -> Result<ArrayRef, ArrowError> {

@@ -17,7 +17,7 @@ use super::{csv, ndjson};
 use crate::core::format::Format;
 use crate::core::options::CsvOptions;
 use crate::core::schema::type_name;
-use crate::core::text::print;
+use crate::core::text::{print, readable};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Writes batches of one schema as text.
@@ -160,8 +160,7 @@ impl Cells {
             (Format::Ndjson, false) => {
                 check_finite(name, column)?;
                 let texts = print(column).map_err(|error| error.with_missing("column", name))?;
-                let bare = column.data_type().is_numeric()
-                    || matches!(column.data_type(), DataType::Boolean | DataType::Duration(_));
+                let bare = column.data_type().is_numeric() || *column.data_type() == DataType::Boolean;
                 Ok(if bare { Self::Token(texts) } else { Self::String(texts) })
             }
             (_, false) => print(column).map(Self::Field).map_err(|error| error.with_missing("column", name)),
@@ -212,6 +211,7 @@ fn tokens(name: &str, column: &ArrayRef) -> Result<StringArray> {
             .hint("leave the column out, or choose parquet")
             .because(cause)
     };
+    let column = &readable(column)?;
     let field = Arc::new(Field::new(name, column.data_type().clone(), true));
     let options = EncoderOptions::default().with_explicit_nulls(true);
     let mut encoder = make_encoder(&field, column.as_ref(), &options).map_err(refused)?;
