@@ -180,13 +180,9 @@ impl Job<'_> {
         let format = new_format(&self.file, &self.options)?;
         let stored: Box<dyn StoredFile> = match format {
             Format::Parquet => Box::new(NewParquet::new(Arc::clone(&self.schema), self.options.compression)),
-            Format::Csv | Format::Ndjson => Box::new(TextFile::create(
-                format,
-                &self.options.csv,
-                &self.schema,
-                &self.batches,
-                self.file.location(),
-            )?),
+            Format::Csv | Format::Ndjson => {
+                Box::new(TextFile::create(format, &self.options.csv, &self.schema, self.file.location())?)
+            }
         };
         self.fold(stored, format, None)
     }
@@ -200,7 +196,7 @@ impl Job<'_> {
     ) -> Result<Attempt> {
         let start = Instant::now();
         let mut work = WorkCounts::default();
-        let (schema, batches) = stored.fit(&self.schema, self.batches.clone())?;
+        let (schema, batches) = stored.fit(&self.schema, self.batches.clone(), &self.rule)?;
         let incoming = Incoming::settle(&schema, &batches, &self.rule)?;
         drop(batches);
         let mut matcher = Matcher::new(&incoming, &stored.schema(), &self.rule)?;

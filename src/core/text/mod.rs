@@ -10,6 +10,7 @@ mod print;
 mod time;
 
 pub(crate) use guess::Guess;
+pub(crate) use number::float_keeps;
 pub(crate) use parse::parse;
 pub(crate) use print::print;
 pub(crate) use time::instant;
