@@ -20,7 +20,7 @@ pub(crate) fn fit_batches(
     incoming: &SchemaRef,
     batches: &[RecordBatch],
 ) -> Result<(SchemaRef, Vec<RecordBatch>)> {
-    let fit = Fit::new(stored, incoming)?;
+    let mut fit = Fit::new(stored, incoming)?;
     let batches = batches.iter().map(|batch| fit.batch(batch)).collect::<Result<Vec<_>>>()?;
     Ok((fit.schema, batches))
 }
@@ -44,11 +44,13 @@ pub(crate) fn check_extra(stored: &Schema, incoming: &Schema) -> Result<()> {
         .hint(format!("the target's columns are {}; rename or drop the others", names.join(", "))))
 }
 
-/// Where each stored column stands among the incoming ones.
+/// Where each stored column stands among the incoming ones, and how far it came.
 #[derive(Debug)]
 pub(crate) struct Fit {
     schema: SchemaRef,
     columns: Vec<(usize, Field)>,
+    /// Rows of the batches so far: messages count all that come in.
+    rows: usize,
 }
 
 impl Fit {
@@ -61,7 +63,7 @@ impl Fit {
             }
         }
         let fields: Vec<Field> = columns.iter().map(|(_, field)| field.clone()).collect();
-        Ok(Self { schema: Arc::new(Schema::new(fields)), columns })
+        Ok(Self { schema: Arc::new(Schema::new(fields)), columns, rows: 0 })
     }
 
     /// The stored columns that come in, in stored order and types.
@@ -69,19 +71,22 @@ impl Fit {
         &self.schema
     }
 
-    pub(crate) fn batch(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+    /// Casts the next batch.
+    pub(crate) fn batch(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
         let mut columns = Vec::with_capacity(self.columns.len());
         for (index, field) in &self.columns {
-            columns.push(fit_column(batch.column(*index), field)?);
+            columns.push(fit_column(batch.column(*index), field, self.rows)?);
         }
+        self.rows += batch.num_rows();
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         RecordBatch::try_new_with_options(SchemaRef::clone(&self.schema), columns, &options)
             .map_err(|cause| Error::internal("the incoming rows do not fit the stored types").because(cause))
     }
 }
 
-fn fit_column(values: &ArrayRef, field: &Field) -> Result<ArrayRef> {
-    let fitted = exact(values, field.data_type()).map_err(|why| refused(why, values.data_type(), field))?;
+fn fit_column(values: &ArrayRef, field: &Field, first_row: usize) -> Result<ArrayRef> {
+    let fitted =
+        exact(values, field.data_type()).map_err(|why| refused(why, values.data_type(), field, first_row))?;
     let nulls = fitted.logical_null_count();
     if nulls > 0 && !field.is_nullable() {
         return Err(Error::new(ErrorKind::InvalidInput, "the stored column takes no nulls")
@@ -92,7 +97,8 @@ fn fit_column(values: &ArrayRef, field: &Field) -> Result<ArrayRef> {
     Ok(fitted)
 }
 
-fn refused(why: CastRefused, from: &DataType, field: &Field) -> Error {
+/// Why a column does not fit the stored `field`; `first_row` rows came in before those that were cast.
+pub(crate) fn refused(why: CastRefused, from: &DataType, field: &Field, first_row: usize) -> Error {
     let error = |message: &'static str| {
         Error::new(ErrorKind::InvalidInput, message)
             .with("column", field.name())
@@ -101,12 +107,39 @@ fn refused(why: CastRefused, from: &DataType, field: &Field) -> Error {
     };
     match why {
         CastRefused::Lossy(cell) => error("a value does not fit the stored type exactly")
-            .with("row", cell.row + 1)
-            .with("value", cell.value)
+            .with("row", first_row + cell.row + 1)
+            .with("value", shown(&cell.value))
             .hint("change the value, or the type of the stored column"),
         CastRefused::Zone => error("one side has timestamps with a zone, the other without")
             .hint("give the incoming timestamps a zone, or take it away, as the target has it"),
         CastRefused::Types => error("no value of the incoming type is one of the stored type")
             .hint("cast the incoming column first"),
+    }
+}
+
+/// A value short enough for a message.
+pub(crate) fn shown(value: &str) -> String {
+    const LONGEST: usize = 60;
+    match value.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &value[..end]),
+        None => value.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::Int64Array;
+
+    #[test]
+    fn a_value_that_does_not_fit_is_named_by_its_row_among_all() {
+        let batch = |values: Vec<i64>| {
+            let column: ArrayRef = Arc::new(Int64Array::from(values));
+            RecordBatch::try_from_iter([("a", column)]).expect("a batch")
+        };
+        let batches = [batch(vec![1, 2]), batch(vec![3, 300])];
+        let stored = Arc::new(Schema::new(vec![Field::new("a", DataType::Int8, true)]));
+        let error = fit_batches(&stored, &batches[0].schema(), &batches).expect_err("too large");
+        assert!(error.to_string().contains("row: 4, value: 300"), "{error}");
     }
 }

@@ -16,6 +16,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 use crate::client::session::Session;
+use crate::core::merge::MergeRule;
 use crate::core::merge::kernel::{Incoming, Matcher, Outcome};
 use crate::core::report::WorkCounts;
 use crate::error::Result;
@@ -31,11 +32,12 @@ pub(crate) trait StoredFile: Send {
     /// all. A column that is not stored, or a value that does not fit, is `InvalidInput`.
     ///
     /// A text file may widen its own types for it: what it holds is text. It keeps what it needs to write the
-    /// incoming values later just as they were sent.
+    /// incoming values later as they were sent. `rule` says which columns are ids, and which one orders rows.
     fn fit(
         &mut self,
         schema: &SchemaRef,
         incoming: Vec<RecordBatch>,
+        rule: &MergeRule,
     ) -> Result<(SchemaRef, Vec<RecordBatch>)>;
 
     /// Shows stored rows to the matcher (every row that could meet an incoming one) and counts what

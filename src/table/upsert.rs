@@ -201,13 +201,9 @@ impl Job<'_> {
         }
         let stored: Box<dyn StoredFile> = match format {
             Format::Parquet => Box::new(NewParquet::new(Arc::clone(&self.schema), self.options.compression)),
-            Format::Csv | Format::Ndjson => Box::new(TextFile::create(
-                format,
-                &self.options.csv,
-                &self.schema,
-                &self.batches,
-                self.file.location(),
-            )?),
+            Format::Csv | Format::Ndjson => {
+                Box::new(TextFile::create(format, &self.options.csv, &self.schema, self.file.location())?)
+            }
         };
         self.fold(stored, format, None)
     }
@@ -251,7 +247,7 @@ impl Job<'_> {
         // A text file without a single record names no columns; as a batch it is as good as any empty one.
         let schema = if self.schema.fields().is_empty() { stored.schema() } else { Arc::clone(&self.schema) };
         let batches = if self.schema.fields().is_empty() { Vec::new() } else { self.batches.clone() };
-        let (schema, batches) = stored.fit(&schema, batches)?;
+        let (schema, batches) = stored.fit(&schema, batches, &self.rule)?;
         Incoming::settle(&schema, &batches, &self.rule)
     }
 

@@ -13,7 +13,7 @@ mod time;
 
 pub(crate) use guess::Guess;
 pub(crate) use nested::readable;
-pub(crate) use number::number;
+pub(crate) use number::{float_keeps, number};
 pub(crate) use parse::parse;
 pub(crate) use print::print;
 pub(crate) use time::instant;

@@ -109,6 +109,11 @@ impl<'a> Number<'a> {
     }
 }
 
+/// Whether an `f64` keeps every digit of this number; what is not one (`NaN`, a word) has none to lose.
+pub(crate) fn float_keeps(text: &str) -> bool {
+    Number::scan(text).is_none_or(|number| number.survives_as_f64(text))
+}
+
 fn take_digits(bytes: &[u8]) -> (&[u8], &[u8]) {
     bytes.split_at(bytes.iter().take_while(|byte| byte.is_ascii_digit()).count())
 }
@@ -166,6 +171,11 @@ mod tests {
         assert_eq!(scaled("1210", 4, -2), None);
         assert_eq!(scaled("1e999999999", 38, 0), None);
         assert_eq!(scaled(&"9".repeat(38), 38, 0), Some(10_i128.pow(38) - 1));
+    }
+
+    #[test]
+    fn a_word_has_no_digits_to_lose() {
+        assert!(float_keeps("NaN") && float_keeps("01.50") && !float_keeps("9007199254740993"));
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub(crate) fn append(
 ) -> Result<u64> {
     let opened = Opened::new(stored)?;
     check_writable(&opened)?;
-    let fit = Fit::new(opened.schema(), schema)?;
+    let mut fit = Fit::new(opened.schema(), schema)?;
     check_missing(opened.schema(), fit.schema())?;
     let mut writer = Copying::new(session, &opened, out)?;
     for group in 0..opened.metadata.metadata().num_row_groups() {

@@ -13,6 +13,7 @@ use parquet::arrow::arrow_reader::{
 };
 
 use crate::client::session::Session;
+use crate::core::merge::MergeRule;
 use crate::core::merge::kernel::{Incoming, Matcher, Outcome, Pair};
 use crate::core::report::WorkCounts;
 use crate::core::schema::find_column;
@@ -151,6 +152,7 @@ impl StoredFile for ParquetFile {
         &mut self,
         schema: &SchemaRef,
         incoming: Vec<RecordBatch>,
+        _: &MergeRule,
     ) -> Result<(SchemaRef, Vec<RecordBatch>)> {
         rewrite::check_writable(&self.opened)?;
         fit_batches(self.opened.schema(), schema, &incoming)

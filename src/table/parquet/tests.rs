@@ -32,7 +32,7 @@ use crate::table::StoredFile;
 fn fold(path: &Path, incoming: RecordBatch) -> Result<(RecordBatch, WorkCounts, Opened)> {
     let (session, rule, mut work) = (Session::default(), MergeRule::by_id(["id"])?, WorkCounts::default());
     let mut stored = ParquetFile::open(File::open(path).expect("opened"))?;
-    let (schema, batches) = stored.fit(&incoming.schema(), vec![incoming])?;
+    let (schema, batches) = stored.fit(&incoming.schema(), vec![incoming], &rule)?;
     let incoming = Incoming::settle(&schema, &batches, &rule)?;
     let mut matcher = Matcher::new(&incoming, &stored.schema(), &rule)?;
     let rows = stored.find(&session, &mut matcher, &mut work)?;

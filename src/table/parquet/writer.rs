@@ -11,6 +11,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 
 use crate::client::session::Session;
+use crate::core::merge::MergeRule;
 use crate::core::merge::kernel::{Incoming, Matcher, Outcome};
 use crate::core::options::{Compression, WriteOptions};
 use crate::core::report::WorkCounts;
@@ -94,6 +95,7 @@ impl StoredFile for NewParquet {
         &mut self,
         schema: &SchemaRef,
         incoming: Vec<RecordBatch>,
+        _: &MergeRule,
     ) -> Result<(SchemaRef, Vec<RecordBatch>)> {
         Ok((SchemaRef::clone(schema), incoming))
     }

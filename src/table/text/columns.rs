@@ -16,6 +16,7 @@ use crate::core::format::Format;
 use crate::core::schema::type_name;
 use crate::core::text;
 use crate::error::{Error, Result};
+use crate::table::fit::shown;
 
 /// The columns in `slots`, one for each field of `schema`, of the rows that `picks` names.
 pub(super) fn batch(
@@ -39,7 +40,7 @@ pub(super) fn batch(
 /// # Errors
 ///
 /// `InvalidData` with file, line, column and value for a field that is no `to`.
-fn array(
+pub(super) fn array(
     rows: &Rows<'_>,
     slot: usize,
     picks: &(impl ExactSizeIterator<Item = usize> + Clone),
@@ -82,15 +83,6 @@ fn does_not_parse(rows: &Rows<'_>, row: usize, slot: usize, value: &str, to: &Da
         .in_column(slot)
         .hint("correct the field, or read the column as string");
     rows.error(row, fault).with("value", shown(value)).with("type", type_name(to))
-}
-
-/// A value short enough for a message.
-pub(super) fn shown(value: &str) -> String {
-    const LONGEST: usize = 60;
-    match value.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &value[..end]),
-        None => value.to_owned(),
-    }
 }
 
 fn nested(

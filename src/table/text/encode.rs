@@ -58,10 +58,10 @@ impl TextEncoder {
             .fields()
             .iter()
             .zip(batch.columns())
-            .map(|(field, column)| Cells::new(field.name(), column, &self.records.layout).map(Some))
+            .map(|(field, column)| Cells::new(field.name(), column, &self.records.layout))
             .collect::<Result<Vec<_>>>()?;
         for row in 0..batch.num_rows() {
-            self.records.record(&cells, row, "\n", out);
+            self.records.record(cells.iter().map(Some), row, "\n", out);
         }
         Ok(())
     }
@@ -116,7 +116,13 @@ impl RecordWriter {
     }
 
     /// Writes one row of `cells`; a column without cells is null.
-    pub(super) fn record(&self, cells: &[Option<Cells>], row: usize, line_end: &str, out: &mut Vec<u8>) {
+    pub(super) fn record<'a>(
+        &self,
+        cells: impl Iterator<Item = Option<&'a Cells>>,
+        row: usize,
+        line_end: &str,
+        out: &mut Vec<u8>,
+    ) {
         for (lead, cells) in self.leads.iter().zip(cells) {
             out.extend_from_slice(lead);
             match cells {

@@ -16,10 +16,12 @@ mod json_types;
 mod layout;
 mod ndjson;
 mod records;
+mod replace;
 mod rewrite;
 mod rows;
 mod scan;
 mod tell;
+mod text_types;
 mod window;
 mod write;
 

@@ -3,12 +3,12 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::ops::Range;
 
 use super::encode::RecordWriter;
 use super::file::TextFile;
 use super::ndjson;
 use super::records::Records;
+use super::replace::{Kept, kept, replace_object, replace_record};
 use super::rows::Rows;
 use super::window::{BLOCK, Pass};
 use crate::client::session::Session;
@@ -42,7 +42,7 @@ impl<'f> Rewriter<'f> {
         replaced: &[Pair],
         sources: &[u32],
     ) -> Result<()> {
-        let mut replaced = replaced.iter().peekable();
+        let mut replaced = replaced;
         let slots = ndjson::Slots::new(&file.names);
         let Some(mut records) = file.records(session, &[])? else {
             self.records.header(file.line_end, &mut self.out.gathered);
@@ -52,19 +52,20 @@ impl<'f> Rewriter<'f> {
             let content = self.start_block(&mut records)?;
             let mut at = 0;
             let end = self.rows + records.len() as u64;
-            while let Some(change) = replaced.next_if(|change| change.stored_row < end) {
-                let row = usize::try_from(change.stored_row - self.rows).unwrap_or(usize::MAX);
-                let place = records.record(row);
+            let (here, later) = replaced.split_at(replaced.partition_point(|change| change.stored_row < end));
+            let changes = Changes::new(file, &mut records, here, self.rows, sources)?;
+            for (index, row) in changes.rows.iter().enumerate() {
+                let place = records.record(*row);
                 self.out.put(&records.bytes()[at..place.start])?;
                 at = place.end;
-                let source = sources[change.incoming as usize] as usize;
-                replace(file, &slots, &records.rows(row..row + 1)?, source, &mut self.out.gathered)?;
+                changes.write(file, &slots, &records.rows(*row..*row + 1)?, index, &mut self.out.gathered)?;
             }
             self.out.put(&records.bytes()[at..content])?;
             self.held.extend_from_slice(&records.bytes()[content..]);
             self.rows = end;
+            replaced = later;
         }
-        match replaced.next() {
+        match replaced.first() {
             None => Ok(()),
             Some(lost) => Err(Error::internal("a row to be replaced is not in the file")
                 .with("file", &file.location)
@@ -91,7 +92,8 @@ impl<'f> Rewriter<'f> {
             if !blank && self.out.last() != b'\n' {
                 self.out.gathered.extend_from_slice(file.line_end.as_bytes());
             }
-            self.records.record(&file.sent, row, file.line_end, &mut self.out.gathered);
+            let cells = file.sent.iter().map(|sent| sent.as_ref().map(|sent| &sent.cells));
+            self.records.record(cells, row, file.line_end, &mut self.out.gathered);
             self.out.relieve()?;
             self.rows += 1;
         }
@@ -103,6 +105,54 @@ impl<'f> Rewriter<'f> {
         self.out.put(&self.held)?;
         self.out.flush()?;
         Ok((self.rows, self.out.written))
+    }
+}
+
+/// The records of a block that are to be replaced.
+struct Changes {
+    /// Where they stand in the block.
+    rows: Vec<usize>,
+    /// The rows of what was sent that take their places.
+    sources: Vec<u32>,
+    kept: Kept,
+}
+
+impl Changes {
+    /// Takes in `replaced`, all of this block, whose first row is `first` in the file.
+    fn new(
+        file: &TextFile,
+        records: &mut Records<Pass>,
+        replaced: &[Pair],
+        first: u64,
+        sources: &[u32],
+    ) -> Result<Self> {
+        let row = |change: &Pair| usize::try_from(change.stored_row - first).unwrap_or(usize::MAX);
+        let rows: Vec<usize> = replaced.iter().map(row).collect();
+        let sources = replaced.iter().map(|change| sources[change.incoming as usize]).collect();
+        let mut changes = Self { rows, sources, kept: Kept::new() };
+        if let (Format::Csv, [low, .., high] | [low @ high]) = (file.layout.format, &changes.rows[..]) {
+            let picks: Vec<usize> = changes.rows.iter().map(|row| row - low).collect();
+            changes.kept = kept(file, &records.rows(*low..*high + 1)?, &picks, &changes.sources)?;
+        }
+        Ok(changes)
+    }
+
+    /// Writes the only record of `rows`, which is the one at `index` of these, anew.
+    fn write(
+        &self,
+        file: &TextFile,
+        slots: &ndjson::Slots,
+        rows: &Rows<'_>,
+        index: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        let source = self.sources[index] as usize;
+        if file.layout.format == Format::Ndjson {
+            return replace_object(file, slots, rows, source, out);
+        }
+        let keeps = |slot: usize| self.kept[slot].as_ref().is_some_and(|kept| kept.value(index));
+        replace_record(file, rows, source, keeps, out);
+        Ok(())
     }
 }
 
@@ -157,100 +207,11 @@ impl<'f> Out<'f> {
     }
 }
 
-/// Writes the only record of `rows` with the values of row `source` of what was sent.
-fn replace(
-    file: &TextFile,
-    slots: &ndjson::Slots,
-    rows: &Rows<'_>,
-    source: usize,
-    out: &mut Vec<u8>,
-) -> Result<()> {
-    if file.layout.format == Format::Ndjson {
-        return replace_object(file, slots, rows, source, out);
-    }
-    let start = out.len();
-    for (slot, sent) in file.sent.iter().enumerate() {
-        if slot > 0 {
-            out.push(file.layout.delimiter);
-        }
-        match sent {
-            Some(cells) => cells.write(source, &file.layout, out),
-            None => out.extend_from_slice(rows.raw(0, slot).unwrap_or_default().as_bytes()),
-        }
-    }
-    let line_end = rows.line_end(0);
-    // A null alone in the last record would leave no record at all.
-    let vanished = out.len() == start && line_end.is_empty();
-    out.extend_from_slice(if vanished { file.line_end } else { line_end }.as_bytes());
-    Ok(())
-}
-
-/// Puts new tokens in the place of old ones; keys that the object lacks come last.
-fn replace_object(
-    file: &TextFile,
-    slots: &ndjson::Slots,
-    rows: &Rows<'_>,
-    source: usize,
-    out: &mut Vec<u8>,
-) -> Result<()> {
-    let line = rows.record(0);
-    let (edits, keys) = sent_tokens(file, slots, rows)?;
-    let mut at = 0;
-    for (place, slot) in &edits {
-        out.extend_from_slice(&line.as_bytes()[at..place.start]);
-        at = place.end;
-        if let Some(cells) = &file.sent[*slot] {
-            cells.write(source, &file.layout, out);
-        }
-    }
-    let inner = line[at..].rfind('}').map_or(line, |brace| &line[at..at + brace]).trim_ascii_end();
-    out.extend_from_slice(inner.as_bytes());
-    let mut first = keys == 0;
-    for (slot, cells) in file.sent.iter().enumerate() {
-        let Some(cells) = cells.as_ref().filter(|cells| !cells.is_null(source)) else { continue };
-        if edits.iter().any(|(_, edited)| *edited == slot) {
-            continue;
-        }
-        if !first {
-            out.push(b',');
-        }
-        first = false;
-        ndjson::write_string(&file.names[slot], out);
-        out.push(b':');
-        cells.write(source, &file.layout, out);
-    }
-    out.extend_from_slice(&line.as_bytes()[at + inner.len()..]);
-    Ok(())
-}
-
-/// A range of bytes in a record, and the stored column whose sent value takes its place.
-type Edit = (Range<usize>, usize);
-
-/// Where the tokens of sent columns stand in an object, in its order, and how many keys it has.
-fn sent_tokens(file: &TextFile, slots: &ndjson::Slots, rows: &Rows<'_>) -> Result<(Vec<Edit>, usize)> {
-    let line = rows.record(0);
-    let mut keys = 0;
-    let mut places: Vec<Edit> = Vec::new();
-    let resolve = |key: &str| {
-        keys += 1;
-        slots.get(key).filter(|slot| file.sent[*slot].is_some())
-    };
-    let take = |slot, token: &str| {
-        let start = token.as_ptr().addr() - line.as_ptr().addr();
-        // Of two equal keys the last one counts.
-        places.retain(|(_, earlier)| *earlier != slot);
-        places.push((start..start + token.len(), slot));
-    };
-    ndjson::entries(line, resolve, take).map_err(|fault| rows.error(0, fault))?;
-    Ok((places, keys))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::core::location::Location;
     use crate::core::options::CsvOptions;
-    use crate::table::StoredFile;
     use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
     use std::io::{Read, Seek};
     use std::sync::Arc;
@@ -274,7 +235,7 @@ mod tests {
             columns.into_iter().map(|(name, column)| (name, column, true)),
         )
         .expect("a batch");
-        file.fit(&batch.schema(), vec![batch]).expect("fits");
+        file.fit_batches(&batch.schema(), &[batch], None).expect("fits");
         let mut out = tempfile::tempfile().expect("a file");
         let mut rewriter = Rewriter::new(&file, &mut out);
         let replaced: Vec<_> =

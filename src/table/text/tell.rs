@@ -9,16 +9,16 @@ use super::json_types::JsonTypes;
 use super::layout::Layout;
 use super::records::Records;
 use super::rows::Rows;
+use super::text_types::TextTypes;
 use super::{csv, ndjson};
 use crate::core::format::Format;
-use crate::core::text::Guess;
 use crate::error::Result;
 
 /// What has been seen in one column.
 #[derive(Debug, Clone)]
 pub(super) enum Types {
-    /// Fields of a CSV file, and whether there was one that is not null.
-    Text(Guess, bool),
+    /// Fields of a CSV file.
+    Text(TextTypes),
     /// Tokens of an NDJSON file.
     Json(JsonTypes),
 }
@@ -28,51 +28,31 @@ impl Types {
     pub(super) fn new(layout: &Layout) -> Self {
         match layout.format {
             Format::Ndjson => Self::Json(JsonTypes::default()),
-            _ => Self::Text(Guess::new(&layout.rules), false),
+            _ => Self::Text(TextTypes::new(layout)),
         }
     }
 
     /// The type to read the column as.
     pub(super) fn data_type(&self) -> DataType {
         match self {
-            Self::Text(guess, _) => guess.data_type(),
+            Self::Text(types) => types.data_type(),
             Self::Json(types) => types.data_type().unwrap_or(DataType::Utf8),
         }
     }
 
     /// The type to compare the column in: strings of JSON that are all timestamps are instants.
     pub(super) fn compared(&self) -> DataType {
-        self.instants(std::iter::empty()).unwrap_or_else(|| self.data_type())
-    }
-
-    /// The type to compare strings of JSON in that are timestamps, all of them and those of `more`.
-    pub(super) fn instants<'a>(&self, more: impl Iterator<Item = &'a str>) -> Option<DataType> {
-        match self {
-            Self::Text(..) => None,
-            Self::Json(types) => types.instants(more),
-        }
-    }
-
-    /// Whether there was a value that is not null.
-    pub(super) fn seen(&self) -> bool {
-        match self {
-            Self::Text(_, seen) => *seen,
-            Self::Json(types) => types.seen(),
-        }
-    }
-
-    /// Whether values of several JSON kinds stand side by side, read as text.
-    pub(super) fn mixed(&self) -> bool {
-        matches!(self, Self::Json(types) if types.data_type().is_none())
+        let instants = match self {
+            Self::Text(_) => None,
+            Self::Json(types) => types.instants(std::iter::empty()),
+        };
+        instants.unwrap_or_else(|| self.data_type())
     }
 
     /// Takes one more value that is not null: the text of a field, or a token.
     pub(super) fn observe(&mut self, value: &str) {
         match self {
-            Self::Text(guess, seen) => {
-                guess.observe(value);
-                *seen = true;
-            }
+            Self::Text(types) => types.observe(value),
             Self::Json(types) => types.observe(value),
         }
     }
@@ -80,13 +60,10 @@ impl Types {
     /// Joins what was seen in two files.
     pub(super) fn merge(&mut self, other: &Self) {
         match (self, other) {
-            (Self::Text(guess, seen), Self::Text(more, also)) => {
-                guess.merge(more);
-                *seen |= also;
-            }
+            (Self::Text(types), Self::Text(more)) => types.merge(more),
             (Self::Json(types), Self::Json(more)) => types.merge(more),
             // One layout makes one kind.
-            (Self::Text(..), Self::Json(_)) | (Self::Json(_), Self::Text(..)) => {}
+            (Self::Text(_), Self::Json(_)) | (Self::Json(_), Self::Text(_)) => {}
         }
     }
 }

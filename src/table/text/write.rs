@@ -92,7 +92,7 @@ impl TextFile {
         out: &mut File,
     ) -> Result<u64> {
         // Columns are refused before anything is copied, and even if no batch comes.
-        self.fit_batches(schema, &[])?;
+        self.fit_batches(schema, &[], None)?;
         let mut rewriter = Rewriter::new(&self, out);
         rewriter.copy(&self, session, &[], &[])?;
         let mut rows = 0;
@@ -100,7 +100,7 @@ impl TextFile {
             session.check()?;
             let batch = batch?;
             let count = batch.num_rows();
-            self.fit_batches(schema, &[batch])?;
+            self.fit_batches(schema, &[batch], None)?;
             rewriter.insert(&self, 0..count)?;
             rows += count as u64;
         }

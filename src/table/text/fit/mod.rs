@@ -1,0 +1,120 @@
+//! Incoming values meet the types of a stored text file: exactly, or by a wider look at what is stored.
+//!
+//! A CSV file holds text and nothing else, so any value fits it; the types are for comparing. NDJSON has
+//! types of its own, and keeps them.
+
+mod csv;
+mod json;
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch, new_empty_array};
+use arrow::compute::concat;
+use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
+
+use super::encode::{Cells, plain};
+use super::file::TextFile;
+use super::tell::Types;
+use crate::core::format::Format;
+use crate::core::merge::MergeRule;
+use crate::error::{Error, ErrorKind, Result};
+use crate::table::StoredFile;
+use crate::table::fit::check_extra;
+
+/// An incoming column, in the type that it is compared in and as it is to be written.
+#[derive(Debug)]
+pub(super) struct Fitted {
+    pub(super) column: ArrayRef,
+    pub(super) cells: Cells,
+}
+
+/// What a column is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Id,
+    Modification,
+    Value,
+}
+
+impl Role {
+    fn of(name: &str, rule: Option<&MergeRule>) -> Self {
+        match rule {
+            Some(rule) if rule.ids().iter().any(|id| id == name) => Self::Id,
+            Some(rule) if rule.modified() == Some(name) => Self::Modification,
+            _ => Self::Value,
+        }
+    }
+}
+
+impl TextFile {
+    /// Brings incoming rows into the types of the stored columns, and keeps them as they are to be written.
+    /// Gives one batch, whose rows are those of all batches in order. Without a `rule` no row is matched.
+    pub(super) fn fit_batches(
+        &mut self,
+        schema: &SchemaRef,
+        incoming: &[RecordBatch],
+        rule: Option<&MergeRule>,
+    ) -> Result<(SchemaRef, Vec<RecordBatch>)> {
+        self.take_columns(schema);
+        let slots = self.slots(schema)?;
+        self.sent.iter_mut().for_each(|sent| *sent = None);
+        let mut fields = Vec::with_capacity(slots.len());
+        let mut columns = Vec::with_capacity(slots.len());
+        for (index, slot) in slots.into_iter().enumerate() {
+            let whole = whole(schema.field(index), index, incoming)?;
+            let fitted = self.fit_column(slot, &plain(&whole)?, rule)?;
+            self.view[slot] = fitted.column.data_type().clone();
+            fields.push(Field::new(&self.names[slot], self.view[slot].clone(), true));
+            columns.push(Arc::clone(&fitted.column));
+            self.sent[slot] = Some(fitted);
+        }
+        let schema = Arc::new(Schema::new(fields));
+        let batch = RecordBatch::try_new(Arc::clone(&schema), columns)
+            .map_err(|cause| Error::internal("incoming columns differ in length").because(cause))?;
+        Ok((schema, vec![batch]))
+    }
+
+    fn fit_column(&self, slot: usize, values: &ArrayRef, rule: Option<&MergeRule>) -> Result<Fitted> {
+        let (name, view, layout) = (&self.names[slot], &self.view[slot], &self.layout);
+        match &self.types[slot] {
+            Types::Text(stored) => {
+                csv::Column { name, stored, view, role: Role::of(name, rule), layout }.fit(values)
+            }
+            Types::Json(stored) => json::Column { name, stored, view, layout }.fit(values),
+        }
+    }
+
+    /// A file without a single record has no columns to defend.
+    fn take_columns(&mut self, schema: &SchemaRef) {
+        if self.layout.format == Format::Ndjson && self.names.is_empty() {
+            self.names = schema.fields().iter().map(|field| field.name().clone()).collect();
+            self.types = self.names.iter().map(|_| Types::new(&self.layout)).collect();
+            self.view = self.types.iter().map(Types::data_type).collect();
+            self.sent = self.names.iter().map(|_| None).collect();
+        }
+    }
+
+    /// Where each incoming column is stored.
+    fn slots(&self, schema: &SchemaRef) -> Result<Vec<usize>> {
+        check_extra(&self.schema(), schema)?;
+        let slot = |field: &FieldRef| self.names.iter().position(|known| known == field.name());
+        Ok(schema.fields().iter().filter_map(slot).collect())
+    }
+}
+
+/// A column of all batches.
+fn whole(field: &Field, index: usize, incoming: &[RecordBatch]) -> Result<ArrayRef> {
+    let parts: Vec<&dyn Array> = incoming.iter().map(|batch| batch.column(index).as_ref()).collect();
+    if parts.is_empty() {
+        return Ok(new_empty_array(field.data_type()));
+    }
+    concat(&parts).map_err(|cause| {
+        Error::new(ErrorKind::Unsupported, "a column of incoming rows is too long to be held in memory")
+            .with("column", field.name())
+            .hint("upsert in several smaller parts")
+            .because(cause)
+    })
+}
+
+#[cfg(test)]
+mod tests;
