@@ -217,7 +217,7 @@ fn json() -> Vec<FileCase> {
                 "{\"id\":1,\"n\":5}\n{\"id\":2,\"n\":6}\n",
                 text.into(),
                 BY_ID,
-                refused("the type of a column does not fit"),
+                refused("a value does not fit the stored type exactly"),
                 "{\"id\":1,\"n\":5}\n{\"id\":2,\"n\":6}\n",
             ),
             (
