@@ -298,6 +298,11 @@ impl<R: Read> Records<R> {
         let names = fields.iter().map(|span| {
             let raw = std::str::from_utf8(&self.window.bytes()[span.range()])
                 .map_err(|_| self.not_utf8(self.head, span.range().start))?;
+            if !raw.as_bytes().starts_with(&[self.layout.quote]) && raw.contains('\r') {
+                return Err(Error::new(ErrorKind::InvalidData, "lines end with a carriage return alone")
+                    .with("file", &self.location)
+                    .hint("convert the line ends: LF and CRLF are read"));
+            }
             Ok(csv::unquote(raw, &self.layout).into_owned())
         });
         let names = names.collect::<Result<Vec<_>>>()?;
@@ -435,6 +440,9 @@ pub(super) mod tests {
     fn a_file_without_bytes_has_no_header_and_one_with_a_header_has_no_rows() {
         assert_eq!(failure(b"", 10), "the file is empty and has no header (file: t.txt)");
         assert_eq!(failure(BOM, 10), "the file is empty and has no header (file: t.txt)");
+        assert!(
+            failure(b"a,b\r1,2\r", 10).starts_with("lines end with a carriage return alone (file: t.txt)")
+        );
         assert!(read("a,b", 10).expect("reads").is_empty());
         assert!(read("a,b\r\n", 3).expect("reads").is_empty());
     }
