@@ -155,7 +155,7 @@ fn versions(seeds: &[Seed], at: At, format: Format) -> ArrayRef {
             Arc::new(numbers().map(|at| at.and_then(|at| share(at, format))).collect::<Float64Array>())
         }
         At::Words => Arc::new(numbers().map(|at| at.map(|at| format!("v{at}"))).collect::<StringArray>()),
-        At::IsoText => Arc::new(numbers().map(|at| at.map(iso)).collect::<StringArray>()),
+        At::IsoText => Arc::new(numbers().map(|at| at.map(|at| iso(at, format))).collect::<StringArray>()),
         At::Instants => {
             let millis: TimestampMillisecondArray = millis();
             Arc::new(millis.with_timezone("UTC"))
@@ -167,12 +167,15 @@ fn versions(seeds: &[Seed], at: At, format: Format) -> ArrayRef {
     }
 }
 
-/// Instants in text whose order is not that of the text: offsets, and fractions of several lengths.
-fn iso(at: u8) -> String {
+/// Instants in text whose order is not that of the text: offsets, and fractions of several lengths. In CSV a column
+/// of such text is one of timestamps, which keeps its zone; there are no offsets then, which would be lost.
+fn iso(at: u8, format: Format) -> String {
     match at % 4 {
         0 => format!("2021-05-22T02:51:{:02}Z", at / 4),
         1 => format!("2021-05-22T02:51:{:02}.5Z", at / 4),
+        2 if format == Format::Csv => format!("2021-05-22T02:51:{:02}.75Z", at / 4),
         2 => format!("2021-05-22T04:51:{:02}+02:00", at / 4),
+        _ if format == Format::Csv => format!("2021-05-22T02:51:{:02}.125Z", at / 4),
         _ => format!("2021-05-21T22:51:{:02}.250-04:00", at / 4),
     }
 }
