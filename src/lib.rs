@@ -51,6 +51,7 @@ pub use arrow;
 pub use backends::datafusion::{DataFusionFrame, DataFusionReader, DataFusionUpserter, DataFusionWriter};
 #[cfg(feature = "polars")]
 pub use backends::polars::{PolarsFrame, PolarsReader, PolarsUpserter, PolarsWriter};
+pub use client::s3_settings::{S3Settings, Setting};
 pub use client::session::{Progress, Session};
 pub use core::format::Format;
 pub use core::location::{Location, Scheme};

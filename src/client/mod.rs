@@ -1,5 +1,8 @@
 //! Storage: what a location names is opened here, and nowhere else.
 
+#[cfg(feature = "_network")]
+pub(crate) mod http;
 pub(crate) mod local;
+pub(crate) mod s3_settings;
 pub(crate) mod session;
 pub(crate) mod settings;
