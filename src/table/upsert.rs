@@ -262,7 +262,7 @@ impl Job<'_> {
         report: &mut UpsertReport,
     ) -> Result<bool> {
         let start = Instant::now();
-        let mut stage = self.file.stage(locked)?;
+        let mut stage = self.file.stage()?;
         stored.rewrite(self.session, incoming, outcome, stage.file(), work)?;
         self.times.apply += millis(start.elapsed());
         let start = Instant::now();

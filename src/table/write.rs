@@ -76,8 +76,7 @@ impl Target {
     ///
     /// `NotFound` if the folder is missing, `PermissionDenied` or `Io`.
     pub(crate) fn stage(&self) -> Result<Stage> {
-        let like = if self.exists { self.file.lock(&self.session)? } else { None };
-        self.file.stage(like.as_ref())
+        self.file.stage()
     }
 
     /// Puts the new file in place; the report says whether it was, if the mode leaves alone what someone else
@@ -139,7 +138,7 @@ impl Target {
     fn append(self, session: &Session, rows: Spilled, options: &WriteOptions) -> Result<WriteReport> {
         let Some(locked) = self.file.lock(&self.session)? else { return Err(self.lost()) };
         let stored = locked.file()?;
-        let mut stage = self.file.stage(Some(&locked))?;
+        let mut stage = self.file.stage()?;
         let (out, location) = (stage.file(), self.file.location());
         let (schema, batches) = rows.into_batches()?;
         let batches = checked(session, batches);

@@ -137,22 +137,13 @@ impl LocalFile {
     /// `Io`.
     pub(crate) fn lock(&self, session: &Session) -> Result<Option<Locked>> {
         loop {
-            // Opened for writing as well: a file that is read-only for us is not ours to replace.
-            let file = match OpenOptions::new().read(true).write(true).open(&self.path) {
-                Ok(file) => file,
-                Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Err(cause) => {
-                    return Err(self
-                        .failed("cannot open the file for writing", cause)
-                        .hint("the file and its folder must be writable"));
-                }
-            };
+            let Some(file) = self.writable()? else { return Ok(None) };
             self.wait_for(&file, session)?;
             let metadata = file.metadata().map_err(|cause| self.failed("cannot look at the file", cause))?;
             let version = Version::of(&metadata);
             if self.version()?.as_ref() == Some(&version) {
                 self.remove_orphans();
-                return Ok(Some(Locked { file, version, metadata }));
+                return Ok(Some(Locked { file, version }));
             }
         }
     }
@@ -176,12 +167,13 @@ impl LocalFile {
     }
 
     /// Starts a new file beside this one; it is invisible until it is committed, and is removed if it
-    /// never is. `like` gives it mode and owner.
+    /// never is. It gets mode and owner of the file that is there.
     ///
     /// # Errors
     ///
     /// `NotFound` if the folder is missing, `PermissionDenied` or `Io`.
-    pub(crate) fn stage(&self, like: Option<&Locked>) -> Result<Stage> {
+    pub(crate) fn stage(&self) -> Result<Stage> {
+        let replaced = self.writable()?;
         let folder = self.folder();
         let path =
             folder.join(format!("{}{}{STAGE_SUFFIX}", self.stage_prefix(), uuid::Uuid::now_v7().simple()));
@@ -199,10 +191,23 @@ impl LocalFile {
             TempPath::try_from_path(&path).map_err(|cause| self.failed("cannot name the new file", cause))?;
         let stage = Stage { target: self.clone(), path, file };
         stage.file.lock().map_err(|cause| self.failed("cannot lock the new file", cause))?;
-        if let Some(locked) = like {
-            stage.take_after(&locked.metadata)?;
+        if let Some(replaced) = replaced {
+            let like = replaced.metadata().map_err(|cause| self.failed("cannot look at the file", cause))?;
+            stage.take_after(&like)?;
         }
         Ok(stage)
+    }
+
+    /// The file, opened for writing as well: one that is read-only for us is not ours to replace. `None` if there
+    /// is no file.
+    fn writable(&self) -> Result<Option<File>> {
+        match OpenOptions::new().read(true).write(true).open(&self.path) {
+            Ok(file) => Ok(Some(file)),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(self
+                .failed("cannot open the file for writing", cause)
+                .hint("the file and its folder must be writable")),
+        }
     }
 
     /// Removes new files that a crashed run left behind: those that nobody holds a lock on.
@@ -258,7 +263,6 @@ fn resolve(path: &Path) -> io::Result<PathBuf> {
 pub(crate) struct Locked {
     file: File,
     version: Version,
-    metadata: Metadata,
 }
 
 impl Locked {
@@ -292,8 +296,8 @@ mod tests {
         LocalFile::open(&Location::from(path), path).expect("opened")
     }
 
-    fn staged(file: &LocalFile, like: Option<&Locked>, text: &str) -> Stage {
-        let mut stage = file.stage(like).expect("staged");
+    fn staged(file: &LocalFile, text: &str) -> Stage {
+        let mut stage = file.stage().expect("staged");
         stage.file().write_all(text.as_bytes()).expect("written");
         stage
     }
@@ -307,7 +311,7 @@ mod tests {
     fn of_two_creators_one_wins_and_nothing_is_left_behind() {
         let folder = folder();
         let file = at(&folder.path().join("a.csv"));
-        let (first, second) = (staged(&file, None, "1"), staged(&file, None, "2"));
+        let (first, second) = (staged(&file, "1"), staged(&file, "2"));
         assert!(matches!(first.commit(None).expect("commits"), Commit::Committed(_)));
         assert_eq!(second.commit(None).expect("commits"), Commit::Conflict);
         assert_eq!(fs::read_to_string(file.path()).expect("read"), "1");
@@ -321,7 +325,7 @@ mod tests {
         fs::write(&path, "old").expect("written");
         let file = at(&path);
         let locked = file.lock(&Session::default()).expect("locks").expect("exists");
-        let stage = staged(&file, Some(&locked), "new");
+        let stage = staged(&file, "new");
         fs::write(&path, "foreign").expect("written");
         assert_eq!(stage.commit(Some(locked.version())).expect("commits"), Commit::Conflict);
         assert_eq!(fs::read_to_string(&path).expect("read"), "foreign");
@@ -336,7 +340,7 @@ mod tests {
         symlink("real.csv", &link).expect("linked");
         let file = at(&link);
         let locked = file.lock(&Session::default()).expect("locks").expect("exists");
-        let stage = staged(&file, Some(&locked), "new");
+        let stage = staged(&file, "new");
         assert!(matches!(stage.commit(Some(locked.version())).expect("commits"), Commit::Committed(_)));
         assert_eq!(fs::read_to_string(&real).expect("read"), "new");
         assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
@@ -350,7 +354,7 @@ mod tests {
         fs::write(file.path(), "x").expect("written");
         let orphan = folder.path().join(format!(".a.csv.{}{STAGE_SUFFIX}", uuid::Uuid::now_v7().simple()));
         fs::write(&orphan, "half").expect("written");
-        let in_use = staged(&file, None, "half");
+        let in_use = staged(&file, "half");
         drop(file.lock(&Session::default()).expect("locks"));
         assert!(!orphan.exists());
         assert!(in_use.path().exists());
@@ -366,7 +370,7 @@ mod tests {
         std::thread::scope(|scope| {
             let waiter = scope
                 .spawn(|| file.lock(&Session::default()).expect("locks").expect("exists").version().clone());
-            let stage = staged(&file, Some(&locked), "newer");
+            let stage = staged(&file, "newer");
             let committed = stage.commit(Some(locked.version())).expect("commits");
             drop(locked);
             assert_eq!(Commit::Committed(waiter.join().expect("joins")), committed);
@@ -393,7 +397,7 @@ mod tests {
     fn a_name_as_long_as_names_may_be_can_be_staged() {
         let folder = folder();
         let file = at(&folder.path().join("ä".repeat(125) + ".csv"));
-        assert!(matches!(staged(&file, None, "1").commit(None).expect("commits"), Commit::Committed(_)));
+        assert!(matches!(staged(&file, "1").commit(None).expect("commits"), Commit::Committed(_)));
     }
 
     #[test]
