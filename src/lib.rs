@@ -51,6 +51,11 @@ pub use arrow;
 pub use backends::datafusion::{DataFusionFrame, DataFusionReader, DataFusionUpserter, DataFusionWriter};
 #[cfg(feature = "polars")]
 pub use backends::polars::{PolarsFrame, PolarsReader, PolarsUpserter, PolarsWriter};
+#[cfg(feature = "s3")]
+pub use client::s3::{
+    BucketInfo, Download, ListEntry, MultipartUpload, ObjectInfo, PendingUpload, PresignedUrl, PutCondition,
+    PutOptions, S3Client,
+};
 pub use client::s3_settings::{S3Settings, Setting};
 pub use client::session::{Progress, Session};
 pub use core::format::Format;

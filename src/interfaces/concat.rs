@@ -104,7 +104,7 @@ impl EngineFrame for ChainFrame {
 
     async fn into_stream(self: Box<Self>) -> Result<BatchStream> {
         let schema = SchemaRef::clone(&self.schema);
-        let batches = stream::iter((1..).zip(self.parts).map(Ok))
+        let batches = stream::iter((1..).zip(self.parts).map(Ok::<_, Error>))
             .and_then(move |(source, (places, frame))| {
                 let schema = SchemaRef::clone(&schema);
                 async move {

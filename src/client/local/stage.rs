@@ -35,6 +35,11 @@ impl Stage {
         &mut self.file
     }
 
+    /// The file, for several writers that each have their own place in it.
+    pub(crate) fn file_ref(&self) -> &File {
+        &self.file
+    }
+
     /// Its path, for engines that write files themselves (into the file that is there).
     #[must_use]
     pub(crate) fn path(&self) -> &Path {

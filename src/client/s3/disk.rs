@@ -1,0 +1,116 @@
+//! Between a bucket and the disk: several ranges at a time, and a file that is there whole or not at all.
+
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::multipart::{Source, in_parts, part_size};
+use super::put::PutOptions;
+use super::{ObjectInfo, S3Client};
+use crate::client::local::{Commit, LocalFile};
+use crate::core::location::Location;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Bytes that are asked for at a time.
+const RANGE: u64 = 8 << 20;
+
+/// What goes up in one request.
+const LARGEST_SINGLE: u64 = 16 << 20;
+
+impl S3Client {
+    /// Uploads a file; a large one goes up in parts, several at once.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` or `PermissionDenied` for the file or the bucket, and as [`S3Client::put`].
+    pub async fn put_file(
+        &self,
+        key: &str,
+        path: impl AsRef<Path>,
+        options: PutOptions,
+    ) -> Result<ObjectInfo> {
+        let path = path.as_ref().to_path_buf();
+        let shown = path.display().to_string();
+        let opened = tokio::task::spawn_blocking(move || {
+            let file = LocalFile::open(&Location::from_path(&path), &path)?.read()?;
+            let len = file.metadata().map_err(|cause| Error::io("cannot look at the file", cause))?.len();
+            Ok::<_, Error>(Source::File(Arc::new(file), len))
+        });
+        let source =
+            opened.await.map_err(|cause| Error::internal("a worker did not finish").because(cause))??;
+        self.put_source(key, source, options).await.map_err(|error| error.with_missing("file", shown))
+    }
+
+    /// Uploads an open file from its start.
+    pub(crate) async fn put_open_file(
+        &self,
+        key: &str,
+        file: std::fs::File,
+        len: u64,
+        options: PutOptions,
+    ) -> Result<ObjectInfo> {
+        self.put_source(key, Source::File(Arc::new(file), len), options).await
+    }
+
+    async fn put_source(&self, key: &str, source: Source, options: PutOptions) -> Result<ObjectInfo> {
+        if source.len() <= LARGEST_SINGLE {
+            let body = source.part(0, source.len()).await?;
+            return self.put_whole(key, body, options).await;
+        }
+        part_size(source.len(), options.part_size)?;
+        self.put_parts(key, source, options).await
+    }
+
+    /// Downloads an object into a file, which is replaced in one step when all bytes are there.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for the object or the folder, `Conflict` if the object changes meanwhile, `PermissionDenied`, `Io`.
+    pub async fn get_file(&self, key: &str, path: impl AsRef<Path>) -> Result<ObjectInfo> {
+        let info = self.head(key).await?.ok_or_else(|| self.no_such(key))?;
+        let path = path.as_ref().to_path_buf();
+        let target = LocalFile::open(&Location::from_path(&path), &path)?;
+        let stage = Arc::new(target.stage()?);
+        self.fill(key, &info, stage.file_ref()).await?;
+        let stage = Arc::into_inner(stage).ok_or_else(|| Error::internal("a download is still at work"))?;
+        let committed = tokio::task::spawn_blocking(move || {
+            let before = target.version()?;
+            stage.commit(before.as_ref())
+        });
+        let committed =
+            committed.await.map_err(|cause| Error::internal("a worker did not finish").because(cause))?;
+        match committed? {
+            Commit::Committed(_) => Ok(info),
+            Commit::Conflict => {
+                Err(Error::new(ErrorKind::Conflict, "someone else changed the file meanwhile")
+                    .with("file", path.display())
+                    .hint("nothing was written; run it again"))
+            }
+        }
+    }
+
+    /// Writes the bytes of an object into `file`, several ranges at a time, all of one version.
+    pub(crate) async fn fill(&self, key: &str, info: &ObjectInfo, file: &std::fs::File) -> Result<()> {
+        let cloned = || file.try_clone().map_err(|cause| Error::io("cannot open the new file", cause));
+        in_parts(info.size, RANGE, |start, len| {
+            let file = cloned();
+            async move {
+                let bytes = self.get_range(key, start..start + len, info.e_tag.as_deref()).await?;
+                let file = file?;
+                let written = tokio::task::spawn_blocking(move || file.write_all_at(&bytes, start));
+                let written = written
+                    .await
+                    .map_err(|cause| Error::internal("a worker did not finish").because(cause))?;
+                written.map_err(|cause| Error::io("cannot write the file", cause).hint("is the disk full?"))
+            }
+        })
+        .await
+        .map(|_| ())
+    }
+
+    pub(super) fn no_such(&self, key: &str) -> Error {
+        Error::new(ErrorKind::NotFound, "there is no such object")
+            .with("object", self.named(key))
+            .hint("check the key; it is case-sensitive")
+    }
+}

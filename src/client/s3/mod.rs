@@ -1,0 +1,151 @@
+//! A client for S3 and what speaks its protocol: buckets, objects, multipart uploads, presigned URLs.
+//!
+//! Requests are signed with `object_store`'s signer and sent over its HTTP types, but made here: its paths
+//! cannot hold keys such as `a//b`, and it has no buckets, no conditional multipart and no redirect policy.
+
+mod address;
+mod buckets;
+mod copy;
+mod disk;
+mod fault;
+mod get;
+mod list;
+mod multipart;
+mod presign;
+mod put;
+mod request;
+mod xml;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ::http::Method;
+use chrono::{DateTime, Utc};
+use object_store::client::HttpClient;
+
+use crate::client::credentials::{self, Credentials};
+use crate::client::http;
+use crate::client::s3_settings::S3Settings;
+use crate::error::{Error, ErrorKind, Result};
+use address::{Endpoint, Target};
+use request::Request;
+
+pub use buckets::BucketInfo;
+pub use get::Download;
+pub use list::ListEntry;
+pub use multipart::{MultipartUpload, PendingUpload};
+pub use presign::PresignedUrl;
+pub use put::{PutCondition, PutOptions};
+
+/// A client for one S3 service, and perhaps one bucket of it. Cheap to clone; connections are shared, and
+/// opened when they are first used.
+///
+/// Requests that can be tried again are, with growing pauses; keys that are about to end are renewed.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), keyfold::Error> {
+/// use keyfold::{PutOptions, S3Client, S3Settings};
+///
+/// let lake = S3Client::new(S3Settings::from_env()?)?.with_bucket("lake");
+/// lake.put("raw/orders.csv", "id,total\n1,9.5\n", PutOptions::default()).await?;
+/// let text = lake.get("raw/orders.csv").await?.bytes().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+pub struct S3Client {
+    inner: Arc<Inner>,
+    bucket: Option<Arc<str>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    http: HttpClient,
+    endpoint: Endpoint,
+    credentials: Option<Credentials>,
+    single_writer: bool,
+}
+
+/// What is known of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ObjectInfo {
+    /// The key, exactly.
+    pub key: String,
+    /// In bytes.
+    pub size: u64,
+    /// When it was written.
+    pub last_modified: Option<DateTime<Utc>>,
+    /// Changes with the content; goes into [`PutCondition::IfMatch`] as it is.
+    pub e_tag: Option<String>,
+    /// Its media type; a list does not tell.
+    pub content_type: Option<String>,
+    /// User metadata, names in lower case; a list does not tell.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl S3Client {
+    /// A client with these settings. What they leave open, a profile in `~/.aws` may say; nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` for settings that cannot be used, `PermissionDenied` if there are no credentials to be found.
+    pub fn new(settings: S3Settings) -> Result<Self> {
+        let profile = credentials::profile_settings(&settings)?;
+        let settings = settings.or(profile);
+        let http = http::connect()?;
+        let credentials = Credentials::new(&settings, &http)?;
+        let endpoint = Endpoint::new(&settings)?;
+        let single_writer = settings.single_writer == Some(true);
+        Ok(Self { inner: Arc::new(Inner { http, endpoint, credentials, single_writer }), bucket: None })
+    }
+
+    /// A client with the settings of the environment.
+    ///
+    /// # Errors
+    ///
+    /// As [`S3Client::new`].
+    pub fn from_env() -> Result<Self> {
+        Self::new(S3Settings::from_env()?)
+    }
+
+    /// The same client for the objects of `bucket`.
+    #[must_use]
+    pub fn with_bucket(&self, bucket: impl Into<String>) -> Self {
+        Self { inner: Arc::clone(&self.inner), bucket: Some(bucket.into().into()) }
+    }
+
+    /// The bucket whose objects this client is for.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` if there is none.
+    pub fn bucket(&self) -> Result<&str> {
+        self.bucket.as_deref().ok_or_else(|| {
+            Error::new(ErrorKind::Usage, "no bucket is named").hint("choose one by with_bucket")
+        })
+    }
+
+    /// The region that requests are signed for.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.inner.endpoint.region
+    }
+
+    /// Whether the conditions of a request are known to be kept, so that nobody has to find out.
+    pub(crate) fn keeps_conditions(&self) -> bool {
+        self.inner.endpoint.is_aws
+    }
+
+    /// Whether the user vouches that nobody else writes.
+    pub(crate) fn single_writer(&self) -> bool {
+        self.inner.single_writer
+    }
+
+    fn request<'a>(&'a self, method: Method, key: &'a str) -> Result<Request<'a>> {
+        Ok(Request::new(&self.inner, method, Target::Object(self.bucket()?, key)))
+    }
+
+    fn bucket_request(&self, method: Method) -> Result<Request<'_>> {
+        Ok(Request::new(&self.inner, method, Target::Bucket(self.bucket()?)))
+    }
+}
