@@ -12,7 +12,7 @@ use super::layout::Layout;
 use super::records::Records;
 use super::tell::{Told, Types, tell};
 use super::window::Pass;
-use crate::client::local::{LocalFile, Version};
+use crate::client::file::{DataFile, Version};
 use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
@@ -46,14 +46,14 @@ pub(super) struct Plan {
 /// A file whose types have been told.
 #[derive(Debug)]
 pub(super) struct Source {
-    file: LocalFile,
+    file: DataFile,
     version: Option<Version>,
     held: Option<Arc<File>>,
 }
 
 impl Source {
-    fn new(file: LocalFile) -> Result<Self> {
-        Ok(Self { version: file.version()?, held: Some(Arc::new(file.read()?)), file })
+    fn new(file: DataFile) -> Result<Self> {
+        Ok(Self { version: file.version()?, held: Some(Arc::new(file.read()?.into_file()?)), file })
     }
 
     /// Starts a pass over the content whose types were told.
@@ -65,7 +65,7 @@ impl Source {
     ) -> Result<Records<Pass>> {
         let file = match &self.held {
             Some(file) => Arc::clone(file),
-            None if self.file.version()? == self.version => Arc::new(self.file.read()?),
+            None if self.file.version()? == self.version => Arc::new(self.file.read()?.into_file()?),
             None => {
                 return Err(Error::new(ErrorKind::Conflict, "the file changed while it was read")
                     .with("file", self.file.location())
@@ -86,7 +86,7 @@ impl TextScan {
     /// columns and for a wanted column that is not there.
     pub(crate) fn open(
         session: &Session,
-        files: Vec<LocalFile>,
+        files: Vec<DataFile>,
         format: Format,
         options: &ReadOptions,
     ) -> Result<Self> {
@@ -125,9 +125,9 @@ impl TextScan {
 /// # Errors
 ///
 /// `InvalidData` for a file that cannot be split into records.
-pub(crate) fn count(session: &Session, file: &LocalFile, format: Format, csv: &CsvOptions) -> Result<u64> {
+pub(crate) fn count(session: &Session, file: &DataFile, format: Format, csv: &CsvOptions) -> Result<u64> {
     let layout = Arc::new(Layout::new(format, csv, &file.location().name())?);
-    let pass = Pass::start(session, &Arc::new(file.read()?));
+    let pass = Pass::start(session, &Arc::new(file.read()?.into_file()?));
     let mut records = Records::open(session, file.location(), &layout, pass, &[])?;
     let mut count = 0;
     while records.advance()? {
@@ -140,7 +140,7 @@ type Columns = Vec<(String, Types)>;
 
 fn tell_all(
     session: &Session,
-    files: Vec<LocalFile>,
+    files: Vec<DataFile>,
     layout: &Arc<Layout>,
     options: &ReadOptions,
 ) -> Result<(Vec<Source>, Columns)> {
@@ -248,7 +248,7 @@ mod tests {
     use arrow::datatypes::{DataType, Int64Type};
     use std::path::Path;
 
-    fn file(folder: &Path, name: &str, text: &str) -> LocalFile {
+    fn file(folder: &Path, name: &str, text: &str) -> DataFile {
         let path = folder.join(name);
         std::fs::write(&path, text).expect("written");
         Session::default().open(&Location::from(path.as_path())).expect("opens")
@@ -258,7 +258,7 @@ mod tests {
         tempfile::tempdir().expect("a folder")
     }
 
-    fn open(files: Vec<LocalFile>, options: &ReadOptions) -> Result<TextScan> {
+    fn open(files: Vec<DataFile>, options: &ReadOptions) -> Result<TextScan> {
         let format = Format::from_name(&files[0].location().name()).expect("a format");
         TextScan::open(&Session::default(), files, format, options)
     }
@@ -376,7 +376,7 @@ mod tests {
         let scan = open(vec![source.clone()], &ReadOptions::default()).expect("opens");
         let new = folder.path().join("new");
         std::fs::write(&new, "b\nx\n").expect("written");
-        std::fs::rename(new, source.path()).expect("renamed");
+        std::fs::rename(new, source.path().expect("a path")).expect("renamed");
         assert_eq!(integers(&scan, 0), [1]);
     }
 
