@@ -20,6 +20,8 @@ mod properties;
 mod rings;
 #[cfg(feature = "cli")]
 mod run;
+#[cfg(feature = "s3")]
+mod s3_server;
 #[cfg(feature = "cli")]
 mod schema;
 #[cfg(feature = "cli")]
