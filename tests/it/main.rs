@@ -16,6 +16,8 @@ mod doors;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod frames;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
+mod places;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
 mod properties;
 mod rings;
 #[cfg(feature = "cli")]
