@@ -74,7 +74,12 @@ impl Session {
     /// A session that reaches S3 by `settings`; what they leave open, the environment says.
     #[must_use]
     pub fn with_s3(settings: S3Settings) -> Self {
-        Self(Arc::new(State { stores: Stores::new(settings), ..State::default() }))
+        Self(Arc::new(State { stores: Stores::new(settings, S3Settings::default()), ..State::default() }))
+    }
+
+    /// The same, with `file` for what neither `settings` nor the environment say.
+    pub(crate) fn with_s3_over(settings: S3Settings, file: S3Settings) -> Self {
+        Self(Arc::new(State { stores: Stores::new(settings, file), ..State::default() }))
     }
 
     /// The S3 service of this session.
@@ -160,6 +165,13 @@ impl Session {
             }
         }
         Ok(files)
+    }
+
+    /// The objects whose keys begin with that of `location`. Blocks.
+    pub(crate) fn list(&self, location: &Location) -> Result<Vec<Location>> {
+        let (store, key) = self.0.stores.open(location)?;
+        let keys = self.0.io.wait(|| self.check(), async move { store.list(&key).await })?;
+        Ok(keys.iter().map(|key| location.with_key(key)).collect())
     }
 
     fn expand(&self, location: &Location) -> Result<Vec<Location>> {

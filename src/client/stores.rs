@@ -15,14 +15,16 @@ use crate::client::s3::S3Client;
 #[derive(Debug, Default)]
 pub(crate) struct Stores {
     settings: S3Settings,
+    /// For what neither the settings nor the environment say.
+    fallback: S3Settings,
     opened: Mutex<HashMap<(Scheme, String), Arc<dyn Store>>>,
     #[cfg(feature = "s3")]
     client: OnceLock<S3Client>,
 }
 
 impl Stores {
-    pub(crate) fn new(settings: S3Settings) -> Self {
-        Self { settings, ..Self::default() }
+    pub(crate) fn new(settings: S3Settings, fallback: S3Settings) -> Self {
+        Self { settings, fallback, ..Self::default() }
     }
 
     /// The store that holds `location`, and the key there.
@@ -58,7 +60,8 @@ impl Stores {
         if let Some(client) = self.client.get() {
             return Ok(client.clone());
         }
-        let client = S3Client::new(self.settings.clone().or(S3Settings::from_env()?))?;
+        let settings = self.settings.clone().or(S3Settings::from_env()?).or(self.fallback.clone());
+        let client = S3Client::new(settings)?;
         Ok(self.client.get_or_init(|| client).clone())
     }
 }

@@ -36,3 +36,21 @@ pub fn put_bytes_at(session: &Session, location: &Location, bytes: &[u8]) -> Res
     let _ = stage.commit(before.as_ref())?;
     Ok(())
 }
+
+/// The names of all that stands directly in a folder, or that has keys below it, in order. Blocks.
+///
+/// # Errors
+///
+/// What the store fails with.
+pub fn names_at(session: &Session, folder: &Location) -> Result<Vec<String>> {
+    let mut names: Vec<String> = match folder.as_path() {
+        Some(path) => {
+            let entries =
+                std::fs::read_dir(path).map_err(|cause| Error::io("cannot list a folder", cause))?;
+            entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+        }
+        None => session.list(&folder.join("")?)?.iter().map(Location::name).collect(),
+    };
+    names.sort();
+    Ok(names)
+}

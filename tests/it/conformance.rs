@@ -207,19 +207,20 @@ fn same<T: PartialEq + Debug>(what: &str, found: &T, expected: &T) -> Result<(),
 #[tokio::test(flavor = "multi_thread")]
 async fn every_text_file_has_the_bytes_it_should() {
     let mut faults = Vec::new();
-    for backend in Backend::names() {
-        for (format, required) in REQUIRED_FILES {
-            let mut cell = Cell::new(backend, &format!("bytes of {format}"));
-            for case in file_cases().iter().filter(|case| case.format == format) {
-                cell.ran += 1;
-                if let Err(fault) = run_file_case(case, &Doors::new(backend)).await {
-                    cell.faults.push(format!("{}: {}: {fault}", cell.name, case.name));
-                }
+    let kinds =
+        Kind::ALL.iter().flat_map(|kind| REQUIRED_FILES.map(|(format, required)| (*kind, format, required)));
+    let cells = Backend::names().iter().flat_map(|backend| kinds.clone().map(move |kind| (*backend, kind)));
+    for (backend, (kind, format, required)) in cells {
+        let mut cell = Cell::new(backend, &format!("{}, bytes of {format}", kind.label()));
+        for case in file_cases().iter().filter(|case| case.format == format) {
+            cell.ran += 1;
+            if let Err(fault) = run_file_case(case, &Doors::at(backend, kind)).await {
+                cell.faults.push(format!("{}: {}: {fault}", cell.name, case.name));
             }
-            cell.check(required);
-            say(&cell.line());
-            faults.extend(cell.faults);
         }
+        cell.check(required);
+        say(&cell.line());
+        faults.extend(cell.faults);
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

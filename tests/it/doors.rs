@@ -49,10 +49,7 @@ impl Doors {
 
     /// Names of everything in the folder, hidden files included.
     pub(crate) fn names(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(&self.place.root).expect("listed").flatten();
-        let mut names: Vec<_> = entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
-        names.sort();
-        names
+        self.place.names()
     }
 
     /// The rows as a frame of the backend's own engine.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "s3")]
 use keyfold::S3Settings;
-use keyfold::conformance::{bytes_at, put_bytes_at};
+use keyfold::conformance::{bytes_at, names_at, put_bytes_at};
 use keyfold::{Location, Session};
 
 /// The kinds of storage that every test of the library can run on.
@@ -75,6 +75,11 @@ impl Place {
     /// The bytes of a file, if it is there.
     pub(crate) fn bytes(&self, name: &str) -> Option<Vec<u8>> {
         bytes_at(&self.session, &self.at(name)).expect("looks")
+    }
+
+    /// Names of everything in it, hidden files included.
+    pub(crate) fn names(&self) -> Vec<String> {
+        names_at(&self.session, &self.root.parse().expect("a location")).expect("listed")
     }
 
     pub(crate) fn put(&self, name: &str, content: &[u8]) {
