@@ -1,4 +1,4 @@
-//! A small HTTP server on this machine, for tests that want real requests.
+//! A small HTTP server and a home folder, for tests that want real requests and real files.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -46,6 +46,10 @@ impl Reply {
     pub(super) fn with(mut self, header: impl Into<String>) -> Self {
         self.headers.push(header.into());
         self
+    }
+
+    pub(super) fn set_status(&mut self, status: u16) {
+        self.status = status;
     }
 
     fn send(&self, stream: &mut TcpStream) -> std::io::Result<()> {
@@ -132,6 +136,16 @@ fn read(stream: &TcpStream) -> Option<Seen> {
 
 pub(super) fn http() -> HttpClient {
     crate::client::http::connect().expect("connections")
+}
+
+/// A home folder with these files in `~/.aws`.
+pub(super) fn home(config: &str, credentials: &str) -> tempfile::TempDir {
+    let home = tempfile::tempdir().expect("a folder");
+    let folder = home.path().join(".aws");
+    std::fs::create_dir(&folder).expect("a folder");
+    std::fs::write(folder.join("config"), config).expect("write");
+    std::fs::write(folder.join("credentials"), credentials).expect("write");
+    home
 }
 
 pub(super) fn run<T>(work: impl Future<Output = T>) -> T {

@@ -3,10 +3,7 @@
 use super::*;
 
 fn home(config: &str, credentials: &str) -> (tempfile::TempDir, Environment) {
-    let home = tempfile::tempdir().expect("a folder");
-    std::fs::create_dir(home.path().join(".aws")).expect("a folder");
-    std::fs::write(home.path().join(".aws/config"), config).expect("write");
-    std::fs::write(home.path().join(".aws/credentials"), credentials).expect("write");
+    let home = super::super::server::home(config, credentials);
     let environment = Environment::new([], Some(home.path().to_owned()));
     (home, environment)
 }
