@@ -131,13 +131,11 @@ fn on_machine(ground: &Ground, mut looked: Vec<String>) -> Result<Choice> {
         return Ok(Choice::new(container));
     }
     looked.push("container endpoint: none is set".to_owned());
-    match Instance::find(&ground.environment, &ground.http)? {
-        Some(instance) => Ok(Choice::new(LastResort { instance, looked })),
-        None => {
-            looked.push("instance metadata: disabled by AWS_EC2_METADATA_DISABLED".to_owned());
-            Err(nothing(&looked))
-        }
-    }
+    let Some(instance) = Instance::find(&ground.environment, &ground.http)? else {
+        looked.push("instance metadata: disabled by AWS_EC2_METADATA_DISABLED".to_owned());
+        return Err(nothing(&looked));
+    };
+    Ok(Choice::new(LastResort { instance, looked }))
 }
 
 fn nothing(looked: &[String]) -> Error {

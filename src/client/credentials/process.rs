@@ -14,7 +14,7 @@ use super::{Lease, Lender};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Long enough for somebody to log in.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 pub(super) struct Process {
     profile: String,

@@ -46,6 +46,11 @@ impl Vending {
         let params =
             answer::pairs(settings.credentials_params.as_deref().unwrap_or_default(), "credentials_params")?;
         let (url, posted) = filled(url, params);
+        if url.contains('{') {
+            return Err(Error::new(ErrorKind::Usage, "a name in the URL has no value")
+                .with("setting", "credentials_url")
+                .hint("give it in credentials_params, as in bucket=lake"));
+        }
         let url = http::service_url(&url, "credentials_url", plain)?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Error::new(ErrorKind::Usage, "a URL is no place for a password")

@@ -133,6 +133,7 @@ fn what_would_tell_secrets_is_refused() {
         let error = new(url, &[]).expect_err(url);
         assert!(error.kind() == ErrorKind::Usage && !format!("{error:?}").contains("canary"), "{error:?}");
     }
+    assert!(new("https://keys.example/{bucket}", &[("credentials_params", "role=etl")]).is_err());
     let unfit = new("http://127.0.0.1:1/", &[("credentials_token", "canary\n1")]).expect("a service");
     let error = run(unfit.lend()).expect_err("no such header");
     assert!(error.kind() == ErrorKind::Usage && !format!("{error:?}").contains("canary"), "{error:?}");
