@@ -39,7 +39,7 @@ impl Column<'_> {
     /// `InvalidInput` for a modification column whose order would become that of text.
     pub(super) fn fit(&self, values: &ArrayRef) -> Result<Fitted> {
         let sent = Cells::new(self.name, values, self.layout)?;
-        let texts = sent.texts();
+        let texts = &self.stored.in_form(sent.texts());
         for view in self.views(values.data_type(), texts) {
             let Some(column) = self.read(values, texts, &view) else { continue };
             let Some(written) = self.written(texts, &column)? else { continue };
