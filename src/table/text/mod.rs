@@ -22,10 +22,12 @@ mod rows;
 mod scan;
 mod tell;
 mod text_types;
+mod tokens;
 mod window;
 mod write;
 
 pub(crate) use encode::TextEncoder;
 pub(crate) use file::TextFile;
 pub(crate) use scan::{TextScan, count};
+pub(crate) use tokens::{check_unmarked, with_marks};
 pub(crate) use write::{append, write};

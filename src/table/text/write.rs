@@ -102,6 +102,7 @@ impl TextFile {
             let count = batch.num_rows();
             self.fit_batches(schema, &[batch], None)?;
             rewriter.insert(&self, 0..count)?;
+            self.rows_before += count;
             rows += count as u64;
         }
         rewriter.finish()?;
