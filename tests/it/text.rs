@@ -86,6 +86,18 @@ fn ids_that_look_like_floats_are_text_in_csv() {
 }
 
 #[test]
+fn rows_that_have_nothing_but_an_id_collapse() {
+    for backend in BACKENDS {
+        let place = Place::new();
+        place.file("in.csv", "id\n1\n1\n2\n");
+        for target in ["t.csv", "t.ndjson", "t.parquet"] {
+            let report = place.upsert(&["in.csv"], target, backend, &["--output", "json"]).json();
+            assert_eq!((&report["inserted"], &report["duplicates"]), (&json!(2), &json!(1)), "{target}");
+        }
+    }
+}
+
+#[test]
 fn a_type_of_a_column_that_no_source_has_is_refused() {
     let place = Place::new();
     place.file("a.csv", "id\n1\n");
