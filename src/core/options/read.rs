@@ -104,8 +104,8 @@ impl ReadOptions {
         self.text_as == TextAs::Tokens && self.type_of(column).is_none() && !self.is_filtered(column)
     }
 
-    /// Whether the filter looks at a column, which then needs its type.
-    fn is_filtered(&self, column: &str) -> bool {
+    /// Whether the filter looks at a column; it needs its type then.
+    pub(crate) fn is_filtered(&self, column: &str) -> bool {
         self.filter.as_ref().is_some_and(|filter| filter.columns().contains(&column))
     }
 

@@ -6,6 +6,7 @@
 //! and their places. Nothing holds more of a file than one block.
 
 mod batches;
+mod cells;
 mod columns;
 mod csv;
 mod encode;
@@ -20,6 +21,7 @@ mod replace;
 mod rewrite;
 mod rows;
 mod scan;
+mod sources;
 mod tell;
 mod text_types;
 mod tokens;
@@ -30,4 +32,4 @@ pub(crate) use encode::TextEncoder;
 pub(crate) use file::TextFile;
 pub(crate) use scan::{TextScan, count};
 pub(crate) use tokens::{check_unmarked, with_marks};
-pub(crate) use write::{append, write};
+pub(crate) use write::write;

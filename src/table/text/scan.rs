@@ -1,6 +1,5 @@
 //! Reading text files: which columns there are, which types they have, and what is to be read of them.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -10,21 +9,17 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use super::batches::TextBatches;
 use super::layout::Layout;
 use super::records::Records;
-use super::tell::{Told, Types, tell};
+use super::sources::{Columns, Source, tell_all};
+use super::tell::Types;
 use super::tokens::marked;
 use super::window::Pass;
-use crate::client::local::{LocalFile, Version};
+use crate::client::local::LocalFile;
 use crate::client::session::Session;
 use crate::core::format::Format;
-use crate::core::location::Location;
 use crate::core::options::{CsvOptions, ReadOptions};
 use crate::core::predicate::{Bound, Predicate};
 use crate::core::schema::{check_names, find_column, type_name};
 use crate::error::{Error, ErrorKind, Result};
-
-/// As many files are held open between the two passes, so that both see the same content even if the
-/// file is replaced meanwhile. A process may open about a thousand.
-const HELD: usize = 128;
 
 /// Text files of one layout, ready to be read as often as wanted.
 #[derive(Debug, Clone)]
@@ -42,39 +37,6 @@ pub(super) struct Plan {
     pub(super) read: SchemaRef,
     pub(super) filter: Option<Bound>,
     pub(super) limit: Option<usize>,
-}
-
-/// A file whose types have been told.
-#[derive(Debug)]
-pub(super) struct Source {
-    file: LocalFile,
-    version: Option<Version>,
-    held: Option<Arc<File>>,
-}
-
-impl Source {
-    fn new(file: LocalFile) -> Result<Self> {
-        Ok(Self { version: file.version()?, held: Some(Arc::new(file.read()?)), file })
-    }
-
-    /// Starts a pass over the content whose types were told.
-    pub(super) fn records(
-        &self,
-        session: &Session,
-        layout: &Arc<Layout>,
-        wanted: &[String],
-    ) -> Result<Records<Pass>> {
-        let file = match &self.held {
-            Some(file) => Arc::clone(file),
-            None if self.file.version()? == self.version => Arc::new(self.file.read()?),
-            None => {
-                return Err(Error::new(ErrorKind::Conflict, "the file changed while it was read")
-                    .with("file", self.file.location())
-                    .hint("read it again"));
-            }
-        };
-        Records::open(session, self.file.location(), layout, Pass::start(session, &file), wanted)
-    }
 }
 
 impl TextScan {
@@ -137,71 +99,6 @@ pub(crate) fn count(session: &Session, file: &LocalFile, format: Format, csv: &C
     Ok(count)
 }
 
-type Columns = Vec<(String, Types)>;
-
-fn tell_all(
-    session: &Session,
-    files: Vec<LocalFile>,
-    layout: &Arc<Layout>,
-    options: &ReadOptions,
-) -> Result<(Vec<Source>, Columns)> {
-    let mut all: Option<Columns> = None;
-    let mut sources = Vec::with_capacity(files.len());
-    for file in files {
-        let mut source = Source::new(file)?;
-        let told = tell_one(session, &source, layout, options)?;
-        match &mut all {
-            None => all = Some(told.names.into_iter().zip(told.types).collect()),
-            Some(all) => join(all, &told, layout.format, source.file.location())?,
-        }
-        if sources.len() >= HELD {
-            source.held = None;
-        }
-        sources.push(source);
-    }
-    Ok((sources, all.unwrap_or_default()))
-}
-
-fn tell_one(session: &Session, source: &Source, layout: &Arc<Layout>, options: &ReadOptions) -> Result<Told> {
-    let mut records = source.records(session, layout, &[])?;
-    let untold = |name: &str| is_read(options, name) && options.text_type_of(name).is_none();
-    if layout.format == Format::Csv && !records.names().iter().any(|name| untold(name)) {
-        let names = records.names().to_vec();
-        let types = names.iter().map(|_| Types::new(layout)).collect();
-        return Ok(Told { names, types, line_end: "\n" });
-    }
-    tell(&mut records, layout, untold)
-}
-
-fn is_read(options: &ReadOptions, name: &str) -> bool {
-    let Some(columns) = &options.columns else { return true };
-    columns.iter().any(|column| column == name) || filter_columns(options.filter.as_ref()).contains(&name)
-}
-
-/// Adds what another file tells, by name. An NDJSON file lacks a column whenever none of its records happens
-/// to have the key; in CSV, a header that differs is that of another table.
-fn join(all: &mut Columns, told: &Told, format: Format, location: &Location) -> Result<()> {
-    let differ = |message: &'static str, column: &str| {
-        Error::new(ErrorKind::InvalidInput, message)
-            .with("column", column)
-            .with("file", location)
-            .hint("files that are read together must have the same columns")
-    };
-    for (name, types) in told.names.iter().zip(&told.types) {
-        match all.iter_mut().find(|(known, _)| known == name) {
-            Some((_, known)) => known.merge(types),
-            None if format == Format::Csv => {
-                return Err(differ("a file has a column that the first file lacks", name));
-            }
-            None => all.push((name.clone(), types.clone())),
-        }
-    }
-    match all.iter().find(|(name, _)| format == Format::Csv && !told.names.contains(name)) {
-        Some((name, _)) => Err(differ("a file lacks a column of the first file", name)),
-        None => Ok(()),
-    }
-}
-
 /// The columns of the result, and those to be read.
 fn schemas(columns: &Columns, layout: &Layout, options: &ReadOptions) -> Result<(SchemaRef, SchemaRef)> {
     let json = layout.format == Format::Ndjson;
@@ -258,6 +155,7 @@ pub(super) fn select(filter: &Bound, batch: &RecordBatch) -> Result<RecordBatch>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::location::Location;
     use crate::core::options::TextAs;
     use arrow::array::{Array, AsArray};
     use arrow::datatypes::{DataType, Int64Type};

@@ -226,18 +226,6 @@ fn with_method_id_a_modification_column_may_become_text() {
 }
 
 #[test]
-fn in_json_another_offset_is_a_change_but_for_the_modification_column() {
-    let at = |text: &str| format!("{{\"id\":1,\"x\":\"a\",\"at\":\"{text}\"}}\n");
-    let (utc, berlin) = ("2023-12-31T22:00:00Z", "2024-01-01T00:00:00+02:00");
-    let rows = |x| texts(&[("id", &["1"]), ("x", &[x]), ("at", &[berlin])]);
-    let (text, outcome, _) =
-        upsert(&mut stored("a.ndjson", &at(utc)), &rows("a"), &by_id()).expect("upserts");
-    assert_eq!((text, outcome.rows.updated), (at(berlin), 1));
-    let (_, outcome, _) = upsert(&mut stored("a.ndjson", &at(utc)), &rows("b"), &by_at()).expect("upserts");
-    assert_eq!((outcome.rows.updated, outcome.rows.ties), (1, 1), "one instant: neither is the newer");
-}
-
-#[test]
 fn fields_that_are_equal_by_value_keep_their_bytes_in_a_record_that_changes() {
     let csv = CsvOptions::default().with_null_values(["NA"]);
     let text = "id,price,note,at,x\n\"1\",1.50,NA,2026-01-01T00:00:00.000Z,a\n";
@@ -272,6 +260,14 @@ fn a_modification_value_of_another_kind_is_refused_by_name() {
         assert!(error.to_string().contains(&format!("column: at, {value}")), "{error}");
         assert!(upsert(&mut stored("a.csv", &text), &incoming, &by_id()).is_ok(), "no order is asked for");
     }
+}
+
+#[test]
+fn numbers_that_only_text_can_hold_are_ordered_as_numbers() {
+    let incoming = texts(&[("id", &["1", "2"]), ("at", &["18446744073709551616", "10"])]);
+    let text = "id,at\n1,9223372036854775807\n2,9\n";
+    let (written, ..) = upsert(&mut stored("a.csv", text), &incoming, &by_at()).expect("upserts");
+    assert_eq!(written, "id,at\n1,18446744073709551616\n2,10\n");
 }
 
 #[test]
@@ -335,6 +331,8 @@ const NASTY: [&str; 24] = [
     "\"",
     "x",
 ];
+
+mod json;
 
 type Record = (usize, Option<usize>, Option<usize>);
 

@@ -14,8 +14,8 @@ use crate::core::cast::{CastRefused, exact};
 use crate::core::text::{BadCell, TextRules, float_keeps, parse, print};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::fit::refused;
+use crate::table::text::cells::Cells;
 use crate::table::text::columns::decode;
-use crate::table::text::encode::Cells;
 use crate::table::text::file::is_text;
 use crate::table::text::json_types::JsonTypes;
 use crate::table::text::layout::Layout;
@@ -41,7 +41,10 @@ impl Column<'_> {
     pub(super) fn fit(&self, values: &ArrayRef) -> Result<Fitted> {
         let plain = !values.data_type().is_nested();
         match self.stored.data_type() {
-            _ if !self.stored.seen() => Ok(Fitted { cells: self.cells(values)?, column: Arc::clone(values) }),
+            // Strings are compared as they will be when they are stored.
+            _ if !self.stored.seen() && !is_text(values.data_type()) => {
+                Ok(Fitted { cells: self.cells(values)?, column: Arc::clone(values) })
+            }
             None if self.stored.are_numbers() => self.long_numbers(values),
             // Among values of many kinds each keeps its own.
             None => {
@@ -60,7 +63,9 @@ impl Column<'_> {
         let mut both = self.stored.clone();
         tokens.iter().flatten().for_each(|token| both.observe(token));
         let column = match (self.stored.data_type(), both.data_type()) {
-            (_, told) if !self.stored.seen() => self.read(&tokens, texts, told)?,
+            (_, told) if !self.stored.seen() => {
+                self.read(&tokens, texts, both.instants(std::iter::empty()).or(told))?
+            }
             (None, _) if !self.stored.are_numbers() => texts,
             (Some(stored), Some(wider)) if stored.is_nested() => self.read(&tokens, texts, Some(wider))?,
             (Some(stored), None) if stored.is_nested() => {

@@ -12,7 +12,7 @@ use arrow::array::{Array, ArrayRef, RecordBatch, new_empty_array};
 use arrow::compute::concat;
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 
-use super::encode::{Cells, plain};
+use super::cells::{Cells, plain};
 use super::file::TextFile;
 use super::json_types::JsonTypes;
 use super::tell::Types;
