@@ -53,12 +53,12 @@ impl Source {
         }
         let mut source = Self { files, format, schema: None, rows: 0 };
         if format == Format::Parquet {
-            source.read_footers()?;
+            source.read_footers(options)?;
         }
         Ok(source)
     }
 
-    fn read_footers(&mut self) -> Result<()> {
+    fn read_footers(&mut self, options: &ReadOptions) -> Result<()> {
         for file in &self.files {
             let (schema, rows) = parquet::describe(file)?;
             self.rows += rows;
@@ -67,7 +67,7 @@ impl Source {
                 Some(first) => same_columns(first, &schema).map_err(|e| e.with("file", file.location()))?,
             }
         }
-        Ok(())
+        self.schema.iter().try_for_each(|schema| options.check_named(schema))
     }
 
     /// Neighbours of one format, in the order they were named.

@@ -86,15 +86,10 @@ pub(crate) fn source_schema(
     describe().map_err(|e: Error| e.with_missing("target", target))
 }
 
-/// Whether the target holds text as it is, so that incoming text should stay text.
-pub(crate) fn takes_raw_text(session: &Session, target: &Location, options: &UpsertOptions) -> Result<bool> {
+/// The format that the target has, or will have.
+pub(crate) fn target_format(session: &Session, target: &Location, options: &UpsertOptions) -> Result<Format> {
     let file = session.open(target)?;
-    let format = if file.version()?.is_some() {
-        format_of(&file, options.format)?
-    } else {
-        new_format(&file, options)?
-    };
-    Ok(format == Format::Csv)
+    if file.version()?.is_some() { format_of(&file, options.format) } else { new_format(&file, options) }
 }
 
 /// The format of a target that does not exist yet.

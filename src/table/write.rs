@@ -20,6 +20,7 @@ use crate::interfaces::BatchStream;
 use crate::table::handover::on_own_thread;
 use crate::table::source::format_of;
 use crate::table::spill::{MEMORY_BYTES, Spilled};
+use crate::table::text::TextFile;
 use crate::table::{parquet, text};
 
 /// A file that is to be written.
@@ -144,16 +145,8 @@ impl Target {
         let batches = checked(session, batches);
         let rows = match self.format {
             Format::Parquet => parquet::append(session, stored, &schema, batches, out),
-            format => text::append(
-                session,
-                stored.into_file()?,
-                location,
-                format,
-                &options.csv,
-                &schema,
-                batches,
-                out,
-            ),
+            format => TextFile::open(session, stored.into_file()?, location, format, &options.csv)
+                .and_then(|stored| stored.append(session, &schema, batches, out)),
         }?;
         session.check()?;
         let commit = stage.commit(Some(locked.version()))?;

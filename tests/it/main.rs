@@ -31,4 +31,6 @@ mod secrets;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod sqlite;
 #[cfg(feature = "cli")]
+mod text;
+#[cfg(feature = "cli")]
 mod usgs;
