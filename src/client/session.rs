@@ -130,7 +130,8 @@ impl Session {
         if let Some(path) = location.as_path() {
             return LocalFile::open(location, path).map(DataFile::Local);
         }
-        let (store, key) = self.0.stores.open(location)?;
+        let (store, key) =
+            self.0.stores.open(location).map_err(|error| error.with_missing("location", location))?;
         if key.is_empty() || key.ends_with('/') {
             return Err(Error::new(ErrorKind::InvalidInput, "this is a folder, not a file")
                 .with("file", location)

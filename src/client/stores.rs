@@ -34,6 +34,11 @@ impl Stores {
     /// `Unsupported` for storage that this build does not know, and what opening a store fails with.
     pub(crate) fn open(&self, location: &Location) -> Result<(Arc<dyn Store>, String)> {
         let scheme = location.scheme();
+        #[cfg(feature = "http")]
+        if let Some(url) = location.exposed_web_url() {
+            let plain = self.settings.allow_http == Some(true);
+            return Ok((Arc::new(crate::client::store::web::WebStore::new(url, plain)?), location.name()));
+        }
         let (bucket, key) = location.as_object().ok_or_else(|| unknown(location))?;
         let known = (scheme, bucket.to_owned());
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,6 +49,10 @@ impl Stores {
             Scheme::Memory => Arc::new(Adapter::memory()),
             #[cfg(feature = "s3")]
             Scheme::S3 => Arc::new(crate::client::store::S3Store::new(self.s3()?.with_bucket(bucket))),
+            #[cfg(feature = "gcs")]
+            Scheme::Gs => Arc::new(crate::client::store::cloud::google(bucket)?),
+            #[cfg(feature = "azure")]
+            Scheme::Az => Arc::new(crate::client::store::cloud::azure(location)?),
             _ => return Err(unknown(location)),
         };
         opened.insert(known, Arc::clone(&store));

@@ -100,6 +100,14 @@ impl Location {
         }
     }
 
+    /// The whole URL on a web server, whatever secret may stand in it.
+    pub(crate) fn exposed_web_url(&self) -> Option<&str> {
+        match &self.0 {
+            Place::Url(Scheme::Https, url) => Some(url),
+            Place::Url(..) | Place::Path(_) => None,
+        }
+    }
+
     /// The location of another key in the same bucket.
     pub(crate) fn with_key(&self, key: &str) -> Self {
         match &self.0 {
@@ -163,6 +171,13 @@ impl FromStr for Location {
                 .with("scheme", scheme)
                 .hint("known: a path, file://, memory://, s3://, gs://, az://, abfss://, https://")
         })?;
+        let authority =
+            text.split_once("://").and_then(|(_, rest)| rest.split('/').next()).unwrap_or_default();
+        if matches!(known, Scheme::S3 | Scheme::Gs) && authority.contains(['@', ':']) {
+            // Not shown: it may be a secret.
+            return Err(Error::new(ErrorKind::Usage, "this is not the name of a bucket")
+                .hint("a URL is s3://bucket/key; keys to sign with are settings of their own"));
+        }
         if known != Scheme::File {
             return Ok(Self(Place::Url(known, text.to_owned())));
         }
@@ -190,20 +205,12 @@ impl fmt::Display for Location {
         match &self.0 {
             Place::Path(path) => write!(f, "{}", path.display()),
             Place::Url(Scheme::Https, url) => f.write_str(&redacted(url)),
-            // A key may hold any character; user information, which does not belong there, may stand before it.
-            Place::Url(_, url) => match url.split_once("://") {
-                Some((scheme, rest)) => write!(f, "{scheme}://{}", without_user(rest)),
-                None => f.write_str(url),
+            // A key may hold any character, but what looks like a query may be that of a presigned URL.
+            Place::Url(_, url) => match url.split_once('?') {
+                Some((place, query)) if query.contains('=') => f.write_str(place),
+                _ => f.write_str(url),
             },
         }
-    }
-}
-
-/// All behind user information.
-fn without_user(rest: &str) -> &str {
-    match rest.rsplit_once('@') {
-        Some((user, place)) if user.contains(':') => place,
-        _ => rest,
     }
 }
 
@@ -243,11 +250,12 @@ mod tests {
         let location = at("https://user:canary@host/a.csv?sig=canary");
         assert_eq!(format!("{location} {location:?}").matches("canary").count(), 0);
         assert_eq!(location.name(), "a.csv");
-        for url in [
-            "s3://key:canary@bucket/a.csv",
-            "https://u:ca/nary?canary@host/a.csv",
-            "https://u:can/ary@host/a",
-        ] {
+        assert_eq!(at("s3://lake/a.csv?X-Amz-Signature=canary").to_string(), "s3://lake/a.csv");
+        for url in ["s3://key:canary@bucket/a.csv", "s3://key:can/ary@bucket/a.csv", "gs://canary@b/a"] {
+            let error = url.parse::<Location>().expect_err("refused");
+            assert!(!format!("{error:?}").contains("can"), "{error:?}");
+        }
+        for url in ["https://u:ca/nary?canary@host/a.csv", "https://u:can/ary@host/a"] {
             let shown = at(url).to_string();
             assert!(!shown.contains("can") && !shown.contains("ary"), "{shown}");
         }

@@ -1,9 +1,10 @@
 //! The life of an upsert into one file: prepare, plan, match, apply, commit, and again if someone else
 //! came first.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Read;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -111,7 +112,23 @@ fn new_format(file: &DataFile, options: &UpsertOptions) -> Result<Format> {
     })
 }
 
-fn millis(time: std::time::Duration) -> u64 {
+/// The longest pause after a conflict.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Waits before the next attempt. Nobody can wait in line for an object: of several writers one wins each round, and the
+/// others would fail together again if they did not come back at different times.
+fn pause(session: &Session, attempt: Duration, conflicts: u32) -> Result<()> {
+    let most = attempt.saturating_mul(1 << conflicts.min(6)).min(LONGEST_PAUSE);
+    let chance = RandomState::new().build_hasher().finish() % 1_000;
+    let end = Instant::now() + most.mul_f64(f64::from(u32::try_from(chance).unwrap_or(0)) / 1_000.0);
+    while let Some(left) = end.checked_duration_since(Instant::now()) {
+        session.check()?;
+        std::thread::sleep(left.min(Duration::from_millis(50)));
+    }
+    Ok(())
+}
+
+fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -142,6 +159,7 @@ impl Job<'_> {
         }
         for conflicts in 0..=self.options.max_retries {
             self.session.check()?;
+            let begun = Instant::now();
             match self.attempt()? {
                 Attempt::Done(report) => {
                     let mut report = *report;
@@ -153,6 +171,9 @@ impl Job<'_> {
                 }
                 Attempt::Conflict => {
                     tracing::info!(attempt = conflicts + 1, "someone else changed the target");
+                    if self.file.path().is_none() {
+                        pause(self.session, begun.elapsed(), conflicts)?;
+                    }
                 }
             }
         }

@@ -22,8 +22,12 @@ mod properties;
 mod rings;
 #[cfg(feature = "cli")]
 mod run;
+#[cfg(feature = "cli")]
+mod s3_commands;
 #[cfg(feature = "s3")]
 mod s3_server;
+#[cfg(feature = "cli")]
+mod s3_upserts;
 #[cfg(feature = "cli")]
 mod schema;
 #[cfg(feature = "cli")]

@@ -8,6 +8,7 @@ use serde_json::Value;
 /// A folder of its own for one test, and the program run in it.
 pub(crate) struct Place {
     folder: tempfile::TempDir,
+    variables: Vec<(String, String)>,
 }
 
 /// What a run ended with.
@@ -53,7 +54,12 @@ impl Run {
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a folder") }
+        Self { folder: tempfile::tempdir().expect("a folder"), variables: Vec::new() }
+    }
+
+    /// Sets variables for every run in this place.
+    pub(crate) fn set(&mut self, variables: impl IntoIterator<Item = (&'static str, String)>) {
+        self.variables.extend(variables.into_iter().map(|(name, value)| (name.to_owned(), value)));
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -86,9 +92,14 @@ impl Place {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keyfold"));
         command.current_dir(self.folder.path()).stdin(Stdio::null());
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("KEYFOLD_")) {
+        for (name, _) in
+            std::env::vars().filter(|(name, _)| name.starts_with("KEYFOLD_") || name.starts_with("AWS_"))
+        {
             command.env_remove(name);
         }
+        // Nor what else on this machine would lend keys.
+        command.env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", self.folder.path());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 

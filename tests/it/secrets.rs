@@ -5,7 +5,7 @@ use keyfold::{DataReaderWriter, Location, Upsert, blocking};
 use crate::run::Place;
 
 const SECRET: &str = "https://user:canary@host.example/a.csv?sig=canary&x=canary#canary";
-const BUCKET: &str = "s3://canary:canary@lake/b.parquet?X-Amz-Signature=canary";
+const BUCKET: &str = "s3://lake/b.parquet?X-Amz-Signature=canary";
 
 const LOGGED: &[&[&str]] = &[
     &["-vv"],

@@ -37,35 +37,64 @@ fn mixed_offsets_and_fractions_in_the_modification_column_count_the_same() {
     check_all(read);
 }
 
+#[cfg(feature = "s3")]
+#[test]
+fn on_s3_five_upserts_count_the_same() {
+    let Some(data) = shared_data("usgs") else { return };
+    let server = crate::s3_server::TestServer::builder().bucket("lake").start();
+    let read = |name: &str| std::fs::read_to_string(data.join(format!("{name}.csv"))).expect("read");
+    let place = || {
+        let mut place = Place::new();
+        place.set(server.env());
+        place
+    };
+    check_all_in(place, "s3://lake/", read);
+    assert!(server.uploads().is_empty());
+}
+
 fn check_all(read: impl Fn(&str) -> String) {
+    check_all_in(Place::new, "", read);
+}
+
+fn check_all_in(place: impl Fn() -> Place, root: &str, read: impl Fn(&str) -> String) {
     for backend in BACKENDS {
         for format in FORMATS {
             for (stored, incoming, expected) in TABLE {
-                let place = Place::new();
-                let seen = fold(&place, backend, format, &read(stored), &read(incoming));
+                let place = place();
+                let seen = fold(&place, root, backend, format, &read(stored), &read(incoming));
                 assert_eq!(seen, expected, "{incoming} into {stored}, {backend}, {format}");
             }
         }
     }
 }
 
-fn fold(place: &Place, backend: &str, format: &str, stored: &str, incoming: &str) -> Vec<u64> {
+fn fold(place: &Place, root: &str, backend: &str, format: &str, stored: &str, incoming: &str) -> Vec<u64> {
     place.file("stored.csv", stored);
     place.file("incoming.csv", incoming);
-    let target = format!("target.{format}");
-    if format == "csv" {
-        place.file(&target, stored);
-    } else {
-        place.run(&["write", "stored.csv", &target, "--backend", backend]).ok();
+    let target = format!("{root}target.{format}");
+    match (format, root) {
+        ("csv", "") => drop(place.file(&target, stored)),
+        ("csv", _) => drop(place.run(&["cp", "stored.csv", &target]).ok()),
+        _ => {
+            let write = ["write", "stored.csv", &target, "--backend", backend, "--mode", "overwrite"];
+            place.run(&write).ok();
+        }
     }
     let upsert = ["upsert", "incoming.csv", &target, "--id", "id", "--modified", "updated"];
     let upsert: Vec<_> = upsert.into_iter().chain(["--backend", backend, "--output", "json"]).collect();
     let report = place.run(&upsert).json();
     assert_eq!(report["ties"], 0, "{report}");
-    let bytes = place.bytes(&target);
+    let bytes = |target: &str| match root {
+        "" => place.bytes(target),
+        _ => {
+            place.run(&["cp", target, "back"]).ok();
+            place.bytes("back")
+        }
+    };
+    let before = bytes(&target);
     let again = place.run(&upsert).json();
     assert_eq!(counts(&again, &["inserted", "updated", "bytes_written", "files_added"]), [0; 4]);
-    assert!(bytes == place.bytes(&target), "the second upsert wrote");
+    assert!(before == bytes(&target), "the second upsert wrote");
     assert_eq!(place.run(&["count", &target]).ok().out.trim(), report["rows_after"].to_string());
     counts(&report, &FIELDS)
 }

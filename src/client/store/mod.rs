@@ -1,10 +1,15 @@
 //! What keyfold needs of a place that keeps objects, and what each such place can do.
 
 mod adapter;
+#[cfg(any(feature = "gcs", feature = "azure"))]
+pub(crate) mod cloud;
 #[cfg(feature = "s3")]
 mod probe;
 #[cfg(feature = "s3")]
 mod s3;
+
+#[cfg(feature = "http")]
+pub(crate) mod web;
 
 use std::fmt;
 use std::fs::File;

@@ -1,0 +1,66 @@
+//! Google Cloud Storage and Azure, as `object_store` knows them: settings and credentials are those that its
+//! documentation names, read from the environment.
+
+#[cfg(feature = "azure")]
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::client::{ClientOptions, HttpClient, HttpConnector};
+#[cfg(feature = "gcs")]
+use object_store::gcp::GoogleCloudStorageBuilder;
+
+use std::sync::Arc;
+
+use super::{Abilities, Adapter};
+use crate::client::http;
+#[cfg(feature = "azure")]
+use crate::core::location::Location;
+use crate::error::{Error, ErrorKind, Result};
+
+const ALL: Abilities = Abilities { write: true, list: true };
+
+/// The connections of keyfold: without redirects, which would carry tokens to another host.
+#[derive(Debug)]
+struct Connector;
+
+impl HttpConnector for Connector {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        http::connect()
+            .map_err(|error| object_store::Error::Generic { store: "keyfold", source: error.into() })
+    }
+}
+
+/// A bucket of Google Cloud Storage.
+///
+/// # Errors
+///
+/// `Usage` for settings that cannot be used.
+#[cfg(feature = "gcs")]
+pub(crate) fn google(bucket: &str) -> Result<Adapter> {
+    let built =
+        GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket).with_http_connector(Connector).build();
+    let store = built.map_err(|cause| wrong(cause, "set GOOGLE_APPLICATION_CREDENTIALS to a key file"))?;
+    Ok(Adapter::new(Arc::new(store), ALL))
+}
+
+/// A container of Azure Blob Storage.
+///
+/// # Errors
+///
+/// `Usage` for settings that cannot be used.
+#[cfg(feature = "azure")]
+pub(crate) fn azure(location: &Location) -> Result<Adapter> {
+    let (container, _) = location.as_object().unwrap_or_default();
+    let builder = MicrosoftAzureBuilder::from_env().with_http_connector(Connector);
+    // `container@account.dfs.core.windows.net` names the account as well.
+    let builder = match container.split_once('@') {
+        Some((_, _)) => builder.with_url(format!("abfss://{container}/")),
+        None => builder.with_container_name(container),
+    };
+    let store = builder.build().map_err(|cause| {
+        wrong(cause, "set AZURE_STORAGE_ACCOUNT_NAME, and AZURE_STORAGE_ACCOUNT_KEY or another credential")
+    })?;
+    Ok(Adapter::new(Arc::new(store), ALL))
+}
+
+fn wrong(cause: object_store::Error, hint: &'static str) -> Error {
+    Error::new(ErrorKind::Usage, "the settings of the store cannot be used").hint(hint).because(cause)
+}
