@@ -121,7 +121,7 @@ impl CommonArgs {
 /// How sources are read.
 #[derive(Debug, Args)]
 pub(crate) struct SourceArgs {
-    /// Format of the sources [default: told from name and content]
+    /// Format of the sources [default: told from name and content; .gz and .zst are read as what they hold]
     #[arg(long, value_name = "FORMAT", value_parser = one_of::<Format>(Format::VARIANTS))]
     source_format: Option<Format>,
 
@@ -180,7 +180,7 @@ impl CsvArgs {
 /// How the target of a write or an upsert is laid out.
 #[derive(Debug, Args)]
 pub(crate) struct TargetArgs {
-    /// Format of the target [default: told from its name]
+    /// Format of the target [default: told from its name; text with .gz or .zst behind it is compressed]
     #[arg(long, value_name = "FORMAT", value_parser = one_of::<Format>(Format::VARIANTS))]
     pub(crate) target_format: Option<Format>,
 

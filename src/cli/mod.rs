@@ -4,6 +4,7 @@
 mod args;
 mod column_types;
 mod completions;
+mod compression_arg;
 mod count;
 mod failure;
 mod logging;

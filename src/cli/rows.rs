@@ -53,6 +53,7 @@ pub(crate) async fn print_text(
             text.clear();
         }
     }
+    encoder.footer(&mut text);
     emit(&text).map(|_: ControlFlow<()>| ())
 }
 

@@ -9,6 +9,7 @@ use strum::VariantNames;
 use crate::cli::Context;
 use crate::cli::args::{self, ReportFormat, SourceArgs, TargetArgs};
 use crate::cli::column_types::ColumnTypes;
+use crate::cli::compression_arg::CompressionArg;
 use crate::cli::name::Name;
 use crate::cli::output::{emit, json_line, print_report};
 use crate::cli::progress::Progress;
@@ -19,7 +20,9 @@ use crate::cli::stdin::Sources;
 use crate::cli::summary;
 use crate::client::session::Session;
 use crate::core::format::Format;
-use crate::core::options::{Compression, CsvOptions, ReadOptions, WriteMode, WriteOptions};
+use crate::core::location::Location;
+use crate::core::options::{CsvOptions, ReadOptions, WriteMode, WriteOptions};
+use crate::core::text_codec::TextCodec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::factory::Backend;
 use crate::interfaces::Frame;
@@ -31,6 +34,7 @@ EXAMPLES:
   keyfold write orders.csv /tmp/o.parquet
   keyfold write orders.csv /tmp/o.parquet --mode overwrite --compression zstd:9
   keyfold write changes.csv /tmp/o.parquet --mode append
+  keyfold write orders.csv /tmp/o.json.gz
   keyfold write orders.csv - --target-format ndjson
   cat orders.csv | keyfold write - - --target-format parquet > /tmp/p.parquet";
 
@@ -50,10 +54,8 @@ pub(crate) struct WriteArgs {
     #[arg(long, value_name = "MODE", value_parser = args::one_of::<WriteMode>(WriteMode::VARIANTS))]
     mode: Option<WriteMode>,
 
-    /// Compression of Parquet, such as zstd:9, snappy or none [default: zstd:3]
-    #[arg(long, value_name = "CODEC", value_parser = args::parsed::<Compression>)]
-    #[arg(env = "KEYFOLD_COMPRESSION", hide_env_values = true)]
-    compression: Option<Compression>,
+    #[command(flatten)]
+    compression: CompressionArg,
 
     /// Rows in a Parquet row group, at most [default: 262144]
     #[arg(long, value_name = "N")]
@@ -93,21 +95,25 @@ pub(crate) struct WritePlan {
 #[derive(Debug, PartialEq, Eq)]
 enum Target {
     File(Name),
-    /// Text goes out as it is made; Parquet is made in a file first, whose end says what is in it.
+    /// Plain text goes out as it is made; everything else is made in a file first.
     StandardOutput {
         format: Format,
+        plain: bool,
         terminal: bool,
     },
 }
 
 pub(crate) fn plan(args: WriteArgs, settings: &Settings, terminal: bool) -> Result<WritePlan> {
     args::check_sources(&args.sources)?;
-    let target = target(&args, terminal)?;
+    let (format, name) = target_format(&args);
+    let compression = args.compression.meant_for(format, settings.compression);
+    let codec = format.map(|format| TextCodec::for_target(&name, format, compression)).transpose()?;
+    let target = target(&args, codec.unwrap_or(TextCodec::None), terminal)?;
     let defaults = WriteOptions::default();
     let write = WriteOptions {
         format: args.target_layout.target_format,
         mode: args.mode.unwrap_or_default(),
-        compression: args.compression.or(settings.compression).unwrap_or(defaults.compression),
+        compression,
         row_group_rows: args.row_group_rows.unwrap_or(defaults.row_group_rows),
         csv: args.target_layout.csv(&args.source_layout.csv),
     };
@@ -124,7 +130,18 @@ pub(crate) fn plan(args: WriteArgs, settings: &Settings, terminal: bool) -> Resu
     })
 }
 
-fn target(args: &WriteArgs, terminal: bool) -> Result<Target> {
+/// The format as far as it is known before the target is looked at, and the name that goes with it.
+fn target_format(args: &WriteArgs) -> (Option<Format>, String) {
+    let said = args.target_layout.target_format;
+    if args.target.is_standard() {
+        return (said.or(Some(Format::Csv)), String::new());
+    }
+    // What is no location is refused when it is opened.
+    let name = args.target.as_ref().parse::<Location>().map(|location| location.name()).unwrap_or_default();
+    (said.or_else(|| Format::from_name(&name)), name)
+}
+
+fn target(args: &WriteArgs, codec: TextCodec, terminal: bool) -> Result<Target> {
     if !args.target.is_standard() {
         return Ok(Target::File(args.target.clone()));
     }
@@ -133,11 +150,13 @@ fn target(args: &WriteArgs, terminal: bool) -> Result<Target> {
         return Err(usage("a mode needs a file").hint("leave --mode out, or name a file instead of -"));
     }
     let format = args.target_layout.target_format.unwrap_or(Format::Csv);
-    if terminal && !format.is_text() {
-        return Err(usage("parquet is nothing to show on a terminal")
-            .hint("send standard output to a file, or choose --target-format csv"));
+    let plain = format.is_text() && codec == TextCodec::None;
+    if terminal && !plain {
+        return Err(usage("this format is nothing to show on a terminal")
+            .with("format", format)
+            .hint("send standard output to a file, or choose --target-format csv without --compression"));
     }
-    Ok(Target::StandardOutput { format, terminal })
+    Ok(Target::StandardOutput { format, plain, terminal })
 }
 
 pub(crate) async fn run(plan: WritePlan, context: &Context) -> Result<()> {
@@ -161,7 +180,7 @@ pub(crate) async fn run(plan: WritePlan, context: &Context) -> Result<()> {
             let done = if report.written { "the file is written" } else { "the file was left alone" };
             print_report(&text, done)
         }
-        Target::StandardOutput { format, .. } if format.is_text() => {
+        Target::StandardOutput { format, plain: true, .. } => {
             let delimiter = plan.write.csv.delimiter_for("-");
             let csv = CsvOptions { delimiter: Some(delimiter), ..plan.write.csv };
             rows::print_text(frame, format, &csv, NonFinite::Refused, session).await
@@ -204,6 +223,7 @@ fn send(path: &Path, session: &Session) -> Result<()> {
 mod tests {
     use super::*;
     use crate::cli::args::{Cli, Command};
+    use crate::core::options::Compression;
     use clap::Parser;
 
     fn planned(arguments: &str, terminal: bool) -> Result<WritePlan> {
@@ -217,7 +237,9 @@ mod tests {
     #[test]
     fn standard_output_is_csv_unless_told_otherwise() {
         let target = |arguments, terminal| planned(arguments, terminal).map(|plan| plan.target).ok();
-        let out = |format, terminal| Some(Target::StandardOutput { format, terminal });
+        let out = |format: Format, terminal| {
+            Some(Target::StandardOutput { format, plain: format.is_text(), terminal })
+        };
         assert_eq!(target("b.parquet", true), Some(Target::File("b.parquet".to_owned().into())));
         assert_eq!(target("-", true), out(Format::Csv, true));
         assert_eq!(target("- --target-format ndjson", true), out(Format::Ndjson, true));
@@ -225,10 +247,36 @@ mod tests {
     }
 
     #[test]
-    fn parquet_is_kept_off_a_terminal_and_modes_off_standard_output() {
-        for (arguments, terminal) in [("- --target-format parquet", true), ("- --mode append", false)] {
+    fn bytes_are_kept_off_a_terminal_and_modes_off_standard_output() {
+        for (arguments, terminal) in [
+            ("- --target-format parquet", true),
+            ("- --target-format arrow", true),
+            ("- --compression gzip", true),
+            ("- --mode append", false),
+        ] {
             let error = planned(arguments, terminal).expect_err("refused");
             assert_eq!(error.kind(), ErrorKind::Usage, "{arguments}");
+        }
+    }
+
+    #[test]
+    fn a_compression_that_is_typed_is_for_every_format_and_a_setting_for_parquet() {
+        let settings = Settings { compression: Some(Compression::Zstd(9)), ..Settings::default() };
+        let meant = |arguments: &str, settings: &Settings| {
+            let arguments = "keyfold write a.csv".split(' ').chain(arguments.split(' '));
+            let Command::Write(args) = Cli::try_parse_from(arguments).expect("parses").command else {
+                unreachable!("a write")
+            };
+            plan(*args, settings, false).map(|plan| plan.write.compression).map_err(|error| error.kind())
+        };
+        assert_eq!(meant("b.parquet", &settings), Ok(Some(Compression::Zstd(9))));
+        assert_eq!(meant("b.parquet --compression lz4", &settings), Ok(Some(Compression::Lz4)));
+        for name in ["b.csv", "b.csv.gz", "b.arrow", "-"] {
+            assert_eq!(meant(name, &settings), Ok(None), "{name}");
+        }
+        assert_eq!(meant("b.csv.gz --compression gzip:9", &settings), Ok(Some(Compression::Gzip(9))));
+        for wrong in ["b.csv.gz --compression zstd", "b.csv --compression snappy", "b.parquet.gz"] {
+            assert_eq!(meant(wrong, &settings), Err(ErrorKind::Usage), "{wrong}");
         }
     }
 

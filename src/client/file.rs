@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -63,10 +63,10 @@ impl Content {
     pub(crate) fn head(&self, len: usize) -> Result<Bytes> {
         match self {
             Self::Local(file) => {
-                let mut head = Vec::new();
-                file.take(len as u64)
-                    .read_to_end(&mut head)
-                    .map_err(|cause| Error::io("cannot read the file", cause))?;
+                let unreadable = |cause| Error::io("cannot read the file", cause);
+                let size = file.metadata().map_err(unreadable)?.len();
+                let mut head = vec![0; len.min(usize::try_from(size).unwrap_or(len))];
+                file.read_exact_at(&mut head, 0).map_err(unreadable)?;
                 Ok(head.into())
             }
             Self::Object(content) => {

@@ -10,3 +10,4 @@ pub(crate) mod predicate;
 pub(crate) mod report;
 pub(crate) mod schema;
 pub(crate) mod text;
+pub(crate) mod text_codec;

@@ -45,6 +45,8 @@ pub trait Reader: fmt::Debug + Send + Sync {
 /// * What exists is treated as `options.mode` says; the default refuses it with `AlreadyExists`.
 /// * `append` keeps the stored types and order of columns; values that do not fit exactly, and other
 ///   columns, are `InvalidInput`. A CSV file has no types to keep and takes every value as it is sent.
+/// * `append` to a format that is only written whole (JSON, Arrow IPC, compressed text) is `Unsupported`, before the frame
+///   runs.
 /// * A missing parent folder is `NotFound`.
 #[async_trait]
 pub trait Writer: fmt::Debug + Send + Sync {
@@ -67,6 +69,8 @@ pub trait Writer: fmt::Debug + Send + Sync {
 /// * Stored rows keep their order, updates stand where the old version stood, inserts come last in
 ///   source order.
 /// * A target that does not exist is created.
+/// * A target of a format that is only written whole (JSON, Arrow IPC, compressed text) is `Unsupported`, before the frame
+///   runs where its name says so.
 #[async_trait]
 pub trait Upserter: fmt::Debug + Send + Sync {
     /// Folds `rows` into `target` as `rule` says.

@@ -12,7 +12,7 @@ use crate::interfaces::Frame;
 use crate::ops::builder::{Builder, Parts};
 use crate::table::source::Source;
 use crate::table::text::with_marks;
-use crate::table::upsert::{source_schema, target_format};
+use crate::table::upsert::{check_target, source_schema, target_format};
 
 /// Folds new rows into data at rest.
 ///
@@ -100,6 +100,7 @@ impl Upsert {
     ) -> Result<UpsertReport> {
         let sources = self.0.locate_all(sources)?;
         let reader = DataReaderWriterFactory::new(self.0.session.clone()).reader(&self.0.backend)?;
+        self.check_target(self.0.locate(target)?, &options).await?;
         let groups = self.by_format(sources, &read).await?;
         let typed = self.typed_by_target(&read, &self.0.locate(target)?, &options, &groups).await?;
         let mut frames = Vec::new();
@@ -111,6 +112,11 @@ impl Upsert {
         self.upsert_opts(Frame::concat(frames).await?, target, rule, options).await
     }
 
+    async fn check_target(&self, target: Location, options: &UpsertOptions) -> Result<()> {
+        let options = options.clone();
+        self.0.session.run(move |session| check_target(session, &target, &options)).await
+    }
+
     /// How text of `groups` is read so that nothing is lost on its way into the target.
     async fn typed_by_target(
         &self,
@@ -120,7 +126,7 @@ impl Upsert {
         groups: &[(Format, Vec<Location>)],
     ) -> Result<ReadOptions> {
         let (read, target, options) = (read.clone(), target.clone(), options.clone());
-        let json = groups.iter().all(|(format, _)| *format == Format::Ndjson);
+        let json = groups.iter().all(|(format, _)| matches!(format, Format::Ndjson | Format::Json));
         let told = move |session: &Session| match target_format(session, &target, &options)? {
             Format::Csv => Ok(ReadOptions { text_as: TextAs::Text, ..read }),
             Format::Ndjson if json => Ok(ReadOptions { text_as: TextAs::Tokens, ..read }),

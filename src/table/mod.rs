@@ -2,10 +2,12 @@
 
 pub(crate) mod fit;
 pub(crate) mod handover;
+pub(crate) mod ipc;
 pub(crate) mod parquet;
 pub(crate) mod read_as;
 pub(crate) mod source;
 pub(crate) mod spill;
+mod target;
 pub(crate) mod text;
 pub(crate) mod upsert;
 pub(crate) mod write;

@@ -1,5 +1,5 @@
-//! Stored columns as the types that a reader asks for: exactly, or not at all, in the same words whichever
-//! engine reads them.
+//! Stored columns that a reader asks for, as the types that it asks for: exactly, or not at all, in the same words
+//! whichever engine reads them.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 
 use crate::core::cast::{CastRefused, exact};
 use crate::core::options::ReadOptions;
-use crate::core::schema::type_name;
+use crate::core::schema::{find_column, type_name};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The columns of `stored` with the types that `options` ask for.
@@ -18,6 +18,27 @@ pub(crate) fn asked_schema(stored: &Schema, options: &ReadOptions) -> SchemaRef 
         None => Arc::clone(field),
     };
     Arc::new(Schema::new(stored.fields().iter().map(asked).collect::<Vec<_>>()))
+}
+
+/// The columns that a read looks at: those it gives, then those that only the filter wants.
+///
+/// # Errors
+///
+/// `InvalidInput` for a column that is not there.
+pub(crate) fn needed(schema: &SchemaRef, options: &ReadOptions) -> Result<SchemaRef> {
+    let Some(columns) = &options.columns else { return Ok(Arc::clone(schema)) };
+    let mut indices = Vec::with_capacity(columns.len());
+    for column in columns {
+        indices.push(find_column(schema, column, "column")?);
+    }
+    for column in options.filter.iter().flat_map(|filter| filter.columns()) {
+        let index = find_column(schema, column, "filter column")?;
+        if !indices.contains(&index) {
+            indices.push(index);
+        }
+    }
+    let fields: Vec<_> = indices.into_iter().map(|index| Arc::clone(&schema.fields()[index])).collect();
+    Ok(Arc::new(Schema::new(fields)))
 }
 
 /// The values of a column in the type of `asked`.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 
 use crate::client::file::DataFile;
 use crate::client::session::Session;
@@ -11,9 +11,10 @@ use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::options::ReadOptions;
 use crate::core::schema::{find_column, type_name};
+use crate::core::text_codec::TextCodec;
 use crate::error::{Error, ErrorKind, Result};
-use crate::table::parquet;
 use crate::table::text::{self, TextScan};
+use crate::table::{ipc, parquet};
 
 /// As many bytes at the start of a file tell its format.
 const HEAD: usize = 512;
@@ -29,7 +30,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Finds the files and, for Parquet, reads their footers.
+    /// Finds the files and, for formats that store their columns, looks at those.
     ///
     /// # Errors
     ///
@@ -52,20 +53,28 @@ impl Source {
             }
         }
         let mut source = Self { files, format, schema: None, rows: 0 };
-        if format == Format::Parquet {
-            source.read_footers(options)?;
+        if !format.is_text() {
+            source.read_columns(options)?;
         }
         Ok(source)
     }
 
-    fn read_footers(&mut self, options: &ReadOptions) -> Result<()> {
+    fn read_columns(&mut self, options: &ReadOptions) -> Result<()> {
         for file in &self.files {
-            let (schema, rows) = parquet::describe(file)?;
-            self.rows += rows;
-            match &self.schema {
-                None => self.schema = Some(schema),
-                Some(first) => same_columns(first, &schema).map_err(|e| e.with("file", file.location()))?,
-            }
+            let schema = if self.format == Format::Parquet {
+                let (schema, rows) = parquet::describe(file)?;
+                self.rows += rows;
+                schema
+            } else {
+                ipc::describe(file, self.format)?
+            };
+            self.schema = Some(match self.schema.take() {
+                None => schema,
+                Some(first) => {
+                    same_columns(&first, &schema).map_err(|e| e.with("file", file.location()))?;
+                    with_nulls_of(&first, &schema)
+                }
+            });
         }
         self.schema.iter().try_for_each(|schema| options.check_named(schema))
     }
@@ -93,23 +102,26 @@ impl Source {
     /// The columns that a read with `options` gives.
     pub(crate) fn read_schema(&self, session: &Session, options: &ReadOptions) -> Result<SchemaRef> {
         match &self.schema {
-            Some(schema) => parquet_schema(schema, options),
+            Some(schema) => stored_schema(schema, options),
             None => Ok(TextScan::open(session, self.files.clone(), self.format, options)?.schema()),
         }
     }
 
     /// The number of rows in all files.
     pub(crate) fn count(&self, session: &Session, options: &ReadOptions) -> Result<u64> {
-        if self.schema.is_some() {
-            return Ok(self.rows);
+        let count = |file| match self.format {
+            Format::Arrow | Format::ArrowStream => ipc::count(session, file, self.format),
+            format => text::count(session, file, format, &options.csv),
+        };
+        match self.format {
+            Format::Parquet => Ok(self.rows),
+            _ => self.files.iter().map(count).sum(),
         }
-        let count = |file| text::count(session, file, self.format, &options.csv);
-        self.files.iter().map(count).sum()
     }
 }
 
-/// The columns of a Parquet file as `options` want them.
-fn parquet_schema(schema: &SchemaRef, options: &ReadOptions) -> Result<SchemaRef> {
+/// The columns that files store, as `options` want them.
+fn stored_schema(schema: &SchemaRef, options: &ReadOptions) -> Result<SchemaRef> {
     let indices = match &options.columns {
         None => (0..schema.fields().len()).collect(),
         Some(columns) => {
@@ -124,17 +136,46 @@ fn parquet_schema(schema: &SchemaRef, options: &ReadOptions) -> Result<SchemaRef
     Ok(Arc::new(Schema::new(indices.iter().map(field).collect::<Vec<_>>())))
 }
 
-/// The format that was said, else the one the name tells, else the one the content tells.
+/// The format that was said, else the one the name tells, else the one the content tells; of two that share their
+/// names, the content tells always.
 ///
 /// # Errors
 ///
-/// As [`Format::from_content`].
+/// As [`Format::from_content`], and `Unsupported` for a file compressed as a whole that is not text.
 pub(crate) fn format_of(file: &DataFile, said: Option<Format>) -> Result<Format> {
-    if let Some(format) = said.or_else(|| Format::from_name(&file.location().name())) {
-        return Ok(format);
+    let name = file.location().name();
+    let told = || match said.or_else(|| Format::from_name(&name)) {
+        Some(format) if !format.has_twin() => Ok((format, TextCodec::from_name(&name))),
+        known => {
+            let (codec, head) = text::head(&file.read()?, HEAD)?;
+            let format = known.map_or_else(|| Format::from_content(&head), |format| format.or_twin(&head));
+            format.map(|format| (format, codec))
+        }
+    };
+    match told().map_err(|e: Error| e.with_missing("file", file.location()))? {
+        (format, codec) if codec != TextCodec::None && !format.is_text() => {
+            Err(Error::new(ErrorKind::Unsupported, "only text is read from a compressed file")
+                .with("file", file.location())
+                .with("format", format)
+                .with("compression", codec)
+                .hint("decompress it first"))
+        }
+        (format, _) => Ok(format),
     }
-    let head = file.read()?.head(HEAD).map_err(|e| e.with_missing("file", file.location()))?;
-    Format::from_content(&head).map_err(|e| e.with("file", file.location()))
+}
+
+/// The columns of `first`, which may have nulls where those of `other` may.
+fn with_nulls_of(first: &SchemaRef, other: &Schema) -> SchemaRef {
+    let nullable = |field: &FieldRef| {
+        let nulls = other.field_with_name(field.name()).is_ok_and(Field::is_nullable);
+        if nulls && !field.is_nullable() {
+            Arc::new(Field::clone(field).with_nullable(true))
+        } else {
+            Arc::clone(field)
+        }
+    };
+    let fields: Vec<FieldRef> = first.fields().iter().map(nullable).collect();
+    Arc::new(Schema::new_with_metadata(fields, first.metadata().clone()))
 }
 
 fn same_columns(first: &Schema, other: &Schema) -> Result<()> {

@@ -179,7 +179,7 @@ fn unreadable(cause: ArrowError) -> Error {
 
 /// The schema with every dictionary, nested ones too, as its values: an IPC file can hold only one dictionary
 /// per column, and a stream may bring another with each batch.
-fn plain_schema(schema: &Schema) -> SchemaRef {
+pub(crate) fn plain_schema(schema: &Schema) -> SchemaRef {
     let fields: Vec<FieldRef> = schema.fields().iter().map(plain_field).collect();
     Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }
@@ -200,7 +200,8 @@ fn plain_type(data_type: &DataType) -> DataType {
     }
 }
 
-fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+/// The batch with the columns of `schema`, which may be plain where its own are dictionaries.
+pub(crate) fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| {
         if column.data_type() == field.data_type() {
             Ok(Arc::clone(column))
@@ -213,7 +214,7 @@ fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, A
 
 /// Drops what views do not point to: IPC writes whole buffers, and a slice of a large batch would bring all of
 /// them along each time.
-fn compact(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn compact(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let columns = batch.columns().iter().map(|column| match column.data_type() {
         DataType::Utf8View => Arc::new(column.as_string_view().gc()) as ArrayRef,
         DataType::BinaryView => Arc::new(column.as_binary_view().gc()) as ArrayRef,

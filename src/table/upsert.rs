@@ -12,19 +12,20 @@ use futures::StreamExt;
 
 use crate::client::file::{Commit, Content, DataFile, Locked};
 use crate::client::session::Session;
-use crate::core::format::Format;
+use crate::core::format::{Format, unchangeable};
 use crate::core::location::Location;
 use crate::core::merge::MergeRule;
 use crate::core::merge::kernel::{Incoming, Matcher, Outcome};
 use crate::core::options::UpsertOptions;
 use crate::core::report::{PhaseTimes, UpsertReport, WorkCounts};
 use crate::core::schema::check_names;
+use crate::core::text_codec::TextCodec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::BatchStream;
 use crate::table::StoredFile;
 use crate::table::parquet::{NewParquet, ParquetFile};
 use crate::table::source::format_of;
-use crate::table::text::TextFile;
+use crate::table::text::{TextFile, check_plain};
 
 /// Folds the rows of `stream` into `target`. The stream is run once; what it gave is used again if the
 /// work has to be done again.
@@ -38,6 +39,8 @@ pub(crate) async fn upsert(
 ) -> Result<UpsertReport> {
     let started = Instant::now();
     options.validate()?;
+    let (place, asked) = (target.clone(), options.clone());
+    session.run(move |session| check_target(session, &place, &asked)).await?;
     let schema = stream.schema();
     let batches = pull(session, stream).await?;
     let prepare = started.elapsed();
@@ -77,20 +80,58 @@ pub(crate) fn source_schema(
     let format = format_of(&file, options.format)?;
     let describe = || match format {
         Format::Parquet => Ok(Some(ParquetFile::open(file.read()?)?.schema())),
-        Format::Csv => Ok(None),
         Format::Ndjson => {
             let content = file.read()?.into_file()?;
             let stored = TextFile::open(session, content, file.location(), format, &options.csv)?;
             Ok(Some(stored.source_schema()))
         }
+        Format::Csv | Format::Json | Format::Arrow | Format::ArrowStream => Ok(None),
     };
     describe().map_err(|e: Error| e.with_missing("target", target))
 }
 
 /// The format that the target has, or will have.
+///
+/// # Errors
+///
+/// `Unsupported` if no rows can be folded into such a file, and whatever is wrong with the target.
 pub(crate) fn target_format(session: &Session, target: &Location, options: &UpsertOptions) -> Result<Format> {
+    check_name(target, options)?;
     let file = session.open(target)?;
-    if file.version()?.is_some() { format_of(&file, options.format) } else { new_format(&file, options) }
+    let format = if file.version()?.is_some() {
+        format_of(&file, options.format)?
+    } else {
+        new_format(&file, options)?
+    };
+    format.check_changeable().map_err(|error| error.with("target", target))?;
+    Ok(format)
+}
+
+/// Refuses a target into which no rows can be folded, before any work. It is looked at only if its name does not say
+/// what it is.
+///
+/// # Errors
+///
+/// As [`target_format`].
+pub(crate) fn check_target(session: &Session, target: &Location, options: &UpsertOptions) -> Result<()> {
+    match options.format.or_else(|| Format::from_name(&target.name())) {
+        Some(format) if !format.has_twin() => check_name(target, options),
+        _ => target_format(session, target, options)
+            .map(drop)
+            .map_err(|error| error.with_missing("target", target)),
+    }
+}
+
+fn check_name(target: &Location, options: &UpsertOptions) -> Result<()> {
+    let name = target.name();
+    if let codec @ (TextCodec::Gzip(_) | TextCodec::Zstd(_)) = TextCodec::from_name(&name) {
+        return Err(unchangeable().with("target", target).with("compression", codec));
+    }
+    // A file that is called .json may hold lines.
+    match options.format.or_else(|| Format::from_name(&name)) {
+        Some(Format::Json) | None => Ok(()),
+        Some(format) => format.check_changeable().map_err(|error| error.with("target", target)),
+    }
 }
 
 /// The format of a target that does not exist yet.
@@ -203,7 +244,11 @@ impl Job<'_> {
             Format::Parquet => Box::new(ParquetFile::open(content)?),
             Format::Csv | Format::Ndjson => {
                 let file = content.into_file()?;
+                check_plain(&file, self.file.location())?;
                 Box::new(TextFile::open(self.session, file, self.file.location(), format, &self.options.csv)?)
+            }
+            Format::Json | Format::Arrow | Format::ArrowStream => {
+                return Err(unchangeable().with("format", format));
             }
         })
     }
@@ -221,6 +266,9 @@ impl Job<'_> {
             Format::Parquet => Box::new(NewParquet::new(Arc::clone(&self.schema), self.options.compression)),
             Format::Csv | Format::Ndjson => {
                 Box::new(TextFile::create(format, &self.options.csv, &self.schema, self.file.location())?)
+            }
+            Format::Json | Format::Arrow | Format::ArrowStream => {
+                return Err(unchangeable().with("format", format));
             }
         };
         self.fold(stored, format, None)

@@ -15,13 +15,14 @@ use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::options::{WriteMode, WriteOptions};
 use crate::core::report::WriteReport;
+use crate::core::text_codec::TextCodec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::BatchStream;
 use crate::table::handover::on_own_thread;
-use crate::table::source::format_of;
 use crate::table::spill::{MEMORY_BYTES, Spilled};
-use crate::table::text::TextFile;
-use crate::table::{parquet, text};
+use crate::table::target::{appendable, new_format};
+use crate::table::text::{NewText, TextFile};
+use crate::table::{ipc, parquet};
 
 /// A file that is to be written.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ pub(crate) struct Target {
     file: DataFile,
     format: Format,
     mode: WriteMode,
+    codec: TextCodec,
     exists: bool,
     started: Instant,
     backend: &'static str,
@@ -40,7 +42,8 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// `AlreadyExists` in mode `error`, `InvalidInput` if no format can be told.
+    /// `AlreadyExists` in mode `error`, `InvalidInput` if no format can be told, `Unsupported` if rows are to be
+    /// added to a file of a format that takes none, `Usage` for a compression that the format does not know.
     pub(crate) fn open(
         session: &Session,
         location: &Location,
@@ -57,9 +60,9 @@ impl Target {
             _ => {}
         }
         let appends = exists && mode == WriteMode::Append;
-        let format = if appends { format_of(&file, options.format)? } else { new_format(&file, options)? };
+        let (format, codec) = if appends { appendable(&file, options)? } else { new_format(&file, options)? };
         let session = session.clone();
-        Ok(Some(Self { session, file, format, mode, exists, started, backend }))
+        Ok(Some(Self { session, file, format, mode, codec, exists, started, backend }))
     }
 
     pub(crate) fn format(&self) -> Format {
@@ -129,7 +132,11 @@ impl Target {
         let batches = checked(session, batches);
         let rows = match self.format {
             Format::Parquet => parquet::write(session, schema, batches, options, out),
-            format => text::write(session, format, &options.csv, location, schema, batches, out),
+            format @ (Format::Arrow | Format::ArrowStream) => {
+                ipc::write(format, schema, batches, options.compression, out)
+            }
+            format => NewText { format, csv: &options.csv, codec: self.codec, location }
+                .write(session, schema, batches, out),
         }?;
         session.check()?;
         self.commit(stage, rows)
@@ -158,14 +165,6 @@ fn already_there(location: &Location) -> Error {
     Error::new(ErrorKind::AlreadyExists, "the file exists already")
         .with("file", location)
         .hint("choose mode overwrite, append or ignore, or another name")
-}
-
-fn new_format(file: &DataFile, options: &WriteOptions) -> Result<Format> {
-    options.format.or_else(|| Format::from_name(&file.location().name())).ok_or_else(|| {
-        Error::new(ErrorKind::Usage, "the format of the new file cannot be told from its name")
-            .with("file", file.location())
-            .hint("say the format, or use the extension .parquet, .csv, .tsv or .ndjson")
-    })
 }
 
 /// Asks before each batch whether the work is still wanted.

@@ -8,9 +8,13 @@ use keyfold::arrow::compute::concat_batches;
 use keyfold::arrow::datatypes::SchemaRef;
 use keyfold::{DataReaderWriter, Format, Frame, ReadOptions, Result, Upsert};
 
-/// The formats, with the extension of each.
+/// The formats into which rows are folded, with the extension of each.
 pub(crate) const FORMATS: [(Format, &str); 3] =
     [(Format::Parquet, "parquet"), (Format::Csv, "csv"), (Format::Ndjson, "ndjson")];
+
+/// The extensions of every kind of file that is written and read.
+pub(crate) const EXTENSIONS: [&str; 10] =
+    ["parquet", "csv", "ndjson", "json", "arrow", "arrows", "csv.gz", "tsv.zst", "ndjson.zst", "json.gz"];
 
 /// A place, and the doors into it.
 pub(crate) struct Doors {

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "datafusion")]
+use keyfold::ReadOptions;
 use keyfold::arrow::array::{
     Array, ArrayRef, BinaryArray, BooleanArray, FixedSizeListArray, Int32Array, Int64Array, LargeListArray,
     ListArray, NullArray, RecordBatch, StringArray, StructArray, new_null_array,
@@ -13,6 +15,8 @@ use keyfold::arrow::datatypes::{DataType, Field, Int64Type, IntervalUnit, Schema
 use keyfold::conformance::table_of;
 use keyfold::{Backend, ErrorKind, Frame, Result};
 
+#[cfg(feature = "datafusion")]
+use crate::doors::Doors;
 use crate::doors::{collected, own_frame};
 
 const UNITS: [(TimeUnit, &str); 4] = [
@@ -275,6 +279,26 @@ async fn a_frame_comes_out_of_its_own_engine_as_it_went_in() {
         let again = own_frame(backend, frame).await;
         let found = collected(again).await.expect("runs");
         assert_eq!(found.column(0).as_ref(), &ints() as &dyn Array, "{backend}");
+    }
+}
+
+#[cfg(feature = "datafusion")]
+#[tokio::test(flavor = "multi_thread")]
+async fn every_type_comes_back_from_arrow_files_and_streams_as_it_went_in() {
+    for (name, column) in samples() {
+        let whole = batch(column);
+        for ext in ["arrow", "arrows"] {
+            let doors = Doors::new("datafusion");
+            let file = format!("a.{ext}");
+            doors.data.write(whole.clone(), &file).await.expect("written");
+            let found = doors.read(&[&file], ReadOptions::default()).await.expect("read");
+            let expected = if ext == "arrow" && name.starts_with("dictionary") {
+                batch(cast(whole.column(0), &DataType::Utf8).expect("a cast of arrow"))
+            } else {
+                whole.clone()
+            };
+            assert_eq!(found, expected, "{name}, {ext}");
+        }
     }
 }
 

@@ -13,6 +13,10 @@ mod conformance;
 mod contract;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod doors;
+#[cfg(feature = "cli")]
+mod format_commands;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
+mod formats;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod frames;
 #[cfg(any(feature = "polars", feature = "datafusion"))]

@@ -1,7 +1,8 @@
-//! Reads files into a lazy frame: Parquet by DataFusion's own scan, text by keyfold's codec.
+//! Reads files into a lazy frame: Parquet by DataFusion's own scan, everything else by keyfold's.
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::streaming::StreamingTable;
@@ -16,12 +17,14 @@ use super::exact_cast::exact_cast;
 use super::lower::lower;
 use super::scan::{ParquetFiles, Rescan};
 use crate::client::session::Session;
+use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::options::ReadOptions;
 use crate::core::predicate::Bound;
 use crate::core::schema::find_column;
 use crate::error::Result;
 use crate::interfaces::{Frame, Reader};
+use crate::table::ipc::IpcScan;
 use crate::table::read_as::asked_schema;
 use crate::table::source::Source;
 use crate::table::text::TextScan;
@@ -51,8 +54,15 @@ impl Reader for DataFusionReader {
 fn read(session: &Session, locations: &[Location], options: &ReadOptions) -> Result<DataFrame> {
     let source = Source::open(session, locations, options)?;
     match source.schema.clone() {
-        Some(schema) => read_parquet(&source, &schema, options),
-        None => read_text(session, source, options),
+        Some(schema) if source.format == Format::Parquet => read_parquet(&source, &schema, options),
+        Some(schema) => {
+            let scan = IpcScan::new(session, source.files, source.format, &schema, options)?;
+            rescanned(scan.schema(), move || Ok(scan.batches()))
+        }
+        None => {
+            let scan = TextScan::open(session, source.files, source.format, options)?;
+            rescanned(scan.schema(), move || Ok(scan.batches()))
+        }
     }
 }
 
@@ -62,10 +72,12 @@ fn context() -> SessionContext {
     SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1))
 }
 
-fn read_text(session: &Session, source: Source, options: &ReadOptions) -> Result<DataFrame> {
-    let scan = TextScan::open(session, source.files, source.format, options)?;
-    let schema = scan.schema();
-    let rows = Rescan::new(Arc::clone(&schema), move || Ok(scan.batches()));
+/// A frame of what keyfold reads itself, anew each time.
+fn rescanned<I>(schema: SchemaRef, open: impl Fn() -> Result<I> + Send + Sync + 'static) -> Result<DataFrame>
+where
+    I: Iterator<Item = Result<RecordBatch>> + Send + 'static,
+{
+    let rows = Rescan::new(Arc::clone(&schema), open);
     StreamingTable::try_new(schema, vec![Arc::new(rows)])
         .and_then(|table| context().read_table(Arc::new(table)))
         .map_err(from_datafusion)
@@ -131,8 +143,7 @@ mod tests {
     use std::path::Path;
 
     use arrow::array::{
-        ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray, StringViewArray,
-        TimestampMillisecondArray,
+        ArrayRef, AsArray, Float64Array, Int64Array, StringArray, StringViewArray, TimestampMillisecondArray,
     };
     use arrow::compute::concat_batches;
     use arrow::datatypes::{DataType, Field, Float64Type, Int64Type};

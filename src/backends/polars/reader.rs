@@ -1,5 +1,5 @@
 //! Reading files into Polars: Parquet by Polars' own scan, so that columns, filter and limit are pushed
-//! into it; text by keyfold's reader, so that a value means the same in every backend.
+//! into it; everything else by keyfold's readers, so that a value means the same in every backend.
 
 use std::sync::Arc;
 
@@ -12,18 +12,19 @@ use super::frame::PolarsFrame;
 use super::{crossing, ffi, frame, lower, run, scan, spool, through};
 use crate::client::file::DataFile;
 use crate::client::session::Session;
+use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::options::ReadOptions;
-use crate::core::schema::find_column;
 use crate::error::{Error, Result};
 use crate::interfaces::{Frame, Reader};
-use crate::table::read_as::{asked_schema, read_as};
+use crate::table::ipc::IpcScan;
+use crate::table::read_as::{asked_schema, needed, read_as};
 use crate::table::source::Source;
 use crate::table::text::TextScan;
 
 /// Reads files into lazy frames of Polars.
 ///
-/// A Parquet file is scanned when the frame runs. Text, and Parquet columns of types that Polars' own reader
+/// A Parquet file is scanned when the frame runs. Text, Arrow IPC, and Parquet columns of types that Polars' own reader
 /// does not know, are read when [`Reader::read_opts`] is called, with columns, filter and limit applied:
 /// Polars can scan a frame more than once, and knows no source of ours that it could scan again. Up to 64
 /// MiB of rows wait in memory, more in a temporary file.
@@ -45,6 +46,12 @@ impl PolarsReader {
             .session
             .run(move |session| TextScan::open(session, source.files, source.format, &options))
             .await?;
+        spool::lazy(spool::blocking(scan.schema(), scan.batches())).await
+    }
+
+    /// Reads IPC files; columns, filter and limit are applied before anything is kept.
+    async fn ipc(&self, source: Source, schema: &SchemaRef, options: &ReadOptions) -> Result<LazyFrame> {
+        let scan = IpcScan::new(&self.session, source.files, source.format, schema, options)?;
         spool::lazy(spool::blocking(scan.schema(), scan.batches())).await
     }
 
@@ -74,6 +81,9 @@ impl Reader for PolarsReader {
             .run(move |session| Ok((Source::open(session, &locations, &options)?, options)))
             .await?;
         match source.schema.clone() {
+            Some(schema) if source.format != Format::Parquet => {
+                self.ipc(source, &schema, &options).await.map(Frame::from)
+            }
             Some(schema) => {
                 let plan = self.parquet(source.files.clone(), &schema, &options).await?;
                 Ok(Frame::new(PolarsFrame::over(source.files, plan)))
@@ -81,23 +91,6 @@ impl Reader for PolarsReader {
             None => self.text(source, options).await.map(Frame::from),
         }
     }
-}
-
-/// The columns that a read looks at: those it gives, then those that only the filter wants.
-fn needed(schema: &SchemaRef, options: &ReadOptions) -> Result<SchemaRef> {
-    let Some(columns) = &options.columns else { return Ok(Arc::clone(schema)) };
-    let mut indices = Vec::with_capacity(columns.len());
-    for column in columns {
-        indices.push(find_column(schema, column, "column")?);
-    }
-    for column in options.filter.iter().flat_map(|filter| filter.columns()) {
-        let index = find_column(schema, column, "filter column")?;
-        if !indices.contains(&index) {
-            indices.push(index);
-        }
-    }
-    let fields: Vec<_> = indices.into_iter().map(|index| Arc::clone(&schema.fields()[index])).collect();
-    Ok(Arc::new(Schema::new(fields)))
 }
 
 /// What `options` ask for of a frame that has at least the `needed` columns.

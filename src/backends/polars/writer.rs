@@ -99,7 +99,7 @@ fn rows_in(path: &std::path::Path) -> Result<u64> {
 
 fn parquet_options(options: &WriteOptions) -> Result<pl::ParquetWriteOptions> {
     Ok(pl::ParquetWriteOptions {
-        compression: compression(options.compression).map_err(failed)?,
+        compression: compression(options.compression.unwrap_or_default()).map_err(failed)?,
         row_group_size: Some(options.row_group_rows),
         ..pl::ParquetWriteOptions::default()
     })

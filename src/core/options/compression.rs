@@ -4,7 +4,8 @@ use std::str::FromStr;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// How Parquet columns are compressed.
+/// How data is compressed: the columns of Parquet by any of these, the buffers of Arrow IPC by `lz4` or `zstd`, a text
+/// file as a whole by `gzip` or `zstd`.
 ///
 /// Parsed from `name` or `name:level`: `zstd:3`, `gzip:6`, `brotli:5`, `snappy`, `lz4`, `none`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub enum Compression {
     None,
     /// Snappy.
     Snappy,
-    /// LZ4, raw blocks.
+    /// LZ4: raw blocks in Parquet, frames in Arrow IPC.
     Lz4,
     /// Zstandard, level 1 to 22.
     Zstd(i32),

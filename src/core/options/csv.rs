@@ -1,12 +1,13 @@
 //! How delimited text is laid out, on either side.
 
+use crate::core::text_codec::TextCodec;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How delimited text is laid out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CsvOptions {
-    /// The byte between fields; `None` is a comma, or a tab for a `.tsv` file.
+    /// The byte between fields; `None` is a comma, or a tab for a `.tsv` file, compressed or not.
     pub delimiter: Option<u8>,
     /// Whether the first record names the columns; without it they are `column_1`, `column_2`, ….
     pub header: bool,
@@ -63,7 +64,7 @@ impl CsvOptions {
     /// The delimiter for a file of this name.
     #[must_use]
     pub fn delimiter_for(&self, name: &str) -> u8 {
-        let tabs = name.to_ascii_lowercase().ends_with(".tsv");
+        let tabs = TextCodec::plain_name(name).to_ascii_lowercase().ends_with(".tsv");
         self.delimiter.unwrap_or(if tabs { b'\t' } else { b',' })
     }
 
@@ -89,6 +90,7 @@ mod tests {
     #[test]
     fn a_tsv_file_has_tabs_unless_told_otherwise() {
         assert_eq!(CsvOptions::default().delimiter_for("a.TSV"), b'\t');
+        assert_eq!(CsvOptions::default().delimiter_for("a.tsv.gz"), b'\t');
         assert_eq!(CsvOptions::default().with_delimiter(b';').delimiter_for("a.tsv"), b';');
     }
 }

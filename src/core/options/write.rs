@@ -39,8 +39,8 @@ pub struct WriteOptions {
     pub format: Option<Format>,
     /// What to do when the target exists.
     pub mode: WriteMode,
-    /// How Parquet columns are compressed.
-    pub compression: Compression,
+    /// How the data is compressed; if not said, Parquet by `zstd:3`, Arrow IPC not at all, text as its name says.
+    pub compression: Option<Compression>,
     /// How many rows a Parquet row group holds at most.
     pub row_group_rows: usize,
     /// The layout of delimited text.
@@ -52,7 +52,7 @@ impl Default for WriteOptions {
         Self {
             format: None,
             mode: WriteMode::default(),
-            compression: Compression::default(),
+            compression: None,
             // Small enough that an upsert of a few rows rewrites little, large enough to scan well.
             row_group_rows: 256 * 1024,
             csv: CsvOptions::default(),
@@ -75,10 +75,10 @@ impl WriteOptions {
         self
     }
 
-    /// Sets the compression of Parquet columns.
+    /// Sets the compression. That of text is told by its name; here only the level can be another.
     #[must_use]
     pub fn with_compression(mut self, compression: Compression) -> Self {
-        self.compression = compression;
+        self.compression = Some(compression);
         self
     }
 

@@ -31,8 +31,9 @@ pub(crate) fn write(
     out: &mut File,
 ) -> Result<u64> {
     check_names(schema)?;
-    let properties =
-        properties(options.compression)?.set_max_row_group_row_count(Some(options.row_group_rows)).build();
+    let properties = properties(options.compression.unwrap_or_default())?
+        .set_max_row_group_row_count(Some(options.row_group_rows))
+        .build();
     let mut writer =
         ArrowWriter::try_new(out, SchemaRef::clone(schema), Some(properties)).map_err(unwritable)?;
     let mut rows = 0;
@@ -114,7 +115,7 @@ impl StoredFile for NewParquet {
     ) -> Result<()> {
         // Nothing is stored, so every settled row is inserted.
         let options = WriteOptions {
-            compression: self.compression,
+            compression: Some(self.compression),
             row_group_rows: GROUP_ROWS,
             ..WriteOptions::default()
         };

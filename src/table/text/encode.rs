@@ -17,6 +17,8 @@ use crate::error::Result;
 pub(crate) struct TextEncoder {
     schema: SchemaRef,
     records: RecordWriter,
+    /// Whether there is a record already.
+    begun: bool,
 }
 
 impl TextEncoder {
@@ -31,12 +33,22 @@ impl TextEncoder {
             check_type(field, &layout)?;
         }
         let names = schema.fields().iter().map(|field| field.name().as_str());
-        Ok(Self { schema: Arc::clone(schema), records: RecordWriter::new(&layout, names) })
+        Ok(Self { schema: Arc::clone(schema), records: RecordWriter::new(&layout, names), begun: false })
     }
 
     /// Writes what stands before the first record.
     pub(crate) fn header(&self, out: &mut Vec<u8>) {
+        if self.records.layout.array {
+            out.extend_from_slice(b"[\n");
+        }
         self.records.header("\n", out);
+    }
+
+    /// Writes what stands behind the last record.
+    pub(crate) fn footer(&self, out: &mut Vec<u8>) {
+        if self.records.layout.array {
+            out.extend_from_slice(if self.begun { b"\n]\n" } else { b"]\n" });
+        }
     }
 
     /// Writes the rows of `batch`.
@@ -52,8 +64,13 @@ impl TextEncoder {
             .zip(batch.columns())
             .map(|(field, column)| Cells::new(field.name(), column, &self.records.layout))
             .collect::<Result<Vec<_>>>()?;
+        let array = self.records.layout.array;
         for row in 0..batch.num_rows() {
-            self.records.record(cells.iter().map(Some), row, "\n", out);
+            if array && self.begun {
+                out.extend_from_slice(b",\n");
+            }
+            self.records.record(cells.iter().map(Some), row, if array { "" } else { "\n" }, out);
+            self.begun = true;
         }
         Ok(())
     }
@@ -151,6 +168,7 @@ mod tests {
         let mut out = Vec::new();
         encoder.header(&mut out);
         encoder.encode(&batch, &mut out)?;
+        encoder.footer(&mut out);
         Ok(String::from_utf8(out).expect("text"))
     }
 
@@ -187,6 +205,15 @@ mod tests {
         let expected = "{\"n\":1.5,\"b\\\"\":true,\"s\":\"a\\n\",\"t\":\"1970-01-01T00:00:00Z\",\"d\":1.50}\n\
                         {\"n\":null,\"b\\\"\":null,\"s\":null,\"t\":null,\"d\":null}\n";
         assert_eq!(encoded(Format::Ndjson, &CsvOptions::default(), columns).expect("encodes"), expected);
+    }
+
+    #[test]
+    fn an_array_has_its_objects_line_by_line_and_may_be_empty() {
+        let csv = CsvOptions::default();
+        let column: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), None, Some(3)]));
+        let text = encoded(Format::Json, &csv, vec![("a", Arc::clone(&column))]).expect("encodes");
+        assert_eq!(text, "[\n{\"a\":1},\n{\"a\":null},\n{\"a\":3}\n]\n");
+        assert_eq!(encoded(Format::Json, &csv, vec![("a", column.slice(0, 0))]).expect("encodes"), "[\n]\n");
     }
 
     #[test]

@@ -69,10 +69,15 @@ impl Fault {
         self
     }
 
-    /// The error, in its place.
-    pub(super) fn into_error(self, location: &Location, line: u64, names: &[String]) -> Error {
+    /// The error, in its place: the number of the line, or of another `unit`.
+    pub(super) fn into_error(
+        self,
+        location: &Location,
+        (unit, number): (&'static str, u64),
+        names: &[String],
+    ) -> Error {
         let mut error =
-            Error::new(ErrorKind::InvalidData, self.message).with("file", location).with("line", line);
+            Error::new(ErrorKind::InvalidData, self.message).with("file", location).with(unit, number);
         if let Some(name) = self.column.and_then(|column| names.get(column)) {
             error = error.with("column", name);
         }

@@ -8,7 +8,10 @@ use crate::error::{Error, ErrorKind, Result};
 /// How the bytes of a file are to be understood.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
+    /// CSV or NDJSON: a JSON array is read as lines, and written as lines with a frame around them.
     pub(super) format: Format,
+    /// Whether the records are the elements of a JSON array.
+    pub(super) array: bool,
     pub(super) delimiter: u8,
     pub(super) quote: u8,
     pub(super) header: bool,
@@ -34,14 +37,21 @@ impl Layout {
             return Err(Error::new(ErrorKind::Usage, "delimiter and quote must be two different characters")
                 .hint("choose ASCII characters"));
         }
+        let array = format == Format::Json;
         Ok(Self {
-            format,
+            format: if array { Format::Ndjson } else { format },
+            array,
             delimiter,
             quote: csv.quote,
             header: csv.header,
             nulls: csv.null_values.clone(),
             rules: TextRules { timestamp_format: csv.timestamp_format.clone() },
         })
+    }
+
+    /// What is counted to say where a record stands.
+    pub(super) fn unit(&self) -> &'static str {
+        if self.array { "element" } else { "line" }
     }
 
     /// Whether an unquoted field is null.

@@ -238,7 +238,7 @@ impl<R: Read> Records<R> {
         if let Some(line) = self.blank
             && !self.found.records.is_empty()
         {
-            return Err(csv::blank_line(0).into_error(&self.location, line, &[]));
+            return Err(csv::blank_line(0).into_error(&self.location, ("line", line), &[]));
         }
         let here = self.found.blank.map(|at| self.line_of(at));
         self.blank = self.blank.or(here);
@@ -323,7 +323,7 @@ impl<R: Read> Records<R> {
 
     fn error(&self, fault: Fault) -> Error {
         let line = self.line_of(fault.at);
-        fault.into_error(&self.location, line, self.slots.names())
+        fault.into_error(&self.location, (self.layout.unit(), line), self.slots.names())
     }
 }
 

@@ -61,6 +61,6 @@ impl<'a> Rows<'a> {
         let end = self.records.get(row).map_or(self.base, |span| span.range().start) - self.base;
         let lines = |bytes: &[u8]| memchr::memchr_iter(b'\n', bytes).count() as u64;
         let line = self.line + lines(self.before) + lines(&self.text.as_bytes()[..end]);
-        fault.into_error(self.location, line, self.names)
+        fault.into_error(self.location, (self.layout.unit(), line), self.names)
     }
 }

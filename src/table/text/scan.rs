@@ -8,6 +8,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 
 use super::batches::TextBatches;
 use super::layout::Layout;
+use super::plain::plain;
 use super::records::Records;
 use super::sources::{Columns, Source, tell_all};
 use super::tell::Types;
@@ -58,7 +59,7 @@ impl TextScan {
             return Err(Error::new(ErrorKind::InvalidInput, "there is no file to read").hint("name one"));
         };
         let layout = Arc::new(Layout::new(format, &options.csv, &first.location().name())?);
-        let (sources, columns) = tell_all(session, files, &layout, options)?;
+        let (sources, columns) = tell_all(session, files, format, &layout, options)?;
         let (schema, read) = schemas(&columns, &layout, options)?;
         let filter = options.filter.as_ref().map(|filter| filter.bind(&read)).transpose()?;
         Ok(Self(Arc::new(Plan {
@@ -90,7 +91,7 @@ impl TextScan {
 /// `InvalidData` for a file that cannot be split into records.
 pub(crate) fn count(session: &Session, file: &DataFile, format: Format, csv: &CsvOptions) -> Result<u64> {
     let layout = Arc::new(Layout::new(format, csv, &file.location().name())?);
-    let pass = Pass::start(session, &Arc::new(file.read()?.into_file()?));
+    let pass = Pass::start(session, &Arc::new(plain(session, file, format)?));
     let mut records = Records::open(session, file.location(), &layout, pass, &[])?;
     let mut count = 0;
     while records.advance()? {

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use super::layout::Layout;
+use super::plain::plain;
 use super::records::Records;
 use super::tell::{Told, Types, tell};
 use super::window::Pass;
@@ -23,13 +24,15 @@ const HELD: usize = 128;
 #[derive(Debug)]
 pub(super) struct Source {
     file: DataFile,
+    format: Format,
     version: Option<Version>,
     held: Option<Arc<File>>,
 }
 
 impl Source {
-    fn new(file: DataFile) -> Result<Self> {
-        Ok(Self { version: file.version()?, held: Some(Arc::new(file.read()?.into_file()?)), file })
+    fn new(session: &Session, file: DataFile, format: Format) -> Result<Self> {
+        let version = file.version()?;
+        Ok(Self { held: Some(Arc::new(plain(session, &file, format)?)), version, format, file })
     }
 
     /// Starts a pass over the content whose types were told.
@@ -41,7 +44,9 @@ impl Source {
     ) -> Result<Records<Pass>> {
         let file = match &self.held {
             Some(file) => Arc::clone(file),
-            None if self.file.version()? == self.version => Arc::new(self.file.read()?.into_file()?),
+            None if self.file.version()? == self.version => {
+                Arc::new(plain(session, &self.file, self.format)?)
+            }
             None => {
                 return Err(Error::new(ErrorKind::Conflict, "the file changed while it was read")
                     .with("file", self.file.location())
@@ -59,13 +64,14 @@ pub(super) type Columns = Vec<(String, Types)>;
 pub(super) fn tell_all(
     session: &Session,
     files: Vec<DataFile>,
+    format: Format,
     layout: &Arc<Layout>,
     options: &ReadOptions,
 ) -> Result<(Vec<Source>, Columns)> {
     let mut all: Option<Columns> = None;
     let mut sources = Vec::with_capacity(files.len());
     for file in files {
-        let mut source = Source::new(file)?;
+        let mut source = Source::new(session, file, format)?;
         let told = tell_one(session, &source, layout, options)?;
         match &mut all {
             None => all = Some(told.names.into_iter().zip(told.types).collect()),

@@ -1,11 +1,12 @@
 //! Writes whole frames as text: to a new file, or behind the rows of a stored one, in its columns.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
+use super::compress::Compressed;
 use super::encode::TextEncoder;
 use super::file::TextFile;
 use super::rewrite::Rewriter;
@@ -13,48 +14,66 @@ use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::options::CsvOptions;
+use crate::core::text_codec::TextCodec;
 use crate::error::{Error, Result};
 
-/// Writes the header and the rows of `batches` (all of `schema`) to an empty file; gives their number.
-///
-/// # Errors
-///
-/// `Unsupported` for a type, `InvalidInput` for a value that the format cannot hold.
-pub(crate) fn write(
-    session: &Session,
-    format: Format,
-    csv: &CsvOptions,
-    location: &Location,
-    schema: &SchemaRef,
-    batches: impl Iterator<Item = Result<RecordBatch>>,
-    out: &mut File,
-) -> Result<u64> {
-    let csv = csv.clone().with_delimiter(csv.delimiter_for(&location.name()));
-    let mut encoder = TextEncoder::new(format, schema, &csv)?;
-    let mut text = Vec::new();
-    encoder.header(&mut text);
-    let mut rows = 0;
-    for batch in batches {
-        session.check()?;
-        let batch = batch?;
-        // Large batches are written in parts, so that their text is not held beside them as a whole.
-        for start in (0..batch.num_rows()).step_by(PART) {
-            encoder.encode(&batch.slice(start, PART.min(batch.num_rows() - start)), &mut text)?;
-            put(&mut text, out)?;
+/// A text file that is to be made.
+#[derive(Debug)]
+pub(crate) struct NewText<'a> {
+    pub(crate) format: Format,
+    pub(crate) csv: &'a CsvOptions,
+    pub(crate) codec: TextCodec,
+    /// Its name is for the delimiter, if `csv` leaves that open.
+    pub(crate) location: &'a Location,
+}
+
+impl NewText<'_> {
+    /// Writes the header and the rows of `batches` (all of `schema`) to an empty file; gives their number.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` for a type, `InvalidInput` for a value that the format cannot hold.
+    pub(crate) fn write(
+        &self,
+        session: &Session,
+        schema: &SchemaRef,
+        batches: impl Iterator<Item = Result<RecordBatch>>,
+        out: &mut File,
+    ) -> Result<u64> {
+        let csv = self.csv.clone().with_delimiter(self.csv.delimiter_for(&self.location.name()));
+        let mut encoder = TextEncoder::new(self.format, schema, &csv)?;
+        let mut out = Compressed::new(out, self.codec).map_err(unwritable)?;
+        let mut text = Vec::new();
+        encoder.header(&mut text);
+        let mut rows = 0;
+        for batch in batches {
+            session.check()?;
+            let batch = batch?;
+            // Large batches are written in parts, so that their text is not held beside them as a whole.
+            for start in (0..batch.num_rows()).step_by(PART) {
+                encoder.encode(&batch.slice(start, PART.min(batch.num_rows() - start)), &mut text)?;
+                put(&mut text, &mut out)?;
+            }
+            rows += batch.num_rows() as u64;
         }
-        rows += batch.num_rows() as u64;
+        encoder.footer(&mut text);
+        put(&mut text, &mut out)?;
+        out.finish().map_err(unwritable)?;
+        Ok(rows)
     }
-    put(&mut text, out)?;
-    Ok(rows)
 }
 
 /// Rows that are encoded at a time.
 const PART: usize = 8192;
 
-fn put(text: &mut Vec<u8>, out: &mut File) -> Result<()> {
-    out.write_all(text).map_err(|cause| Error::io("cannot write the new file", cause))?;
+fn put(text: &mut Vec<u8>, out: &mut impl Write) -> Result<()> {
+    out.write_all(text).map_err(unwritable)?;
     text.clear();
     Ok(())
+}
+
+fn unwritable(cause: io::Error) -> Error {
+    Error::io("cannot write the new file", cause)
 }
 
 impl TextFile {
@@ -158,9 +177,8 @@ mod tests {
             out.set_len(0).expect("empties");
             out.rewind().expect("rewinds");
             let location = Location::from_path("a.tsv");
-            let schema = batch.schema();
-            write(&session, Format::Csv, &csv, &location, &schema, batches.into_iter(), &mut out)
-                .expect("writes");
+            let new = NewText { format: Format::Csv, csv: &csv, codec: TextCodec::None, location: &location };
+            new.write(&session, &batch.schema(), batches.into_iter(), &mut out).expect("writes");
             let mut text = String::new();
             out.rewind().expect("rewinds");
             out.read_to_string(&mut text).expect("reads");
