@@ -10,6 +10,8 @@ use strum::VariantNames;
 use crate::cli::column_types::ColumnTypes;
 use crate::cli::logging::{LogFormat, LogLevel};
 use crate::cli::name::Name;
+use crate::cli::objects::{bucket, cat, cp, ls, presign, put, rm, stat};
+use crate::cli::s3_args::S3Args;
 use crate::cli::{completions, count, read, schema, upsert, write};
 use crate::core::format::Format;
 use crate::core::options::{CsvOptions, ReadOptions};
@@ -66,6 +68,16 @@ pub(crate) enum Command {
     Write(Box<write::WriteArgs>),
     Schema(schema::SchemaArgs),
     Count(count::CountArgs),
+    Ls(ls::LsArgs),
+    Cp(cp::CpArgs),
+    /// Move one object or file: copy it, then remove the source
+    Mv(cp::CpArgs),
+    Rm(rm::RmArgs),
+    Cat(cat::CatArgs),
+    Put(Box<put::PutArgs>),
+    Stat(stat::StatArgs),
+    Presign(presign::PresignArgs),
+    Bucket(bucket::BucketArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -90,6 +102,9 @@ pub(crate) struct CommonArgs {
     #[arg(long, global = true, value_name = "FORMAT", help_heading = COMMON)]
     #[arg(env = "KEYFOLD_LOG_FORMAT", hide_env_values = true)]
     pub(crate) log_format: Option<LogFormat>,
+
+    #[command(flatten)]
+    pub(crate) s3: S3Args,
 }
 
 impl CommonArgs {

@@ -9,10 +9,12 @@ mod failure;
 mod logging;
 mod look;
 mod name;
+mod objects;
 mod output;
 mod progress;
 mod read;
 mod rows;
+mod s3_args;
 mod schema;
 mod settings;
 mod signals;
@@ -26,6 +28,7 @@ use std::process::ExitCode;
 
 use crate::cli::args::{Cli, Command};
 use crate::cli::logging::LogFormat;
+use crate::cli::objects::{bucket, cat, cp, ls, presign, put, rm, stat};
 use crate::cli::settings::Settings;
 use crate::cli::signals::Signals;
 use crate::client::session::Session;
@@ -50,10 +53,10 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refused(&error),
     };
-    let session = Session::from_env();
+    let (settings, session) = prepare(&cli);
     let mut log_format = cli.common.log_format.unwrap_or_default();
     let signals = Signals::new(session.clone());
-    match start(cli, &session, &signals, &mut log_format) {
+    match start(cli, settings, &session, &signals, &mut log_format) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             failure::tell(&error, log_format, session.run_id());
@@ -62,8 +65,21 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn start(cli: Cli, session: &Session, signals: &Signals, log_format: &mut LogFormat) -> Result<()> {
-    let settings = Settings::load(cli.common.config.as_deref())?;
+/// The settings, and a session that has them: a flag wins over a variable, that over the file.
+fn prepare(cli: &Cli) -> (Result<Settings>, Session) {
+    let settings = Settings::load(cli.common.config.as_deref());
+    let file = settings.as_ref().map(|settings| settings.s3.clone()).unwrap_or_default();
+    (settings, Session::with_s3_over(cli.common.s3.0.clone(), file))
+}
+
+fn start(
+    cli: Cli,
+    settings: Result<Settings>,
+    session: &Session,
+    signals: &Signals,
+    log_format: &mut LogFormat,
+) -> Result<()> {
+    let settings = settings?;
     *log_format = cli.common.log_format.or(settings.log_format).unwrap_or_default();
     logging::init(cli.common.log_level(settings.log_level), *log_format);
     signals.listen()?;
@@ -90,12 +106,22 @@ fn runtime(run: tracing::Span) -> Result<tokio::runtime::Runtime> {
 
 async fn dispatch(command: Command, settings: &Settings, context: &Context) -> Result<()> {
     let terminal = std::io::stdout().is_terminal();
+    let signals = &context.signals;
     match command {
         Command::Upsert(args) => upsert::run(upsert::plan(*args, settings)?, context).await,
         Command::Read(args) => read::run(read::plan(*args, settings, terminal)?, context).await,
         Command::Write(args) => write::run(write::plan(*args, settings, terminal)?, context).await,
         Command::Schema(args) => schema::run(args, settings, context).await,
         Command::Count(args) => count::run(args, settings, context).await,
+        Command::Ls(args) => signals.interrupt(ls::run(args, settings, context)).await,
+        Command::Cp(args) => cp::run(args, false, settings, context).await,
+        Command::Mv(args) => cp::run(args, true, settings, context).await,
+        Command::Rm(args) => signals.interrupt(rm::run(args, settings, context)).await,
+        Command::Cat(args) => signals.interrupt(cat::run(args, context)).await,
+        Command::Put(args) => put::run(*args, settings, context).await,
+        Command::Stat(args) => signals.interrupt(stat::run(args, settings, context)).await,
+        Command::Presign(args) => signals.interrupt(presign::run(args, settings, context)).await,
+        Command::Bucket(args) => signals.interrupt(bucket::run(args, settings, context)).await,
         Command::Completions(args) => completions::run(&args),
     }
 }

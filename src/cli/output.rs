@@ -22,6 +22,17 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<()> {
     print(&json_line(value)?)
 }
 
+/// Writes the report of work that is `done`: whoever does not get it must not take the work for failed.
+pub(crate) fn print_report(text: &str, done: &'static str) -> Result<()> {
+    print(text).map_err(|cause| not_told(cause, done))
+}
+
+fn not_told(cause: Error, done: &'static str) -> Error {
+    Error::new(cause.kind(), format!("{done}, but the report cannot be printed"))
+        .hint("there is no need to run it again")
+        .because(cause)
+}
+
 /// Talks to the user, on standard error. There is no better place to tell of a failure to do so.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
@@ -65,6 +76,14 @@ mod tests {
         assert_eq!(out, b"x");
         assert_eq!(emit_to(&mut Fails(io::ErrorKind::BrokenPipe), b"x").ok(), Some(ControlFlow::Break(())));
         assert!(emit_to(&mut Fails(io::ErrorKind::StorageFull), b"x").is_err());
+    }
+
+    #[test]
+    fn a_report_that_is_lost_says_that_the_work_is_not() {
+        let full = emit_to(&mut Fails(io::ErrorKind::StorageFull), b"x").expect_err("full");
+        let error = not_told(full, "the rows are committed");
+        assert_eq!(error.to_string(), "the rows are committed, but the report cannot be printed");
+        assert!(error.hint_text().is_some_and(|hint| hint.contains("no need to run it again")));
     }
 
     #[test]

@@ -37,7 +37,7 @@ EXAMPLES:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ReadArgs {
-    /// Files or glob patterns of one format and the same columns; - is standard input
+    /// Files or glob patterns of one format and the same columns (in NDJSON, of any keys); - is standard input
     #[arg(required = true, value_name = "SOURCE")]
     sources: Vec<Name>,
 

@@ -9,15 +9,16 @@ use toml::{Table, Value};
 
 use crate::cli::args::ReportFormat;
 use crate::cli::logging::{LogFormat, LogLevel};
+use crate::client::s3_settings::S3Settings;
 use crate::core::options::Compression;
 use crate::error::{Error, ErrorKind, Result};
 use crate::factory::Backend;
 
 const FILE: &str = "keyfold.toml";
-const KEYS: [&str; 6] = ["backend", "output", "log_level", "log_format", "max_retries", "compression"];
+const KEYS: [&str; 7] = ["backend", "output", "log_level", "log_format", "max_retries", "compression", "s3"];
 
 /// What the file says; each key has a flag of the same name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
     pub(crate) backend: Option<Backend>,
     /// How reports are printed; what `read` prints is data, and has a flag of its own.
@@ -26,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) log_format: Option<LogFormat>,
     pub(crate) max_retries: Option<u32>,
     pub(crate) compression: Option<Compression>,
+    /// The section `[s3]`.
+    pub(crate) s3: S3Settings,
 }
 
 impl Settings {
@@ -62,6 +65,16 @@ impl Settings {
             "log_format" => self.log_format = Some(listed(key, value)?),
             "compression" => self.compression = Some(string(key, value)?.parse()?),
             "max_retries" => self.max_retries = Some(count(key, value)?),
+            "s3" => {
+                let table = value.as_table().ok_or_else(|| wrong_type(key, value, "table"))?;
+                for (key, value) in table {
+                    let text = match value {
+                        Value::Boolean(switch) => switch.to_string(),
+                        other => string(key, other)?.to_owned(),
+                    };
+                    self.s3.set(key, &text)?;
+                }
+            }
             _ => {
                 return Err(usage("unknown setting")
                     .with("key", key)
@@ -120,19 +133,24 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let text = "backend = 'datafusion'\noutput = 'json'\nlog_level = 'info'\nlog_format = 'json'\n\
-                    max_retries = 3\ncompression = 'zstd:9'\n";
+                    max_retries = 3\ncompression = 'zstd:9'\n\
+                    [s3]\nregion = 'eu-west-1'\nallow_http = true\n";
         let settings = Settings::parse(text).expect("settings");
-        let expected = Settings {
-            backend: Some(Backend::DataFusion),
-            output: Some(ReportFormat::Json),
-            log_level: Some(LogLevel::Info),
-            log_format: Some(LogFormat::Json),
-            max_retries: Some(3),
-            compression: Some(Compression::Zstd(9)),
-        };
-        assert_eq!(settings, expected);
-        let keys: Vec<_> = text.lines().filter_map(|line| line.split(' ').next()).collect();
-        assert_eq!(keys, KEYS);
+        assert_eq!(
+            (settings.backend, settings.output, settings.log_level),
+            (Some(Backend::DataFusion), Some(ReportFormat::Json), Some(LogLevel::Info))
+        );
+        assert_eq!(
+            (settings.log_format, settings.max_retries, settings.compression),
+            (Some(LogFormat::Json), Some(3), Some(Compression::Zstd(9)))
+        );
+        assert_eq!((settings.s3.region.as_deref(), settings.s3.allow_http), (Some("eu-west-1"), Some(true)));
+        let keys: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.split(' ').next())
+            .map(|key| key.trim_matches(['[', ']']))
+            .collect();
+        assert_eq!(keys[..KEYS.len()], KEYS);
     }
 
     #[test]
@@ -157,7 +175,7 @@ mod tests {
     fn a_file_that_was_named_must_be_there() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("mine.toml");
-        assert_eq!(Settings::load(Some(&path)).map_err(|e| e.kind()), Err(ErrorKind::Usage));
+        assert_eq!(Settings::load(Some(&path)).map(|_| ()).map_err(|e| e.kind()), Err(ErrorKind::Usage));
         std::fs::write(&path, "colour = 'red'").expect("writes");
         let error = Settings::load(Some(&path)).expect_err("refused").to_string();
         assert!(error.contains("mine.toml"), "{error}");

@@ -7,13 +7,14 @@ use crate::cli::Context;
 use crate::cli::args::{self, ReportFormat, SourceArgs, TargetArgs};
 use crate::cli::column_types::ColumnTypes;
 use crate::cli::name::Name;
-use crate::cli::output::{print, print_json};
+use crate::cli::output::{json_line, print_report};
 use crate::cli::progress::Progress;
 use crate::cli::settings::Settings;
 use crate::cli::stdin::Sources;
 use crate::cli::summary;
 use crate::core::merge::{MergeRule, UpsertMethod};
 use crate::core::options::{Compression, ReadOptions, UpsertOptions};
+use crate::core::report::UpsertReport;
 use crate::error::{Error, ErrorKind, Result};
 use crate::factory::Backend;
 use crate::ops::Upsert;
@@ -141,9 +142,21 @@ pub(crate) async fn run(plan: UpsertPlan, context: &Context) -> Result<()> {
     let report = door.upsert_files(sources.names(), plan.read, target, &plan.rule, plan.options).await;
     drop(progress);
     let report = report?;
-    match plan.output {
-        ReportFormat::Text => print(&summary::upsert(&report)),
-        ReportFormat::Json => print_json(&report),
+    let text = match plan.output {
+        ReportFormat::Text => summary::upsert(&report),
+        ReportFormat::Json => json_line(&report)?,
+    };
+    print_report(&text, done(&report))
+}
+
+/// What has come of the upsert, for whoever does not get its report.
+fn done(report: &UpsertReport) -> &'static str {
+    if report.dry_run {
+        "the changes are counted and nothing is written"
+    } else if report.rows.is_no_change() {
+        "nothing had to change"
+    } else {
+        "the rows are committed"
     }
 }
 

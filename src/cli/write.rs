@@ -10,7 +10,7 @@ use crate::cli::Context;
 use crate::cli::args::{self, ReportFormat, SourceArgs, TargetArgs};
 use crate::cli::column_types::ColumnTypes;
 use crate::cli::name::Name;
-use crate::cli::output::{emit, print, print_json};
+use crate::cli::output::{emit, json_line, print_report};
 use crate::cli::progress::Progress;
 use crate::cli::read::reader;
 use crate::cli::rows::{self, NonFinite};
@@ -38,7 +38,7 @@ EXAMPLES:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct WriteArgs {
-    /// Files or glob patterns of one format and the same columns; - is standard input
+    /// Files or glob patterns of one format and the same columns (in NDJSON, of any keys); - is standard input
     #[arg(required = true, value_name = "SOURCE")]
     sources: Vec<Name>,
 
@@ -154,10 +154,12 @@ pub(crate) async fn run(plan: WritePlan, context: &Context) -> Result<()> {
         Target::File(target) => {
             let report = data.write_opts(frame, target.as_ref(), plan.write).await?;
             drop(progress);
-            match plan.output {
-                ReportFormat::Text => print(&summary::write(&report)),
-                ReportFormat::Json => print_json(&report),
-            }
+            let text = match plan.output {
+                ReportFormat::Text => summary::write(&report),
+                ReportFormat::Json => json_line(&report)?,
+            };
+            let done = if report.written { "the file is written" } else { "the file was left alone" };
+            print_report(&text, done)
         }
         Target::StandardOutput { format, .. } if format.is_text() => {
             let delimiter = plan.write.csv.delimiter_for("-");

@@ -13,6 +13,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// How long to wait for a connection.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// The same for what is a step away or not there at all.
+const CONNECT_NEAR: Duration = Duration::from_secs(1);
+
 /// How long a peer may be silent in the middle of an answer. There is no limit for a whole answer: a large part
 /// on a slow line takes as long as it takes.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -32,10 +35,23 @@ pub(crate) enum Plain {
 ///
 /// `Io` if the system's certificates cannot be read.
 pub(crate) fn connect() -> Result<HttpClient> {
-    let client = reqwest::Client::builder()
+    open(builder().connect_timeout(CONNECT))
+}
+
+/// Connections to what stands on this machine or beside it: past every proxy, which would see the keys that
+/// travel here in the clear, and given up at once.
+///
+/// # Errors
+///
+/// `Io` if the system's certificates cannot be read.
+pub(crate) fn connect_near() -> Result<HttpClient> {
+    open(builder().no_proxy().connect_timeout(CONNECT_NEAR))
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
         .user_agent(concat!("keyfold/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(CONNECT)
         .read_timeout(SILENCE)
         .http1_only()
         // What is stored compressed has to arrive as it is stored.
@@ -43,10 +59,12 @@ pub(crate) fn connect() -> Result<HttpClient> {
         .no_brotli()
         .no_zstd()
         .no_deflate()
-        .build()
-        .map_err(|cause| {
-            Error::new(ErrorKind::Io, "cannot set up connections").because(cause.without_url())
-        })?;
+}
+
+fn open(builder: reqwest::ClientBuilder) -> Result<HttpClient> {
+    let client = builder.build().map_err(|cause| {
+        Error::new(ErrorKind::Io, "cannot set up connections").because(cause.without_url())
+    })?;
     Ok(HttpClient::new(client))
 }
 
@@ -76,7 +94,7 @@ pub(crate) fn service_url(text: &str, setting: &'static str, plain: Plain) -> Re
     Ok(url)
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),

@@ -126,6 +126,15 @@ macro_rules! settings {
                 Ok(())
             }
 
+            /// Whether what is called `name` is set.
+            #[must_use]
+            pub fn has(&self, name: &str) -> bool {
+                match name {
+                    $(stringify!($name) => self.$name.is_some(),)+
+                    _ => false,
+                }
+            }
+
             /// These settings, and those of `other` where nothing is set here.
             #[must_use]
             pub fn or(self, other: Self) -> Self {

@@ -4,8 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::client::file::DataFile;
+use crate::client::io::Io;
 use crate::client::local::LocalFile;
-use crate::core::location::{Location, Scheme};
+use crate::client::object::ObjectFile;
+use crate::client::s3_settings::S3Settings;
+use crate::client::stores::Stores;
+use crate::core::location::Location;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Opens locations, and holds what several calls share. Cheap to clone; all clones are one session.
@@ -17,6 +22,8 @@ struct State {
     run_id: String,
     cancelled: AtomicBool,
     progress: Progress,
+    stores: Stores,
+    io: Arc<Io>,
 }
 
 impl Default for State {
@@ -25,6 +32,8 @@ impl Default for State {
             run_id: uuid::Uuid::now_v7().to_string(),
             cancelled: AtomicBool::new(false),
             progress: Progress::default(),
+            stores: Stores::default(),
+            io: Arc::default(),
         }
     }
 }
@@ -62,6 +71,27 @@ impl Session {
         Self::default()
     }
 
+    /// A session that reaches S3 by `settings`; what they leave open, the environment says.
+    #[must_use]
+    pub fn with_s3(settings: S3Settings) -> Self {
+        Self(Arc::new(State { stores: Stores::new(settings, S3Settings::default()), ..State::default() }))
+    }
+
+    /// The same, with `file` for what neither `settings` nor the environment say.
+    pub(crate) fn with_s3_over(settings: S3Settings, file: S3Settings) -> Self {
+        Self(Arc::new(State { stores: Stores::new(settings, file), ..State::default() }))
+    }
+
+    /// The S3 service of this session.
+    ///
+    /// # Errors
+    ///
+    /// As [`S3Client::new`](crate::S3Client::new).
+    #[cfg(feature = "s3")]
+    pub fn s3(&self) -> Result<crate::client::s3::S3Client> {
+        self.0.stores.s3()
+    }
+
     /// Names this session's run in logs and reports.
     #[must_use]
     pub fn run_id(&self) -> &str {
@@ -91,44 +121,76 @@ impl Session {
         Ok(())
     }
 
-    /// Opens what `location` names, whether or not it exists yet.
+    /// Opens what `location` names, whether or not it exists yet. Blocks.
     ///
     /// # Errors
     ///
-    /// `Unsupported` for storage other than a local disk, `InvalidInput` for a directory.
-    #[expect(
-        clippy::unused_self,
-        reason = "a session opens, a location only names: stores are the session's"
-    )]
-    pub(crate) fn open(&self, location: &Location) -> Result<LocalFile> {
-        LocalFile::open(location, local_path(location)?)
+    /// `Unsupported` for storage that this build does not know, `InvalidInput` for a folder.
+    pub(crate) fn open(&self, location: &Location) -> Result<DataFile> {
+        if let Some(path) = location.as_path() {
+            return LocalFile::open(location, path).map(DataFile::Local);
+        }
+        let (store, key) = self.0.stores.open(location)?;
+        if key.is_empty() || key.ends_with('/') {
+            return Err(Error::new(ErrorKind::InvalidInput, "this is a folder, not a file")
+                .with("file", location)
+                .hint("name an object in it; to read several, use a pattern such as s3://bucket/folder/*.parquet"));
+        }
+        Ok(DataFile::Object(ObjectFile::new(self, Arc::clone(&self.0.io), location, store, &key)))
     }
 
-    /// Opens all files that `locations` name, glob patterns expanded by name.
+    /// Opens all files that `locations` name, glob patterns expanded by name. Blocks.
     ///
     /// # Errors
     ///
     /// `NotFound` for a file that is not there or a pattern without a match, and as [`Session::open`].
-    pub(crate) fn open_all(&self, locations: &[Location]) -> Result<Vec<LocalFile>> {
+    pub(crate) fn open_all(&self, locations: &[Location]) -> Result<Vec<DataFile>> {
         let mut files = Vec::with_capacity(locations.len());
         for location in locations {
-            let path = local_path(location)?;
-            // A file whose own name has a bracket or a star is meant before a pattern is.
-            if location.is_pattern() && !path.exists() {
-                for path in expand(location, path)? {
-                    files.push(self.open(&Location::from_path(path))?);
+            let file = self.open(location)?;
+            if file.version()?.is_some() {
+                files.push(file);
+            } else if location.is_pattern() {
+                // A file whose own name has a bracket or a star is meant before a pattern is.
+                for location in self.expand(location)? {
+                    files.push(self.open(&location)?);
                 }
             } else {
-                let file = self.open(location)?;
-                if file.version()?.is_none() {
-                    return Err(Error::new(ErrorKind::NotFound, "there is no such file")
-                        .with("file", location)
-                        .hint("check the path; relative paths start at the current folder"));
-                }
-                files.push(file);
+                return Err(Error::new(ErrorKind::NotFound, "there is no such file")
+                    .with("file", location)
+                    .hint(match location.as_path() {
+                        Some(_) => "check the path; relative paths start at the current folder",
+                        None => "check bucket and key; both are case-sensitive",
+                    }));
             }
         }
         Ok(files)
+    }
+
+    /// The objects whose keys begin with that of `location`. Blocks.
+    pub(crate) fn list(&self, location: &Location) -> Result<Vec<Location>> {
+        let (store, key) = self.0.stores.open(location)?;
+        let keys = self.0.io.wait(|| self.check(), async move { store.list(&key).await })?;
+        Ok(keys.iter().map(|key| location.with_key(key)).collect())
+    }
+
+    fn expand(&self, location: &Location) -> Result<Vec<Location>> {
+        if let Some(path) = location.as_path() {
+            return Ok(expand(location, path)?.into_iter().map(Location::from_path).collect());
+        }
+        let (store, key) = self.0.stores.open(location)?;
+        if !store.abilities().list {
+            return Err(Error::new(ErrorKind::Unsupported, "this store cannot be searched")
+                .with("pattern", location)
+                .hint("name each file"));
+        }
+        let pattern = compile(location, &key)?;
+        let fixed = key.find(['*', '?', '[']).map_or(key.as_str(), |special| &key[..special]).to_owned();
+        let keys = self.0.io.wait(|| self.check(), async move { store.list(&fixed).await });
+        let keys = keys.map_err(|error| error.with_missing("pattern", location))?;
+        let found: Vec<_> =
+            keys.iter().filter(|key| pattern(key)).map(|key| location.with_key(key)).collect();
+        if found.is_empty() { Err(no_match(location)) } else { Ok(found) }
     }
 
     /// Runs blocking work on a thread that may block.
@@ -148,23 +210,33 @@ impl Session {
     }
 }
 
-fn local_path(location: &Location) -> Result<&Path> {
-    location.as_path().ok_or_else(|| {
-        let scheme = location.scheme();
-        debug_assert_ne!(scheme, Scheme::File);
-        Error::new(ErrorKind::Unsupported, "this version of keyfold works on local disks only")
-            .with("location", location)
-            .hint(format!("copy the data to a local path; {scheme} is not supported yet"))
-    })
+/// How patterns match: a star does not reach over a slash, nor to hidden files.
+const MATCHING: glob::MatchOptions = glob::MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: true,
+};
+
+fn compile(location: &Location, pattern: &str) -> Result<impl Fn(&str) -> bool> {
+    let pattern = glob::Pattern::new(pattern).map_err(|cause| no_pattern(location, cause))?;
+    Ok(move |key: &str| pattern.matches_with(key, MATCHING) && !key.ends_with('/'))
+}
+
+fn no_pattern(location: &Location, cause: glob::PatternError) -> Error {
+    Error::new(ErrorKind::Usage, "not a glob pattern").with("pattern", location).because(cause)
+}
+
+fn no_match(location: &Location) -> Error {
+    Error::new(ErrorKind::NotFound, "no file matches the pattern")
+        .with("pattern", location)
+        .hint("quote the pattern if the shell is not to expand it")
 }
 
 fn expand(location: &Location, pattern: &Path) -> Result<Vec<PathBuf>> {
-    let wrong = |cause: glob::PatternError| {
-        Error::new(ErrorKind::Usage, "not a glob pattern").with("pattern", location).because(cause)
-    };
-    let options = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::default() };
+    let options = glob::MatchOptions { require_literal_separator: false, ..MATCHING };
     let mut paths = Vec::new();
-    for entry in glob::glob_with(&pattern.to_string_lossy(), options).map_err(wrong)? {
+    let entries = glob::glob_with(&pattern.to_string_lossy(), options);
+    for entry in entries.map_err(|cause| no_pattern(location, cause))? {
         let path = entry.map_err(|cause| {
             Error::io("cannot look into a folder", cause.into()).with("pattern", location)
         })?;
@@ -173,9 +245,7 @@ fn expand(location: &Location, pattern: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     if paths.is_empty() {
-        return Err(Error::new(ErrorKind::NotFound, "no file matches the pattern")
-            .with("pattern", location)
-            .hint("quote the pattern if the shell is not to expand it"));
+        return Err(no_match(location));
     }
     paths.sort();
     Ok(paths)
@@ -184,13 +254,29 @@ fn expand(location: &Location, pattern: &Path) -> Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::file::Commit;
 
     #[test]
-    fn other_stores_are_refused_by_name() {
-        let location = "s3://lake/a.parquet".parse().expect("a location");
-        let error = Session::default().open(&location).expect_err("unsupported");
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert!(format!("{error:?}").contains("s3 is not supported yet"), "{error:?}");
+    fn memory_lives_as_long_as_its_session() {
+        let location = "memory://a/b.csv".parse().expect("a location");
+        let session = Session::default();
+        let mut stage = session.open(&location).expect("opens").stage().expect("stages");
+        std::io::Write::write_all(stage.file(), b"id\n1\n").expect("written");
+        assert!(matches!(stage.commit(None).expect("commits"), Commit::Committed(_)));
+        let version = |session: &Session| session.open(&location).expect("opens").version().expect("looks");
+        assert_eq!(version(&session.clone()).map(|version| version.size()), Some(5));
+        assert_eq!(version(&Session::default()), None);
+        let found = session.open_all(&["memory://a/*.csv".parse().expect("a location")]).expect("found");
+        assert_eq!(found[0].location(), &location);
+        assert!(session.open_all(&["memory://*.csv".parse().expect("a location")]).is_err());
+    }
+
+    #[test]
+    fn a_folder_in_a_store_is_no_file() {
+        for location in ["memory://", "memory://a/"] {
+            let refused = Session::default().open(&location.parse().expect("a location"));
+            assert_eq!(refused.map(|_| ()).map_err(|e| e.kind()), Err(ErrorKind::InvalidInput));
+        }
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use secrecy::SecretString;
-
+use crate::client::s3_settings::S3Settings;
+use crate::client::session::Session;
 use crate::core::location::{Location, redacted};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -12,10 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub(crate) struct StoreSettings {
     pub(crate) folder: Option<String>,
     pub(crate) bucket: Option<String>,
-    pub(crate) endpoint_url: Option<String>,
-    pub(crate) region: Option<String>,
-    pub(crate) access_key: Option<SecretString>,
-    pub(crate) secret_key: Option<SecretString>,
+    pub(crate) s3: S3Settings,
 }
 
 /// URLs print without user information and query, keys not at all.
@@ -25,9 +22,8 @@ impl fmt::Debug for StoreSettings {
         f.debug_struct("StoreSettings")
             .field("folder", &shown(&self.folder))
             .field("bucket", &shown(&self.bucket))
-            .field("endpoint_url", &shown(&self.endpoint_url))
-            .field("region", &self.region)
-            .finish_non_exhaustive()
+            .field("s3", &self.s3)
+            .finish()
     }
 }
 
@@ -36,20 +32,35 @@ impl StoreSettings {
     ///
     /// # Errors
     ///
-    /// `Usage` if both a folder and a bucket are given, or half a pair of keys.
+    /// `Usage` if both a folder and a bucket are given.
     pub(crate) fn root(&self) -> Result<Option<Location>> {
-        let usage = |message: &'static str| Err(Error::new(ErrorKind::Usage, message));
-        if self.access_key.is_some() != self.secret_key.is_some() {
-            return usage("access key and secret key go together");
-        }
-        let remote = self.endpoint_url.is_some() || self.region.is_some() || self.access_key.is_some();
         match (&self.folder, &self.bucket) {
-            (Some(_), Some(_)) => usage("a folder and a bucket exclude each other"),
-            (_, None) if remote => usage("an endpoint, a region or keys need a bucket"),
+            (Some(_), Some(_)) => {
+                Err(Error::new(ErrorKind::Usage, "a folder and a bucket exclude each other"))
+            }
             (None, None) => Ok(None),
             (Some(folder), None) => folder.parse().map(Some),
             (None, Some(bucket)) if bucket.contains("://") => bucket.parse().map(Some),
             (None, Some(bucket)) => format!("s3://{bucket}").parse().map(Some),
+        }
+    }
+
+    /// `session`, or one that reaches S3 as these settings say.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` for half a pair of keys, and for a session that has settings of its own already.
+    pub(crate) fn session(&self, session: Option<Session>) -> Result<Session> {
+        self.s3.key_pair()?;
+        let said = S3Settings::ALL.iter().find(|setting| self.s3.has(setting.name));
+        match (session, said) {
+            (Some(session), None) => Ok(session),
+            (Some(_), Some(setting)) => {
+                Err(Error::new(ErrorKind::Usage, "a session that is shared has its own way to S3")
+                    .with("setting", setting.name)
+                    .hint("give the settings to Session::with_s3"))
+            }
+            (None, _) => Ok(Session::with_s3(self.s3.clone())),
         }
     }
 }
@@ -60,28 +71,24 @@ mod tests {
 
     #[test]
     fn keys_do_not_print() {
-        let settings = StoreSettings {
-            access_key: Some("canary".to_owned().into()),
-            secret_key: Some("canary".to_owned().into()),
-            endpoint_url: Some("https://user:canary@host?canary".to_owned()),
-            ..StoreSettings::default()
-        };
+        let s3 = S3Settings::default()
+            .with_access_key_id("canary")
+            .with_secret_access_key("canary")
+            .with_endpoint_url("https://user:canary@host?canary");
+        let settings = StoreSettings { s3, ..StoreSettings::default() };
         assert!(!format!("{settings:?}").contains("canary"));
     }
 
     #[test]
     fn choices_that_exclude_each_other_are_refused() {
         let folder = Some("data".to_owned());
-        let both = StoreSettings { folder: folder.clone(), bucket: folder.clone(), ..Default::default() };
+        let both = StoreSettings { folder: folder.clone(), bucket: folder, ..Default::default() };
         assert!(both.root().is_err());
-        let half = StoreSettings {
-            bucket: folder.clone(),
-            access_key: Some("a".to_owned().into()),
-            ..Default::default()
-        };
-        assert!(half.root().is_err());
-        let nowhere = StoreSettings { region: folder, ..Default::default() };
-        assert!(nowhere.root().is_err());
+        let half = StoreSettings { s3: S3Settings::default().with_access_key_id("a"), ..Default::default() };
+        assert!(half.session(None).is_err());
+        let twice = StoreSettings { s3: S3Settings::default().with_region("a"), ..Default::default() };
+        assert!(twice.session(Some(Session::default())).is_err());
+        assert!(twice.session(None).is_ok());
     }
 
     #[test]

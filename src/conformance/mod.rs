@@ -7,6 +7,7 @@
 mod cases;
 mod cells;
 mod files;
+mod raw;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub use cases::cases;
 pub use cells::table_of;
 pub use files::{FileCase, Sent, file_cases};
+pub use raw::{bytes_at, names_at, put_bytes_at};
 
 /// One upsert, and how it must end.
 #[derive(Debug, Clone)]

@@ -58,7 +58,7 @@ impl Format {
         };
         match text.trim_ascii_start() {
             [] => Err(Error::new(ErrorKind::InvalidData, "the file is empty, so its format cannot be told")
-                .hint("say the format, or give the file an extension")),
+                .hint("say it with --source-format or --target-format, or give the file an extension")),
             [b'P', b'A', b'R', b'1', ..] => Ok(Self::Parquet),
             [0x1f, 0x8b, ..] => unsupported("gzip"),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => unsupported("zstd"),

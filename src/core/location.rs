@@ -87,6 +87,32 @@ impl Location {
         }
     }
 
+    /// The bucket (or container) and the key, exactly, if the location is in a store that keeps objects by key.
+    /// Memory has no buckets.
+    #[must_use]
+    pub fn as_object(&self) -> Option<(&str, &str)> {
+        let Place::Url(scheme, url) = &self.0 else { return None };
+        let (_, rest) = url.split_once("://")?;
+        match scheme {
+            Scheme::File | Scheme::Https => None,
+            Scheme::Memory => Some(("", rest.trim_start_matches('/'))),
+            Scheme::S3 | Scheme::Gs | Scheme::Az => Some(rest.split_once('/').unwrap_or((rest, ""))),
+        }
+    }
+
+    /// The location of another key in the same bucket.
+    pub(crate) fn with_key(&self, key: &str) -> Self {
+        match &self.0 {
+            Place::Path(_) => self.clone(),
+            Place::Url(scheme, url) => {
+                let head = url.split_once("://").map_or("", |(head, _)| head);
+                let bucket = self.as_object().map_or("", |(bucket, _)| bucket);
+                let slash = if bucket.is_empty() { "" } else { "/" };
+                Self(Place::Url(*scheme, format!("{head}://{bucket}{slash}{key}")))
+            }
+        }
+    }
+
     /// The last segment of the name, without query.
     #[must_use]
     pub fn name(&self) -> String {
@@ -163,8 +189,21 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Place::Path(path) => write!(f, "{}", path.display()),
-            Place::Url(_, url) => f.write_str(&redacted(url)),
+            Place::Url(Scheme::Https, url) => f.write_str(&redacted(url)),
+            // A key may hold any character; user information, which does not belong there, may stand before it.
+            Place::Url(_, url) => match url.split_once("://") {
+                Some((scheme, rest)) => write!(f, "{scheme}://{}", without_user(rest)),
+                None => f.write_str(url),
+            },
         }
+    }
+}
+
+/// All behind user information.
+fn without_user(rest: &str) -> &str {
+    match rest.rsplit_once('@') {
+        Some((user, place)) if user.contains(':') => place,
+        _ => rest,
     }
 }
 
@@ -213,6 +252,18 @@ mod tests {
             assert!(!shown.contains("can") && !shown.contains("ary"), "{shown}");
         }
         assert_eq!(at("s3://bucket/a@b.csv").to_string(), "s3://bucket/a@b.csv");
+        assert_eq!(at("s3://bucket/a?b#c.csv").to_string(), "s3://bucket/a?b#c.csv");
+    }
+
+    #[test]
+    fn a_key_is_taken_as_it_is() {
+        assert_eq!(at("s3://lake/a//b c%20+?x").as_object(), Some(("lake", "a//b c%20+?x")));
+        assert_eq!(at("s3://lake").as_object(), Some(("lake", "")));
+        assert_eq!(at("memory://a/b.csv").as_object(), Some(("", "a/b.csv")));
+        assert_eq!(at("memory:///b.csv").as_object(), Some(("", "b.csv")));
+        assert_eq!(at("data/a.csv").as_object(), None);
+        assert_eq!(at("s3://lake/*.csv").with_key("a/b.csv"), at("s3://lake/a/b.csv"));
+        assert_eq!(at("memory://*.csv").with_key("a.csv"), at("memory://a.csv"));
     }
 
     #[test]

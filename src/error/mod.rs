@@ -143,6 +143,19 @@ impl Error {
         Self::new(kind, message).because(cause)
     }
 
+    /// The same for the next one who asked for the same work; the cause stays with the first.
+    #[must_use]
+    pub(crate) fn again(&self) -> Self {
+        let Inner { kind, message, context, hint, source: _ } = &*self.0;
+        Self(Box::new(Inner {
+            kind: *kind,
+            message: message.clone(),
+            context: context.clone(),
+            hint: hint.clone(),
+            source: None,
+        }))
+    }
+
     /// A broken promise of keyfold's own.
     #[must_use]
     pub fn internal(message: impl Into<Cow<'static, str>>) -> Self {

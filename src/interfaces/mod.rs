@@ -26,7 +26,9 @@ pub use stream::BatchStream;
 ///   there is `InvalidInput`.
 /// * Rows keep their order within a file; files follow each other in the order they are named, those of
 ///   a glob pattern by name.
-/// * Several files have the same columns; their order may differ, the first file's stands.
+/// * Several files have the same columns; their order may differ, the first file's stands. Files of JSON have
+///   the columns of all of them, in the order they first appear.
+/// * A column that `options.schema` names and no file has is `InvalidInput`.
 /// * A missing location, or a pattern that matches nothing, is `NotFound`, never an empty frame.
 /// * A directory is `InvalidInput`.
 #[async_trait]

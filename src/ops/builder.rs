@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use crate::client::s3_settings::S3Settings;
 use crate::client::session::Session;
 use crate::client::settings::StoreSettings;
 use crate::core::location::Location;
@@ -80,28 +81,42 @@ impl<T: From<Parts>> Builder<T> {
     /// The server of the bucket, if it is not the vendor's own.
     #[must_use]
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
-        self.settings.endpoint_url = Some(url.into());
+        self.settings.s3.endpoint_url = Some(url.into());
         self
     }
 
     /// The region of the bucket.
     #[must_use]
     pub fn region(mut self, region: impl Into<String>) -> Self {
-        self.settings.region = Some(region.into());
+        self.settings.s3.region = Some(region.into());
         self
     }
 
     /// The access key id; goes with a secret key.
     #[must_use]
     pub fn access_key(mut self, key: impl Into<String>) -> Self {
-        self.settings.access_key = Some(key.into().into());
+        self.settings.s3.access_key_id = Some(key.into().into());
         self
     }
 
     /// The secret access key; never printed.
     #[must_use]
     pub fn secret_key(mut self, key: impl Into<String>) -> Self {
-        self.settings.secret_key = Some(key.into().into());
+        self.settings.s3.secret_access_key = Some(key.into().into());
+        self
+    }
+
+    /// The token of temporary keys; never printed.
+    #[must_use]
+    pub fn session_token(mut self, token: impl Into<String>) -> Self {
+        self.settings.s3.session_token = Some(token.into().into());
+        self
+    }
+
+    /// Every setting of S3 at once; those that were said before and are not in `settings` stay.
+    #[must_use]
+    pub fn s3(mut self, settings: S3Settings) -> Self {
+        self.settings.s3 = settings.or(self.settings.s3);
         self
     }
 
@@ -125,7 +140,7 @@ impl<T: From<Parts>> Builder<T> {
         Ok(T::from(Parts {
             backend: backend.to_string(),
             root: self.settings.root()?,
-            session: self.session.unwrap_or_else(Session::from_env),
+            session: self.settings.session(self.session)?,
         }))
     }
 }

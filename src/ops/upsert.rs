@@ -1,21 +1,18 @@
 //! The front door for upserts.
 
-use std::sync::Arc;
-
-use arrow::datatypes::{FieldRef, Schema, SchemaRef};
-
 use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::merge::{MergeRule, UpsertMethod};
-use crate::core::options::{ReadOptions, UpsertOptions};
+use crate::core::options::{ReadOptions, TextAs, UpsertOptions};
 use crate::core::report::UpsertReport;
 use crate::error::Result;
 use crate::factory::{DataReaderWriterFactory, UpsertFactory};
 use crate::interfaces::Frame;
 use crate::ops::builder::{Builder, Parts};
 use crate::table::source::Source;
-use crate::table::upsert::{source_schema, takes_raw_text};
+use crate::table::text::with_marks;
+use crate::table::upsert::{source_schema, target_format};
 
 /// Folds new rows into data at rest.
 ///
@@ -103,29 +100,33 @@ impl Upsert {
     ) -> Result<UpsertReport> {
         let sources = self.0.locate_all(sources)?;
         let reader = DataReaderWriterFactory::new(self.0.session.clone()).reader(&self.0.backend)?;
-        let typed = self.typed_by_target(&read, &self.0.locate(target)?, &options).await?;
+        let groups = self.by_format(sources, &read).await?;
+        let typed = self.typed_by_target(&read, &self.0.locate(target)?, &options, &groups).await?;
         let mut frames = Vec::new();
-        for (format, group) in self.by_format(sources, &read).await? {
+        for (format, group) in groups {
             // Formats with types of their own are read as they are, and cast exactly afterwards.
             let options = if format.is_text() { &typed } else { &read };
-            frames.push(reader.read_opts(&group, options.clone()).await?);
+            frames.push(with_marks(reader.read_opts(&group, options.clone()).await?, options).await?);
         }
         self.upsert_opts(Frame::concat(frames).await?, target, rule, options).await
     }
 
+    /// How text of `groups` is read so that nothing is lost on its way into the target.
     async fn typed_by_target(
         &self,
         read: &ReadOptions,
         target: &Location,
         options: &UpsertOptions,
+        groups: &[(Format, Vec<Location>)],
     ) -> Result<ReadOptions> {
-        let (target, options) = (target.clone(), options.clone());
-        let told = move |session: &Session| {
-            Ok((source_schema(session, &target, &options)?, takes_raw_text(session, &target, &options)?))
+        let (read, target, options) = (read.clone(), target.clone(), options.clone());
+        let json = groups.iter().all(|(format, _)| *format == Format::Ndjson);
+        let told = move |session: &Session| match target_format(session, &target, &options)? {
+            Format::Csv => Ok(ReadOptions { text_as: TextAs::Text, ..read }),
+            Format::Ndjson if json => Ok(ReadOptions { text_as: TextAs::Tokens, ..read }),
+            _ => Ok(ReadOptions { stored: source_schema(session, &target, &options)?, ..read }),
         };
-        let (stored, raw_text) = self.0.session.run(told).await?;
-        let schema = named_first(read.schema.as_ref(), stored.as_ref());
-        Ok(ReadOptions { schema, raw_text, ..read.clone() })
+        self.0.session.run(told).await
     }
 
     /// Neighbours of one format are read together, so that their types are told together.
@@ -137,12 +138,4 @@ impl Upsert {
         let read = read.clone();
         self.0.session.run(move |session| Source::group_by_format(session, sources, &read)).await
     }
-}
-
-/// The types that were said, then those of the stored columns that nothing was said of.
-fn named_first(said: Option<&SchemaRef>, stored: Option<&SchemaRef>) -> Option<SchemaRef> {
-    let (Some(said), Some(stored)) = (said, stored) else { return said.or(stored).cloned() };
-    let rest = stored.fields().iter().filter(|field| said.field_with_name(field.name()).is_err());
-    let fields: Vec<FieldRef> = said.fields().iter().chain(rest).cloned().collect();
-    Some(Arc::new(Schema::new(fields)))
 }

@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use crate::core::cast::{CastRefused, exact};
 use crate::core::schema::{check_names, type_name};
 use crate::error::{Error, ErrorKind, Result};
+use crate::table::text::check_unmarked;
 
 /// Casts batches (all of `incoming`) to the types of `stored`, in the order of the stored columns.
 ///
@@ -55,6 +56,7 @@ pub(crate) struct Fit {
 
 impl Fit {
     pub(crate) fn new(stored: &Schema, incoming: &Schema) -> Result<Self> {
+        check_unmarked(incoming)?;
         check_extra(stored, incoming)?;
         let mut columns = Vec::new();
         for field in stored.fields() {

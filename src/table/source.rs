@@ -1,12 +1,11 @@
 //! Files to read rows from: which they are, their format, their columns. Both backends start here, so
 //! that both say the same of a file that is missing or damaged.
 
-use std::io::Read;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
-use crate::client::local::LocalFile;
+use crate::client::file::DataFile;
 use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
@@ -16,10 +15,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::table::parquet;
 use crate::table::text::{self, TextScan};
 
+/// As many bytes at the start of a file tell its format.
+const HEAD: usize = 512;
+
 /// Files of one format and the same columns.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
-    pub(crate) files: Vec<LocalFile>,
+    pub(crate) files: Vec<DataFile>,
     pub(crate) format: Format,
     /// The columns of the first file, for formats that store them.
     pub(crate) schema: Option<SchemaRef>,
@@ -51,12 +53,12 @@ impl Source {
         }
         let mut source = Self { files, format, schema: None, rows: 0 };
         if format == Format::Parquet {
-            source.read_footers()?;
+            source.read_footers(options)?;
         }
         Ok(source)
     }
 
-    fn read_footers(&mut self) -> Result<()> {
+    fn read_footers(&mut self, options: &ReadOptions) -> Result<()> {
         for file in &self.files {
             let (schema, rows) = parquet::describe(file)?;
             self.rows += rows;
@@ -65,7 +67,7 @@ impl Source {
                 Some(first) => same_columns(first, &schema).map_err(|e| e.with("file", file.location()))?,
             }
         }
-        Ok(())
+        self.schema.iter().try_for_each(|schema| options.check_named(schema))
     }
 
     /// Neighbours of one format, in the order they were named.
@@ -127,15 +129,11 @@ fn parquet_schema(schema: &SchemaRef, options: &ReadOptions) -> Result<SchemaRef
 /// # Errors
 ///
 /// As [`Format::from_content`].
-pub(crate) fn format_of(file: &LocalFile, said: Option<Format>) -> Result<Format> {
+pub(crate) fn format_of(file: &DataFile, said: Option<Format>) -> Result<Format> {
     if let Some(format) = said.or_else(|| Format::from_name(&file.location().name())) {
         return Ok(format);
     }
-    let mut head = Vec::new();
-    file.read()?
-        .take(512)
-        .read_to_end(&mut head)
-        .map_err(|cause| Error::io("cannot read the file", cause).with("file", file.location()))?;
+    let head = file.read()?.head(HEAD).map_err(|e| e.with_missing("file", file.location()))?;
     Format::from_content(&head).map_err(|e| e.with("file", file.location()))
 }
 

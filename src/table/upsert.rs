@@ -9,7 +9,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use futures::StreamExt;
 
-use crate::client::local::{Commit, LocalFile, Locked};
+use crate::client::file::{Commit, Content, DataFile, Locked};
 use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
@@ -78,26 +78,22 @@ pub(crate) fn source_schema(
         Format::Parquet => Ok(Some(ParquetFile::open(file.read()?)?.schema())),
         Format::Csv => Ok(None),
         Format::Ndjson => {
-            let stored = TextFile::open(session, file.read()?, file.location(), format, &options.csv)?;
+            let content = file.read()?.into_file()?;
+            let stored = TextFile::open(session, content, file.location(), format, &options.csv)?;
             Ok(Some(stored.source_schema()))
         }
     };
     describe().map_err(|e: Error| e.with_missing("target", target))
 }
 
-/// Whether the target holds text as it is, so that incoming text should stay text.
-pub(crate) fn takes_raw_text(session: &Session, target: &Location, options: &UpsertOptions) -> Result<bool> {
+/// The format that the target has, or will have.
+pub(crate) fn target_format(session: &Session, target: &Location, options: &UpsertOptions) -> Result<Format> {
     let file = session.open(target)?;
-    let format = if file.version()?.is_some() {
-        format_of(&file, options.format)?
-    } else {
-        new_format(&file, options)?
-    };
-    Ok(format == Format::Csv)
+    if file.version()?.is_some() { format_of(&file, options.format) } else { new_format(&file, options) }
 }
 
 /// The format of a target that does not exist yet.
-fn new_format(file: &LocalFile, options: &UpsertOptions) -> Result<Format> {
+fn new_format(file: &DataFile, options: &UpsertOptions) -> Result<Format> {
     let name = file.location().name();
     let by_name = Format::from_name(&name);
     if by_name.is_none() && !name.contains('.') {
@@ -122,7 +118,7 @@ fn millis(time: std::time::Duration) -> u64 {
 /// One upsert, with everything that outlives a conflict.
 struct Job<'a> {
     session: &'a Session,
-    file: LocalFile,
+    file: DataFile,
     schema: SchemaRef,
     batches: Vec<RecordBatch>,
     rule: MergeRule,
@@ -177,14 +173,15 @@ impl Job<'_> {
         }
         let Some(locked) = self.file.lock(self.session)? else { return Ok(Attempt::Conflict) };
         let format = format_of(&self.file, self.options.format)?;
-        let stored = self.open(locked.file()?, format)?;
+        let stored = self.open(locked.content()?, format)?;
         self.fold(stored, format, Some(&locked))
     }
 
-    fn open(&self, file: std::fs::File, format: Format) -> Result<Box<dyn StoredFile>> {
+    fn open(&self, content: Content, format: Format) -> Result<Box<dyn StoredFile>> {
         Ok(match format {
-            Format::Parquet => Box::new(ParquetFile::open(file)?),
+            Format::Parquet => Box::new(ParquetFile::open(content)?),
             Format::Csv | Format::Ndjson => {
+                let file = content.into_file()?;
                 Box::new(TextFile::open(self.session, file, self.file.location(), format, &self.options.csv)?)
             }
         })

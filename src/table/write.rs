@@ -9,7 +9,7 @@ use std::time::Instant;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
-use crate::client::local::{Commit, LocalFile, Locked, Stage};
+use crate::client::file::{Commit, DataFile, Locked, Stage};
 use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
@@ -20,13 +20,14 @@ use crate::interfaces::BatchStream;
 use crate::table::handover::on_own_thread;
 use crate::table::source::format_of;
 use crate::table::spill::{MEMORY_BYTES, Spilled};
+use crate::table::text::TextFile;
 use crate::table::{parquet, text};
 
 /// A file that is to be written.
 #[derive(Debug)]
 pub(crate) struct Target {
     session: Session,
-    file: LocalFile,
+    file: DataFile,
     format: Format,
     mode: WriteMode,
     exists: bool,
@@ -137,14 +138,15 @@ impl Target {
     /// Writes the file anew with rows added to those that are stored.
     fn append(self, session: &Session, rows: Spilled, options: &WriteOptions) -> Result<WriteReport> {
         let Some(locked) = self.file.lock(&self.session)? else { return Err(self.lost()) };
-        let stored = locked.file()?;
+        let stored = locked.content()?;
         let mut stage = self.file.stage()?;
         let (out, location) = (stage.file(), self.file.location());
         let (schema, batches) = rows.into_batches()?;
         let batches = checked(session, batches);
         let rows = match self.format {
             Format::Parquet => parquet::append(session, stored, &schema, batches, out),
-            format => text::append(session, stored, location, format, &options.csv, &schema, batches, out),
+            format => TextFile::open(session, stored.into_file()?, location, format, &options.csv)
+                .and_then(|stored| stored.append(session, &schema, batches, out)),
         }?;
         session.check()?;
         let commit = stage.commit(Some(locked.version()))?;
@@ -158,7 +160,7 @@ fn already_there(location: &Location) -> Error {
         .hint("choose mode overwrite, append or ignore, or another name")
 }
 
-fn new_format(file: &LocalFile, options: &WriteOptions) -> Result<Format> {
+fn new_format(file: &DataFile, options: &WriteOptions) -> Result<Format> {
     options.format.or_else(|| Format::from_name(&file.location().name())).ok_or_else(|| {
         Error::new(ErrorKind::Usage, "the format of the new file cannot be told from its name")
             .with("file", file.location())

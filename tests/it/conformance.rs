@@ -9,6 +9,7 @@ use keyfold::conformance::{Case, Counts, Expect, FileCase, Judgement, Sent, case
 use keyfold::{Backend, Format, Frame, ReadOptions, Result, UpsertOptions, UpsertReport, WriteOptions};
 
 use crate::doors::{Doors, batches_of};
+use crate::places::Kind;
 
 /// A file that rows are folded into.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,8 +50,12 @@ enum Feed {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_case_ends_as_the_judge_says() {
-    let cells = Backend::names().iter().flat_map(|backend| TARGETS.map(|target| (*backend, target)));
-    let running: Vec<_> = cells.map(|(backend, target)| tokio::spawn(run_cell(backend, target))).collect();
+    let places = Kind::ALL.iter().flat_map(|kind| TARGETS.map(|target| (*kind, target)));
+    let cells = Backend::names()
+        .iter()
+        .flat_map(|backend| places.clone().map(|(kind, target)| (*backend, kind, target)));
+    let running: Vec<_> =
+        cells.map(|(backend, kind, target)| tokio::spawn(run_cell(backend, kind, target))).collect();
     let mut faults = Vec::new();
     for cell in running {
         let cell = cell.await.expect("a cell");
@@ -90,8 +95,8 @@ fn say(line: &str) {
     writeln!(std::io::stderr(), "{line}").expect("standard error is open");
 }
 
-async fn run_cell(backend: &'static str, target: Target) -> Cell {
-    let mut cell = Cell::new(backend, target.label);
+async fn run_cell(backend: &'static str, kind: Kind, target: Target) -> Cell {
+    let mut cell = Cell::new(backend, &format!("{}, {}", kind.label(), target.label));
     for case in cases() {
         if let Err(why) = target.takes(&case) {
             *cell.ignored.entry(why).or_default() += 1;
@@ -99,7 +104,7 @@ async fn run_cell(backend: &'static str, target: Target) -> Cell {
         }
         cell.ran += 1;
         for (first, second) in [(Feed::Own, Feed::RowByRow), (Feed::RowByRow, Feed::Own)] {
-            if let Err(fault) = run_case(&case, Doors::new(backend), target, first, second).await {
+            if let Err(fault) = run_case(&case, Doors::at(backend, kind), target, first, second).await {
                 cell.faults.push(format!("{}, {first:?}: {}: {fault}", cell.name, case.name));
             }
         }
@@ -202,19 +207,20 @@ fn same<T: PartialEq + Debug>(what: &str, found: &T, expected: &T) -> Result<(),
 #[tokio::test(flavor = "multi_thread")]
 async fn every_text_file_has_the_bytes_it_should() {
     let mut faults = Vec::new();
-    for backend in Backend::names() {
-        for (format, required) in REQUIRED_FILES {
-            let mut cell = Cell::new(backend, &format!("bytes of {format}"));
-            for case in file_cases().iter().filter(|case| case.format == format) {
-                cell.ran += 1;
-                if let Err(fault) = run_file_case(case, &Doors::new(backend)).await {
-                    cell.faults.push(format!("{}: {}: {fault}", cell.name, case.name));
-                }
+    let kinds =
+        Kind::ALL.iter().flat_map(|kind| REQUIRED_FILES.map(|(format, required)| (*kind, format, required)));
+    let cells = Backend::names().iter().flat_map(|backend| kinds.clone().map(move |kind| (*backend, kind)));
+    for (backend, (kind, format, required)) in cells {
+        let mut cell = Cell::new(backend, &format!("{}, bytes of {format}", kind.label()));
+        for case in file_cases().iter().filter(|case| case.format == format) {
+            cell.ran += 1;
+            if let Err(fault) = run_file_case(case, &Doors::at(backend, kind)).await {
+                cell.faults.push(format!("{}: {}: {fault}", cell.name, case.name));
             }
-            cell.check(required);
-            say(&cell.line());
-            faults.extend(cell.faults);
         }
+        cell.check(required);
+        say(&cell.line());
+        faults.extend(cell.faults);
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::places::{Kind, Place};
 use keyfold::arrow::array::RecordBatch;
 use keyfold::arrow::compute::concat_batches;
 use keyfold::arrow::datatypes::SchemaRef;
@@ -11,9 +12,9 @@ use keyfold::{DataReaderWriter, Format, Frame, ReadOptions, Result, Upsert};
 pub(crate) const FORMATS: [(Format, &str); 3] =
     [(Format::Parquet, "parquet"), (Format::Csv, "csv"), (Format::Ndjson, "ndjson")];
 
-/// A folder, and the doors into it.
+/// A place, and the doors into it.
 pub(crate) struct Doors {
-    folder: tempfile::TempDir,
+    place: Place,
     pub(crate) backend: &'static str,
     pub(crate) data: DataReaderWriter,
     pub(crate) upsert: Upsert,
@@ -21,32 +22,34 @@ pub(crate) struct Doors {
 
 impl Doors {
     pub(crate) fn new(backend: &'static str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let root = folder.path().display().to_string();
-        let data = DataReaderWriter::builder().backend(backend).folder(&root).build().expect("a door");
-        let upsert = Upsert::builder().backend(backend).folder(&root).build().expect("a door");
-        Self { folder, backend, data, upsert }
+        Self::at(backend, Kind::Disk)
     }
 
+    pub(crate) fn at(backend: &'static str, kind: Kind) -> Self {
+        let place = Place::new(kind);
+        let (root, session) = (&place.root, &place.session);
+        let data = DataReaderWriter::builder().backend(backend).folder(root).session(session.clone());
+        let upsert = Upsert::builder().backend(backend).folder(root).session(session.clone());
+        Self { backend, data: data.build().expect("a door"), upsert: upsert.build().expect("a door"), place }
+    }
+
+    /// Where a file is on disk.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.place.at(name).as_path().expect("on disk").to_owned()
     }
 
     /// The bytes of a file, if it is there.
     pub(crate) fn bytes(&self, name: &str) -> Option<Vec<u8>> {
-        std::fs::read(self.path(name)).ok()
+        self.place.bytes(name)
     }
 
     pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) {
-        std::fs::write(self.path(name), content).expect("written");
+        self.place.put(name, content.as_ref());
     }
 
     /// Names of everything in the folder, hidden files included.
     pub(crate) fn names(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.folder.path()).expect("listed").flatten();
-        let mut names: Vec<_> = entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
-        names.sort();
-        names
+        self.place.names()
     }
 
     /// The rows as a frame of the backend's own engine.

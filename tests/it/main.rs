@@ -16,6 +16,8 @@ mod doors;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod frames;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
+mod places;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
 mod properties;
 mod rings;
 #[cfg(feature = "cli")]
@@ -28,5 +30,7 @@ mod schema;
 mod secrets;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod sqlite;
+#[cfg(feature = "cli")]
+mod text;
 #[cfg(feature = "cli")]
 mod usgs;

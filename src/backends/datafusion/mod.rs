@@ -4,6 +4,7 @@ mod error;
 mod exact_cast;
 mod frame;
 mod lower;
+mod objects;
 mod reader;
 mod scan;
 mod upserter;

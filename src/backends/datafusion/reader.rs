@@ -299,9 +299,7 @@ mod tests {
         let path = folder.path().join("a.parquet");
         write(&path, &rows(0..300), 100);
         let wanted = |column, data_type| {
-            let fields =
-                vec![Field::new(column, data_type, true), Field::new("not there", DataType::Utf8, true)];
-            ReadOptions::default().with_schema(Schema::new(fields))
+            ReadOptions::default().with_schema(Schema::new(vec![Field::new(column, data_type, true)]))
         };
         let options =
             wanted("n", DataType::Float64).with_filter("n < 10.5".parse().unwrap()).with_columns(["n"]);

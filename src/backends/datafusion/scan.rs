@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+use chrono::DateTime;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::Result as EngineResult;
 use datafusion::config::TableParquetOptions;
@@ -24,7 +25,9 @@ use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::streaming::PartitionStream;
 
 use super::error::into_datafusion;
-use crate::client::local::LocalFile;
+use super::objects::Objects;
+use crate::client::file::{Content, DataFile};
+use crate::client::object::ObjectContent;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Parquet files with the same columns, one after the other.
@@ -33,16 +36,59 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Debug)]
 pub(super) struct ParquetFiles {
     schema: SchemaRef,
-    files: Vec<ObjectMeta>,
+    files: Files,
     trust_statistics: bool,
+}
+
+/// Where the files are.
+#[derive(Debug)]
+enum Files {
+    Local(Vec<ObjectMeta>),
+    /// In stores of keyfold's own, of which the plan knows numbers only.
+    Objects(Arc<Objects>),
+}
+
+impl Files {
+    fn new(files: &[DataFile]) -> Result<Self> {
+        if files.iter().all(|file| file.path().is_some()) {
+            return Ok(Self::Local(files.iter().map(describe).collect::<Result<_>>()?));
+        }
+        let contents = files.iter().map(|file| match file.read()? {
+            Content::Object(content) => Ok(content),
+            Content::Local(_) => Err(mixed(file)),
+        });
+        Ok(Self::Objects(Arc::new(Objects(contents.collect::<Result<_>>()?))))
+    }
+
+    fn metas(&self) -> Vec<ObjectMeta> {
+        match self {
+            Self::Local(files) => files.clone(),
+            Self::Objects(objects) => objects.0.iter().enumerate().map(numbered).collect(),
+        }
+    }
+}
+
+fn numbered((number, content): (usize, &ObjectContent)) -> ObjectMeta {
+    ObjectMeta {
+        location: Path::from(number.to_string()),
+        last_modified: DateTime::UNIX_EPOCH,
+        size: content.len(),
+        e_tag: None,
+        version: None,
+    }
+}
+
+fn mixed(file: &DataFile) -> Error {
+    Error::new(ErrorKind::Unsupported, "local files and objects cannot be read together")
+        .with("file", file.location())
+        .hint("read them one by one")
 }
 
 impl ParquetFiles {
     /// A table over `files`, all with the columns of `schema` in any order. Without
     /// `trust_statistics` no rows are ruled out by minima and maxima.
-    pub(super) fn new(schema: SchemaRef, files: &[LocalFile], trust_statistics: bool) -> Result<Self> {
-        let files = files.iter().map(describe).collect::<Result<_>>()?;
-        Ok(Self { schema, files, trust_statistics })
+    pub(super) fn new(schema: SchemaRef, files: &[DataFile], trust_statistics: bool) -> Result<Self> {
+        Ok(Self { schema, files: Files::new(files)?, trust_statistics })
     }
 
     fn parquet_options(&self, state: &dyn Session) -> TableParquetOptions {
@@ -53,13 +99,14 @@ impl ParquetFiles {
     }
 }
 
-fn describe(file: &LocalFile) -> Result<ObjectMeta> {
+fn describe(file: &DataFile) -> Result<ObjectMeta> {
     let named = |error: Error| error.with_missing("file", file.location());
     let missing = || named(Error::new(ErrorKind::NotFound, "the file has gone"));
     let size = file.version()?.ok_or_else(missing)?.size();
-    let metadata = file.path().metadata().and_then(|metadata| metadata.modified());
+    let path = file.path().ok_or_else(|| mixed(file))?;
+    let metadata = path.metadata().and_then(|metadata| metadata.modified());
     let modified = metadata.map_err(|cause| named(Error::io("cannot read the file", cause)))?;
-    let location = Path::from_absolute_path(file.path()).map_err(|cause| {
+    let location = Path::from_absolute_path(path).map_err(|cause| {
         named(Error::new(ErrorKind::Unsupported, "datafusion cannot name this path").because(cause))
     })?;
     Ok(ObjectMeta { location, last_modified: modified.into(), size, e_tag: None, version: None })
@@ -82,9 +129,12 @@ impl TableProvider for ParquetFiles {
         _filters: &[Expr],
         limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let source = ParquetSource::new(Arc::clone(&self.schema))
+        let mut source = ParquetSource::new(Arc::clone(&self.schema))
             .with_table_parquet_options(self.parquet_options(state));
-        let files = self.files.iter().cloned().map(PartitionedFile::new_from_meta).collect();
+        if let Files::Objects(objects) = &self.files {
+            source = source.with_parquet_file_reader_factory(Arc::<Objects>::clone(objects));
+        }
+        let files = self.files.metas().into_iter().map(PartitionedFile::new_from_meta).collect();
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
             .with_file_group(FileGroup::new(files))
             .with_projection_indices(projection.cloned())?

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::{crash, crossing, failed, ffi, run, spool};
-use crate::client::local::LocalFile;
+use crate::client::file::DataFile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::{BatchStream, EngineFrame, Frame};
 
@@ -26,12 +26,12 @@ const IN_FLIGHT: usize = 2;
 pub struct PolarsFrame {
     plan: LazyFrame,
     /// The files that it scans, as far as keyfold knows: Polars' errors do not name them.
-    files: Arc<[LocalFile]>,
+    files: Arc<[DataFile]>,
 }
 
 impl PolarsFrame {
     /// A plan that scans Parquet files.
-    pub(super) fn over(files: Vec<LocalFile>, plan: LazyFrame) -> Self {
+    pub(super) fn over(files: Vec<DataFile>, plan: LazyFrame) -> Self {
         Self { plan, files: files.into() }
     }
 
@@ -41,13 +41,13 @@ impl PolarsFrame {
     }
 
     /// The plan, and the files that it scans.
-    pub(super) fn into_parts(self) -> (LazyFrame, Arc<[LocalFile]>) {
+    pub(super) fn into_parts(self) -> (LazyFrame, Arc<[DataFile]>) {
         (self.plan, self.files)
     }
 }
 
 /// Names the file that cannot be decoded, where that is what failed.
-pub(super) fn blame(error: Error, files: &[LocalFile]) -> Error {
+pub(super) fn blame(error: Error, files: &[DataFile]) -> Error {
     if error.kind() != ErrorKind::InvalidData {
         return error;
     }
@@ -151,7 +151,7 @@ pub(super) fn settled(mut plan: LazyFrame) -> Result<(LazyFrame, SchemaRef)> {
 struct Run {
     plan: LazyFrame,
     schema: SchemaRef,
-    files: Arc<[LocalFile]>,
+    files: Arc<[DataFile]>,
 }
 
 /// How far a stream has come.

@@ -10,7 +10,7 @@ use polars::prelude::{Expr, LazyFrame};
 
 use super::frame::PolarsFrame;
 use super::{crossing, ffi, frame, lower, run, scan, spool, through};
-use crate::client::local::LocalFile;
+use crate::client::file::DataFile;
 use crate::client::session::Session;
 use crate::core::location::Location;
 use crate::core::options::ReadOptions;
@@ -50,7 +50,7 @@ impl PolarsReader {
 
     async fn parquet(
         &self,
-        files: Vec<LocalFile>,
+        files: Vec<DataFile>,
         schema: &SchemaRef,
         options: &ReadOptions,
     ) -> Result<LazyFrame> {

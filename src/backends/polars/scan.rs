@@ -11,13 +11,16 @@ use polars::prelude::{LazyFrame, SerReader};
 use polars_arrow::datatypes::{ArrowDataType, Field, TimeUnit as PolarsUnit};
 
 use super::{failed, run};
-use crate::client::local::LocalFile;
+use crate::client::file::DataFile;
 use crate::error::Result;
 
 /// A lazy scan of files that have the same columns.
-pub(super) fn scan(files: &[LocalFile]) -> Result<LazyFrame> {
-    let paths: Result<Vec<_>> =
-        files.iter().map(|file| pl::PlRefPath::try_from_path(file.path()).map_err(failed)).collect();
+pub(super) fn scan(files: &[DataFile]) -> Result<LazyFrame> {
+    let paths: Result<Vec<_>> = files
+        .iter()
+        .filter_map(DataFile::path)
+        .map(|path| pl::PlRefPath::try_from_path(path).map_err(failed))
+        .collect();
     let args = pl::ScanArgsParquet {
         // The names are those of files, and their folders are no columns.
         glob: false,
@@ -28,10 +31,14 @@ pub(super) fn scan(files: &[LocalFile]) -> Result<LazyFrame> {
     LazyFrame::scan_parquet_files(paths?.into(), args).map_err(failed)
 }
 
-/// Whether Polars reads every column of the files, which are those of `schema`, as what it is.
-pub(super) async fn is_sound(files: &[LocalFile], schema: &SchemaRef) -> bool {
+/// Whether Polars can open the files, and reads every column, which are those of `schema`, as what it is.
+pub(super) async fn is_sound(files: &[DataFile], schema: &SchemaRef) -> bool {
     // Polars does not even read a schema that has one: it panics.
     if schema.fields().iter().any(|field| has_list_view(field.data_type())) {
+        return false;
+    }
+    // It knows nothing of our stores.
+    if files.iter().any(|file| file.path().is_none()) {
         return false;
     }
     let (files, schema) = (files.to_vec(), SchemaRef::clone(schema));
@@ -52,8 +59,8 @@ fn has_list_view(data_type: &DataType) -> bool {
     }
 }
 
-fn reads(file: &LocalFile, fields: &Fields) -> Result<bool> {
-    let theirs = pl::ParquetReader::new(file.read()?).schema().map_err(failed)?;
+fn reads(file: &DataFile, fields: &Fields) -> Result<bool> {
+    let theirs = pl::ParquetReader::new(file.read()?.into_file()?).schema().map_err(failed)?;
     let read = |name: &str, own: &DataType| theirs.get(name).is_some_and(|field| same(own, field.dtype()));
     Ok(fields.iter().all(|field| read(field.name(), field.data_type())))
 }

@@ -5,17 +5,14 @@ use std::fs::File;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use futures::{StreamExt, stream};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use polars::prelude as pl;
 use polars::prelude::{IntoLazy, LazyFrame};
 
 use super::{bring, crossing, failed, ffi, run};
-use crate::client::local::LocalFile;
-use crate::core::schema::find_column;
+use crate::client::file::DataFile;
 use crate::error::{Error, Result};
 use crate::interfaces::BatchStream;
-use crate::table::parquet::{describe, undecodable};
+use crate::table::parquet::{Scan, describe, undecodable};
 use crate::table::spill::{MEMORY_BYTES, SpillFile, Spilled};
 
 /// Pulls a stream and makes a lazy frame of it.
@@ -56,7 +53,7 @@ where
 
 /// The columns of `wanted` of Parquet files, read by Arrow: for types that Polars' own reader does not
 /// know.
-pub(super) fn parquet(files: Vec<LocalFile>, wanted: &SchemaRef) -> BatchStream {
+pub(super) fn parquet(files: Vec<DataFile>, wanted: &SchemaRef) -> BatchStream {
     let schema = SchemaRef::clone(wanted);
     let batches = files.into_iter().flat_map(move |file| {
         let read = parquet_file(&file, &schema);
@@ -68,23 +65,19 @@ pub(super) fn parquet(files: Vec<LocalFile>, wanted: &SchemaRef) -> BatchStream 
 
 type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
 
-fn parquet_file(file: &LocalFile, wanted: &SchemaRef) -> Result<Batches> {
+fn parquet_file(file: &DataFile, wanted: &SchemaRef) -> Result<Batches> {
     let location = file.location().clone();
-    let unreadable =
-        move |cause: Box<dyn std::error::Error + Send + Sync>| undecodable(cause).with("file", &location);
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file.read()?).map_err(|e| unreadable(e.into()))?;
-    let roots: Result<Vec<_>> =
-        wanted.fields().iter().map(|field| find_column(builder.schema(), field.name(), "column")).collect();
-    let mask = ProjectionMask::roots(builder.parquet_schema(), roots?);
-    let rows = builder.with_projection(mask).build().map_err(|e| unreadable(e.into()))?;
+    let names: Vec<&str> = wanted.fields().iter().map(|field| field.name().as_str()).collect();
+    let rows = Scan::open(file, &names).map_err(|error| error.with_missing("file", &location))?;
     let wanted = SchemaRef::clone(wanted);
-    Ok(Box::new(rows.map(move |batch| {
-        let batch = batch.map_err(|cause| unreadable(cause.into()))?;
+    let arranged = rows.map(move |batch| {
+        let batch = batch?;
         let columns = wanted.fields().iter().filter_map(|field| batch.column_by_name(field.name()).cloned());
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         RecordBatch::try_new_with_options(SchemaRef::clone(&wanted), columns.collect(), &options)
-            .map_err(|cause| unreadable(cause.into()))
-    })))
+            .map_err(undecodable)
+    });
+    Ok(Box::new(arranged.map(move |batch| batch.map_err(|error| error.with_missing("file", &location)))))
 }
 
 /// Decodes a whole file.
@@ -92,7 +85,7 @@ fn parquet_file(file: &LocalFile, wanted: &SchemaRef) -> Result<Batches> {
 /// # Errors
 ///
 /// What is wrong with it.
-pub(super) fn check(file: &LocalFile) -> Result<()> {
+pub(super) fn check(file: &DataFile) -> Result<()> {
     let (schema, _) = describe(file)?;
     parquet_file(file, &schema)?.try_for_each(|batch| batch.map(drop))
 }

@@ -52,6 +52,18 @@ impl S3Client {
         self.put_source(key, Source::File(Arc::new(file), len), options).await
     }
 
+    /// Uploads an open file in one request; it stands in memory meanwhile.
+    pub(crate) async fn put_open_file_whole(
+        &self,
+        key: &str,
+        file: std::fs::File,
+        len: u64,
+        options: PutOptions,
+    ) -> Result<ObjectInfo> {
+        let body = Source::File(Arc::new(file), len).part(0, len).await?;
+        self.put_whole(key, body, options).await
+    }
+
     async fn put_source(&self, key: &str, source: Source, options: PutOptions) -> Result<ObjectInfo> {
         if source.len() <= LARGEST_SINGLE {
             let body = source.part(0, source.len()).await?;

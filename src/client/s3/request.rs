@@ -56,8 +56,6 @@ pub(super) struct Request<'a> {
 pub(super) struct Answer {
     pub(super) headers: HeaderMap,
     response: HttpResponse,
-    /// An earlier attempt may have taken effect before this one.
-    pub(super) ambiguous: bool,
 }
 
 /// A failure, and whether the request may have taken effect nevertheless.
@@ -148,7 +146,7 @@ impl<'a> Request<'a> {
             let failed = match self.attempt(&url, lease.as_ref()).await {
                 Ok(Ok(response)) => {
                     let headers = response.headers().clone();
-                    return Ok(Answer { headers, response, ambiguous });
+                    return Ok(Answer { headers, response });
                 }
                 Ok(Err(fault)) => {
                     ambiguous |= fault.is_ambiguous();

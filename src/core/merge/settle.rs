@@ -226,13 +226,13 @@ fn all_identical(all: &RecordBatch, groups: &[Vec<u32>], rule: &MergeRule) -> Re
     let schema = all.schema();
     let values: Vec<usize> =
         (0..all.num_columns()).filter(|i| !rule.ids().contains(schema.field(*i).name())).collect();
+    if values.is_empty() {
+        return Ok(vec![true; groups.len()]);
+    }
     let compared = all
         .project(&values)
         .and_then(|batch| take_record_batch(&batch, &UInt32Array::from(groups.concat())))
         .map_err(|cause| Error::internal("rows with one id could not be gathered").because(cause))?;
-    if values.is_empty() {
-        return Ok(vec![true; groups.len()]);
-    }
     let schema = compared.schema();
     let encoder = RowEncoder::new(schema.fields().iter().map(|f| (f.name().as_str(), f.data_type())))?;
     let rows = encoder.encode(compared.columns())?;

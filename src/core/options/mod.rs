@@ -9,5 +9,6 @@ mod write;
 pub use compression::Compression;
 pub use csv::CsvOptions;
 pub use read::ReadOptions;
+pub(crate) use read::TextAs;
 pub use upsert::UpsertOptions;
 pub use write::{WriteMode, WriteOptions};

@@ -1,10 +1,11 @@
 //! What to read of a file, and as what.
 
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 
 use crate::core::format::Format;
 use crate::core::options::CsvOptions;
 use crate::core::predicate::Predicate;
+use crate::core::schema::find_column;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What to read.
@@ -19,13 +20,28 @@ pub struct ReadOptions {
     pub filter: Option<Predicate>,
     /// At most this many rows, the first ones.
     pub limit: Option<usize>,
-    /// Types to read columns as, by name. Columns it does not name keep their own type; columns that
-    /// it names and the file has not are left out.
+    /// Types to read columns as, by name. Columns it does not name keep their own type; one that it
+    /// names and no file has is an error.
     pub schema: Option<SchemaRef>,
     /// The layout of delimited text.
     pub csv: CsvOptions,
-    /// Whether text stays text where no type is said, to go into a file that holds text itself.
-    pub(crate) raw_text: bool,
+    /// Types of the columns that the rows will go into, for what `schema` does not name. The files need not
+    /// have them all.
+    pub(crate) stored: Option<SchemaRef>,
+    /// What text becomes where no type is said.
+    pub(crate) text_as: TextAs,
+}
+
+/// What the fields of a text file become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum TextAs {
+    /// Values of the type that all of them have.
+    #[default]
+    Values,
+    /// Text, to go into a file that holds text itself.
+    Text,
+    /// JSON tokens, to go into a file of such: there each value keeps its kind.
+    Tokens,
 }
 
 impl ReadOptions {
@@ -71,15 +87,36 @@ impl ReadOptions {
         self
     }
 
-    /// The type that a column is to be read as, if that was said.
+    /// The type that a column is to be read as, if that was said or is given by where it goes.
     pub(crate) fn type_of(&self, column: &str) -> Option<DataType> {
-        let named = self.schema.as_ref().and_then(|schema| schema.field_with_name(column).ok());
-        named.map(|field| field.data_type().clone())
+        let named = |schema: &SchemaRef| Some(schema.field_with_name(column).ok()?.data_type().clone());
+        self.schema.as_ref().and_then(named).or_else(|| self.stored.as_ref().and_then(named))
     }
 
     /// The same for a column of a text file.
     pub(crate) fn text_type_of(&self, column: &str) -> Option<DataType> {
-        self.type_of(column).or_else(|| self.raw_text.then_some(DataType::Utf8))
+        let text = || (self.text_as != TextAs::Values && !self.is_filtered(column)).then_some(DataType::Utf8);
+        self.type_of(column).or_else(text)
+    }
+
+    /// Whether a column of JSON is to be read as its tokens.
+    pub(crate) fn reads_tokens(&self, column: &str) -> bool {
+        self.text_as == TextAs::Tokens && self.type_of(column).is_none() && !self.is_filtered(column)
+    }
+
+    /// Whether the filter looks at a column; it needs its type then.
+    pub(crate) fn is_filtered(&self, column: &str) -> bool {
+        self.filter.as_ref().is_some_and(|filter| filter.columns().contains(&column))
+    }
+
+    /// Checks that the columns that are read have every one of which a type was said.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` that names the column.
+    pub(crate) fn check_named(&self, columns: &Schema) -> Result<()> {
+        let mut named = self.schema.iter().flat_map(|schema| schema.fields());
+        named.try_for_each(|field| find_column(columns, field.name(), "column of the schema").map(drop))
     }
 
     /// Checks that the choices fit together.

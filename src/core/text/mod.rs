@@ -4,6 +4,7 @@
 //! One set of rules for every text format, so that CSV and NDJSON cannot disagree.
 
 mod duration;
+mod form;
 mod guess;
 mod nested;
 mod number;
@@ -11,6 +12,7 @@ mod parse;
 mod print;
 mod time;
 
+pub(crate) use form::Form;
 pub(crate) use guess::Guess;
 pub(crate) use nested::readable;
 pub(crate) use number::{float_keeps, number};

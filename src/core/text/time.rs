@@ -48,6 +48,11 @@ pub(crate) fn instant(text: &str) -> Option<(i128, bool)> {
     Some((nanos, stamp.offset.is_some()))
 }
 
+/// Whether a text is a date or a timestamp.
+pub(super) fn is_iso(text: &str) -> bool {
+    date(text).is_some() || timestamp(text).is_some()
+}
+
 /// Reads `YYYY-MM-DD`, as days since 1970-01-01.
 pub(super) fn date(text: &str) -> Option<i64> {
     let (days, rest) = take_date(text.as_bytes())?;
@@ -274,6 +279,21 @@ impl Pattern {
         let epoch = chrono::NaiveDate::default();
         let date = parsed.to_naive_date().ok().filter(|_| timeless)?;
         Some(Matched::Day(date.signed_duration_since(epoch).num_days()))
+    }
+
+    /// A field that fits the pattern and is not in ISO 8601 already, in that form.
+    pub(super) fn to_iso(&self, text: &str) -> Option<String> {
+        let mut iso = String::new();
+        match self.read(text).filter(|_| !is_iso(text))? {
+            Matched::Day(days) => write_date(&mut iso, days).ok()?,
+            Matched::Moment(stamp) => {
+                let units = [TimeUnit::Millisecond, TimeUnit::Microsecond, TimeUnit::Nanosecond];
+                let (ticks, unit) = units.iter().find_map(|unit| Some((stamp.in_unit(*unit)?, *unit)))?;
+                write_timestamp(&mut iso, ticks, unit).ok()?;
+                iso.push_str(if stamp.offset.is_some() { "Z" } else { "" });
+            }
+        }
+        Some(iso)
     }
 }
 

@@ -1,42 +1,120 @@
-//! Reads ranges of a file by position and counts the bytes: column readers do not share a cursor, and
-//! a report can say what was read.
+//! Reads ranges of a file by position and counts the bytes: column readers do not share a cursor, and a report
+//! can say what was read. Of an object, the column chunks of a row group are fetched together, not page by page.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use parquet::errors::Result;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::RowSelection;
+use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::reader::{ChunkReader, Length};
+
+use crate::client::file::Content;
+use crate::client::object::ObjectContent;
+use crate::error::Result as KeyfoldResult;
+
+/// What is fetched of an object's end at first: most footers, with their page index, are smaller.
+const FOOTER: u64 = 64 << 10;
+
+/// What a reader without page index reads at a time.
+const PIECE: usize = 64 << 10;
 
 /// A file to read Parquet from. Clones read the same file and count together.
 #[derive(Debug, Clone)]
 pub(crate) struct Chunks(Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
-    file: File,
-    size: u64,
-    read: AtomicU64,
+enum Inner {
+    Local { file: File, size: u64, read: AtomicU64 },
+    Object(ObjectContent),
 }
 
 impl Chunks {
-    pub(crate) fn new(file: File) -> io::Result<Self> {
-        let size = file.metadata()?.len();
-        Ok(Self(Arc::new(Inner { file, size, read: AtomicU64::new(0) })))
+    pub(crate) fn new(content: Content) -> io::Result<Self> {
+        Ok(Self(Arc::new(match content {
+            Content::Local(file) => {
+                Inner::Local { size: file.metadata()?.len(), file, read: AtomicU64::new(0) }
+            }
+            Content::Object(content) => Inner::Object(content),
+        })))
     }
 
     /// Bytes read so far.
     pub(crate) fn bytes_read(&self) -> u64 {
-        self.0.read.load(Ordering::Relaxed)
+        match self.0.as_ref() {
+            Inner::Local { read, .. } => read.load(Ordering::Relaxed),
+            Inner::Object(content) => content.fetched(),
+        }
+    }
+
+    /// Fetches the end of an object, where the footer is.
+    pub(crate) fn hold_footer(&self) -> KeyfoldResult<()> {
+        match self.0.as_ref() {
+            Inner::Local { .. } => Ok(()),
+            Inner::Object(content) => {
+                let end = content.len();
+                content.hold(vec![end.saturating_sub(FOOTER)..end])
+            }
+        }
+    }
+
+    /// Fetches what a reader of some columns, and rows, of a row group will ask for, in as few requests as it takes.
+    pub(crate) fn hold_group(
+        &self,
+        metadata: &ParquetMetaData,
+        group: usize,
+        mask: &ProjectionMask,
+        rows: Option<&RowSelection>,
+    ) -> KeyfoldResult<()> {
+        let Inner::Object(content) = self.0.as_ref() else { return Ok(()) };
+        let columns = metadata.row_group(group).columns().iter().enumerate();
+        let wanted = columns.filter(|(leaf, _)| mask.leaf_included(*leaf));
+        content.hold(wanted.flat_map(|(leaf, column)| pages(metadata, group, leaf, column, rows)).collect())
+    }
+
+    /// Forgets what was fetched.
+    pub(crate) fn release(&self) {
+        if let Inner::Object(content) = self.0.as_ref() {
+            content.release();
+        }
+    }
+}
+
+/// The ranges of a column chunk in which the selected rows are; its dictionary is always one of them.
+fn pages(
+    metadata: &ParquetMetaData,
+    group: usize,
+    leaf: usize,
+    column: &ColumnChunkMetaData,
+    rows: Option<&RowSelection>,
+) -> Vec<Range<u64>> {
+    let (start, len) = column.byte_range();
+    let pages = metadata
+        .offset_index()
+        .and_then(|index| index.get(group)?.get(leaf))
+        .map(|index| index.page_locations());
+    match (rows, pages) {
+        (Some(rows), Some(pages)) if !pages.is_empty() => {
+            let first = pages[0].offset.unsigned_abs();
+            let dictionary = start..first.max(start);
+            rows.scan_ranges(pages).into_iter().chain([dictionary]).collect()
+        }
+        _ => vec![start..start + len],
     }
 }
 
 impl Length for Chunks {
     fn len(&self) -> u64 {
-        self.0.size
+        match self.0.as_ref() {
+            Inner::Local { size, .. } => *size,
+            Inner::Object(content) => content.len(),
+        }
     }
 }
 
@@ -48,10 +126,17 @@ impl ChunkReader for Chunks {
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
-        let mut bytes = vec![0; length];
-        self.0.file.read_exact_at(&mut bytes, start)?;
-        self.0.read.fetch_add(length as u64, Ordering::Relaxed);
-        Ok(bytes.into())
+        match self.0.as_ref() {
+            Inner::Local { file, read, .. } => {
+                let mut bytes = vec![0; length];
+                file.read_exact_at(&mut bytes, start)?;
+                read.fetch_add(length as u64, Ordering::Relaxed);
+                Ok(bytes.into())
+            }
+            Inner::Object(content) => {
+                content.range(start, length).map_err(|error| ParquetError::External(error.into()))
+            }
+        }
     }
 }
 
@@ -64,9 +149,21 @@ pub(crate) struct Cursor {
 
 impl Read for Cursor {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.chunks.0.file.read_at(buffer, self.position)?;
+        let read = match self.chunks.0.as_ref() {
+            Inner::Local { file, read, .. } => {
+                let count = file.read_at(buffer, self.position)?;
+                read.fetch_add(count as u64, Ordering::Relaxed);
+                count
+            }
+            Inner::Object(content) => {
+                let left = usize::try_from(content.len().saturating_sub(self.position)).unwrap_or(usize::MAX);
+                let wanted = buffer.len().min(left).min(PIECE);
+                let bytes = content.range(self.position, wanted).map_err(io::Error::other)?;
+                buffer[..wanted].copy_from_slice(&bytes);
+                wanted
+            }
+        };
         self.position += read as u64;
-        self.chunks.0.read.fetch_add(read as u64, Ordering::Relaxed);
         Ok(read)
     }
 }

@@ -4,24 +4,26 @@ mod chunks;
 mod layout;
 mod prune;
 mod rewrite;
+mod scan;
 mod stored;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-use std::fs::File;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::PageIndexPolicy;
 
-use crate::client::local::LocalFile;
+use crate::client::file::{Content, DataFile};
 use crate::error::{Error, ErrorKind, Result};
 use chunks::Chunks;
 
 pub(crate) use rewrite::append;
+pub(crate) use scan::Scan;
 pub(crate) use stored::ParquetFile;
 pub(crate) use writer::{NewParquet, write};
 
@@ -41,8 +43,9 @@ impl Opened {
     /// # Errors
     ///
     /// `InvalidData` if it is not a whole Parquet file.
-    pub(crate) fn new(file: File) -> Result<Self> {
-        let chunks = Chunks::new(file).map_err(|cause| Error::io("cannot look at the file", cause))?;
+    pub(crate) fn new(content: Content) -> Result<Self> {
+        let chunks = Chunks::new(content).map_err(|cause| Error::io("cannot look at the file", cause))?;
+        chunks.hold_footer()?;
         // With the offset index each page is read by its place; without it, headers are searched for.
         let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
         let metadata = ArrowReaderMetadata::load(&chunks, options.clone()).map_err(unreadable)?;
@@ -69,19 +72,47 @@ impl Opened {
 }
 
 /// The columns of a file and its number of rows, from the footer alone.
-pub(crate) fn describe(file: &LocalFile) -> Result<(SchemaRef, u64)> {
+pub(crate) fn describe(file: &DataFile) -> Result<(SchemaRef, u64)> {
     let opened = Opened::new(file.read()?).map_err(|e| e.with_missing("file", file.location()))?;
     Ok((SchemaRef::clone(&opened.own), opened.rows()))
 }
 
 fn unreadable(cause: ParquetError) -> Error {
+    let cause = match own(cause.into()) {
+        Ok(error) => return error,
+        Err(cause) => cause,
+    };
     Error::new(ErrorKind::InvalidData, "the file is not a whole Parquet file")
         .hint("it may be truncated, damaged, or of another format; restore it, or say its format")
         .because(cause)
 }
 
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// An error of keyfold's own that came through the reader: the store failed, not the file.
+fn own(cause: Cause) -> Result<Error, Cause> {
+    let inner = match cause.downcast::<ParquetError>() {
+        Ok(cause) => match *cause {
+            ParquetError::External(inner) => inner,
+            other => return Err(other.into()),
+        },
+        Err(cause) => match cause.downcast::<ArrowError>() {
+            Ok(cause) => match *cause {
+                ArrowError::ExternalError(inner) => inner,
+                other => return Err(other.into()),
+            },
+            Err(cause) => return Err(cause),
+        },
+    };
+    inner.downcast::<Error>().map(|error| *error)
+}
+
 /// Data that its footer does not describe; says no file.
-pub(crate) fn undecodable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+pub(crate) fn undecodable(cause: impl Into<Cause>) -> Error {
+    let cause = match own(cause.into()) {
+        Ok(error) => return error,
+        Err(cause) => cause,
+    };
     Error::new(ErrorKind::InvalidData, "the Parquet file cannot be decoded")
         .hint("the footer is whole but its data is damaged, or of a kind that is not supported")
         .because(cause)

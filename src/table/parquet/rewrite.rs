@@ -16,6 +16,7 @@ use parquet::basic::{Compression as Codec, Encoding};
 use parquet::file::metadata::{ColumnChunkMetaData, KeyValue};
 use parquet::file::properties::WriterProperties;
 
+use crate::client::file::Content;
 use crate::client::session::Session;
 use crate::core::merge::kernel::{Incoming, Outcome, Pair};
 use crate::core::options::Compression;
@@ -69,7 +70,7 @@ pub(super) fn rewrite(
 /// Writes the stored rows, then `batches`, in the stored types; gives the number of new rows.
 pub(crate) fn append(
     session: &Session,
-    stored: File,
+    stored: Content,
     schema: &SchemaRef,
     batches: impl Iterator<Item = Result<RecordBatch>>,
     out: &mut File,
@@ -297,7 +298,7 @@ fn kept(metadata: Option<&Vec<KeyValue>>, opened: &Opened) -> Option<Vec<KeyValu
 fn verify(opened: &Opened, out: &File, rows: u64) -> Result<()> {
     let broken = |cause: Error| Error::internal("the new file cannot be read back").because(cause);
     let file = out.try_clone().map_err(|cause| Error::io("cannot open the new file", cause))?;
-    let written = Opened::new(file).map_err(broken)?;
+    let written = Opened::new(Content::Local(file)).map_err(broken)?;
     if written.rows() != rows || written.schema().fields() != opened.schema().fields() {
         return Err(Error::internal("the new file has other rows or columns than it should"));
     }

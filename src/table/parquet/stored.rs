@@ -12,6 +12,7 @@ use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
 
+use crate::client::file::Content;
 use crate::client::session::Session;
 use crate::core::merge::MergeRule;
 use crate::core::merge::kernel::{Incoming, Matcher, Outcome, Pair};
@@ -34,8 +35,8 @@ pub(crate) struct ParquetFile {
 }
 
 impl ParquetFile {
-    pub(crate) fn open(file: File) -> Result<Self> {
-        let opened = Opened::new(file)?;
+    pub(crate) fn open(content: Content) -> Result<Self> {
+        let opened = Opened::new(content)?;
         let mut starts = vec![0];
         for group in opened.metadata.metadata().row_groups() {
             starts.push(starts[starts.len() - 1] + group.num_rows().unsigned_abs());
@@ -51,6 +52,7 @@ impl ParquetFile {
         }
         let schema = self.opened.metadata.metadata().file_metadata().schema_descr();
         let mask = ProjectionMask::roots(schema, indices.iter().copied());
+        self.opened.chunks.hold_group(self.opened.metadata.metadata(), group, &mask, rows.as_ref())?;
         let metadata = self.opened.metadata.clone();
         let builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(self.opened.chunks.clone(), metadata)
@@ -83,6 +85,7 @@ impl ParquetFile {
         self.compare(group, &open, matcher)?;
         work.key_bytes_read += keys - before;
         work.value_bytes_read += self.opened.chunks.bytes_read() - keys;
+        self.opened.chunks.release();
         Ok(())
     }
 
@@ -201,6 +204,7 @@ pub(super) fn read_group(
     group: usize,
     batch_rows: usize,
 ) -> Result<ParquetRecordBatchReader> {
+    opened.chunks.hold_group(opened.metadata.metadata(), group, &ProjectionMask::all(), None)?;
     ParquetRecordBatchReaderBuilder::new_with_metadata(opened.chunks.clone(), opened.metadata.clone())
         .with_row_groups(vec![group])
         .with_batch_size(batch_rows)

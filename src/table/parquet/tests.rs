@@ -21,6 +21,7 @@ use parquet::schema::parser::parse_message_type;
 
 use super::stored::{BATCH_ROWS, read_group};
 use super::{Opened, ParquetFile};
+use crate::client::file::Content;
 use crate::client::session::Session;
 use crate::core::merge::MergeRule;
 use crate::core::merge::kernel::{Incoming, Matcher};
@@ -31,7 +32,7 @@ use crate::table::StoredFile;
 /// Folds rows into the file at `path` by column `id` and gives the rows of the new file.
 fn fold(path: &Path, incoming: RecordBatch) -> Result<(RecordBatch, WorkCounts, Opened)> {
     let (session, rule, mut work) = (Session::default(), MergeRule::by_id(["id"])?, WorkCounts::default());
-    let mut stored = ParquetFile::open(File::open(path).expect("opened"))?;
+    let mut stored = ParquetFile::open(Content::Local(File::open(path).expect("opened")))?;
     let (schema, batches) = stored.fit(&incoming.schema(), vec![incoming], &rule)?;
     let incoming = Incoming::settle(&schema, &batches, &rule)?;
     let mut matcher = Matcher::new(&incoming, &stored.schema(), &rule)?;
@@ -39,7 +40,7 @@ fn fold(path: &Path, incoming: RecordBatch) -> Result<(RecordBatch, WorkCounts, 
     let outcome = matcher.finish(Some(rows))?;
     let mut out = tempfile::tempfile().expect("a file");
     stored.rewrite(&session, &incoming, &outcome, &mut out, &mut work)?;
-    let opened = Opened::new(out)?;
+    let opened = Opened::new(Content::Local(out))?;
     Ok((read_all(&opened), work, opened))
 }
 
@@ -194,7 +195,7 @@ fn the_new_file_has_the_ways_of_the_old_one() {
         .set_key_value_metadata(Some(vec![KeyValue::new("owner".to_owned(), "us".to_owned())]))
         .build();
     let file = written(&numbers(0..250, 0), properties);
-    let before = Opened::new(file.reopen().expect("opened")).expect("opened");
+    let before = Opened::new(Content::Local(file.reopen().expect("opened"))).expect("opened");
     let (_, _, after) = fold(file.path(), numbers(249..260, 1)).expect("folds");
     let (before, after) = (before.metadata.metadata(), after.metadata.metadata());
     assert_eq!(after.row_group(0).column(0).compression(), zstd);

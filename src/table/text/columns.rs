@@ -10,6 +10,7 @@ use arrow::json::ReaderBuilder;
 
 use super::fault::Fault;
 use super::rows::Rows;
+use super::tokens::is_marked;
 use super::{csv, ndjson};
 use crate::core::cast::exact;
 use crate::core::format::Format;
@@ -28,7 +29,12 @@ pub(super) fn batch(
     let columns = slots
         .iter()
         .zip(schema.fields())
-        .map(|(slot, field)| array(rows, *slot, picks, field.data_type()))
+        .map(|(slot, field)| {
+            if is_marked(field) {
+                return Ok(Arc::new(tokens(rows, *slot, picks)) as ArrayRef);
+            }
+            array(rows, *slot, picks, field.data_type())
+        })
         .collect::<Result<Vec<_>>>()?;
     let counted = RecordBatchOptions::new().with_row_count(Some(picks.len()));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &counted)
@@ -59,6 +65,15 @@ pub(super) fn array(
     })
 }
 
+/// The tokens of JSON in `slot`, as they stand in the file.
+fn tokens(
+    rows: &Rows<'_>,
+    slot: usize,
+    picks: &(impl ExactSizeIterator<Item = usize> + Clone),
+) -> StringArray {
+    picks.clone().map(|row| rows.raw(row, slot).filter(|token| *token != "null")).collect()
+}
+
 /// The same as text, as it stands in the file.
 fn texts(rows: &Rows<'_>, slot: usize, picks: impl ExactSizeIterator<Item = usize>) -> Result<StringArray> {
     const TYPICAL_FIELD: usize = 12;
@@ -68,7 +83,7 @@ fn texts(rows: &Rows<'_>, slot: usize, picks: impl ExactSizeIterator<Item = usiz
         let value = match rows.raw(row, slot) {
             None => None,
             Some(raw) if json => ndjson::text(raw).map_err(|cause| {
-                let fault = Fault::new(0, "a string has an escape that is no character").in_column(slot);
+                let fault = Fault::new(0, ndjson::NO_CHARACTER).in_column(slot).hint(ndjson::ONE_CHARACTER);
                 rows.error(row, fault.because(cause))
             })?,
             Some(raw) => csv::value(raw, rows.layout()),
@@ -107,7 +122,11 @@ fn from_lists<'a>(tokens: impl ExactSizeIterator<Item = &'a str>, to: &DataType)
     exact(&decode(tokens, lists.data_type()).ok()?, to).ok()
 }
 
-fn decode<'a>(tokens: impl ExactSizeIterator<Item = &'a str>, to: &DataType) -> Result<ArrayRef, ArrowError> {
+/// Tokens as values of a nested type.
+pub(super) fn decode<'a>(
+    tokens: impl ExactSizeIterator<Item = &'a str>,
+    to: &DataType,
+) -> Result<ArrayRef, ArrowError> {
     let count = tokens.len();
     let field = Field::new("item", to.clone(), true);
     let mut decoder = ReaderBuilder::new_with_field(field).with_batch_size(count.max(1)).build_decoder()?;
@@ -161,6 +180,15 @@ mod tests {
         let read = column(Format::Ndjson, text, &["a"], 0, &DataType::Utf8).expect("reads");
         let read: Vec<_> = read.as_string::<i32>().iter().collect();
         assert_eq!(read, [Some("1.50"), Some("x"), Some("[1, 2]"), None, None]);
+    }
+
+    #[test]
+    fn half_a_character_is_named_with_what_to_do() {
+        let error = column(Format::Ndjson, "{}\n{\"a\":\"\\ud800\"}\n", &["a"], 0, &DataType::Utf8);
+        let error = error.expect_err("half a pair");
+        assert_eq!(error.message(), "a string has an escape that is no character");
+        assert!(error.to_string().contains("line: 2, column: a"), "{error}");
+        assert_eq!(error.hint_text(), Some(ndjson::ONE_CHARACTER));
     }
 
     #[test]

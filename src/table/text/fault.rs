@@ -39,13 +39,13 @@ pub(super) struct Fault {
     pub(super) at: usize,
     pub(super) column: Option<usize>,
     pub(super) message: Cow<'static, str>,
-    hint: &'static str,
+    hint: Option<&'static str>,
     cause: Option<serde_json::Error>,
 }
 
 impl Fault {
     pub(super) fn new(at: usize, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { at, column: None, message: message.into(), hint: "", cause: None }
+        Self { at, column: None, message: message.into(), hint: None, cause: None }
     }
 
     /// Moves it to where the record starts.
@@ -60,7 +60,7 @@ impl Fault {
     }
 
     pub(super) fn hint(mut self, hint: &'static str) -> Self {
-        self.hint = hint;
+        self.hint = Some(hint);
         self
     }
 
@@ -79,6 +79,9 @@ impl Fault {
         if let Some(cause) = self.cause {
             error = error.because(cause);
         }
-        error.hint(self.hint)
+        match self.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
     }
 }

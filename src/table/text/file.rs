@@ -43,6 +43,8 @@ pub(crate) struct TextFile {
     pub(super) line_end: &'static str,
     /// What came in, by stored column.
     pub(super) sent: Vec<Option<Fitted>>,
+    /// Rows that came in before those: messages count all of them.
+    pub(super) rows_before: usize,
 }
 
 impl TextFile {
@@ -100,22 +102,21 @@ impl TextFile {
             names,
             types,
             line_end: "\n",
+            rows_before: 0,
         }
     }
 
     /// The types that a text source is to be parsed in before [`StoredFile::fit`]: raw text for a CSV
-    /// file, so that it is written just as it was sent, and for numbers of NDJSON, so that an integer may
-    /// become a float; else the stored types. A column in which nothing is stored, or values of several
+    /// file, so that it is written just as it was sent, and for numbers of NDJSON, which are written as they
+    /// were sent, too; else the stored types. A column in which nothing is stored, or values of several
     /// kinds, is not named: its own type is the best there is.
     pub(crate) fn source_schema(&self) -> SchemaRef {
         let field = |(name, types): (&String, &Types)| {
             let read_as = match types {
                 Types::Text(_) => DataType::Utf8,
                 Types::Json(types) if !types.seen() => return None,
-                Types::Json(types) => match types.data_type()? {
-                    told if told.is_numeric() => DataType::Utf8,
-                    told => told,
-                },
+                Types::Json(types) if types.are_numbers() => DataType::Utf8,
+                Types::Json(types) => types.data_type()?,
             };
             Some(Field::new(name, read_as, true))
         };

@@ -1,10 +1,12 @@
 //! The type of a column of JSON tokens, told from all of them.
 
+use arrow::array::StringArray;
 use arrow::datatypes::{DataType, Field, Fields};
 use serde_json::value::RawValue;
 
+use super::layout::Layout;
 use super::ndjson::entries;
-use crate::core::text::Guess;
+use crate::core::text::{Form, Guess};
 
 /// Deeper values are taken as text: each level is looked at by a call of its own.
 const DEEPEST: usize = 48;
@@ -17,17 +19,25 @@ pub(super) struct JsonTypes {
     strings: bool,
     /// What the strings could be if they were read as text: JSON writes timestamps as strings.
     texts: Guess,
+    form: Option<Form>,
     ints: bool,
     floats: bool,
     /// Some integer is not a float exactly.
     long_ints: bool,
-    /// Some value has no type of ours: a number out of range, an object without keys.
+    /// Some number is neither an integer of ours nor a float.
+    wide: bool,
+    /// Some value has no type of ours: an object without keys.
     other: bool,
     items: Option<Box<JsonTypes>>,
     fields: Option<Vec<(String, JsonTypes)>>,
 }
 
 impl JsonTypes {
+    /// Nothing yet.
+    pub(super) fn new(layout: &Layout) -> Self {
+        Self { form: Form::new(&layout.rules), ..Self::default() }
+    }
+
     /// Takes one more valid token.
     pub(super) fn observe(&mut self, token: &str) {
         self.observe_at(token, 0);
@@ -38,9 +48,13 @@ impl JsonTypes {
         self.bools |= part.bools;
         self.strings |= part.strings;
         self.texts.merge(&part.texts);
+        if let (Some(form), Some(more)) = (&mut self.form, &part.form) {
+            form.merge(more);
+        }
         self.ints |= part.ints;
         self.floats |= part.floats;
         self.long_ints |= part.long_ints;
+        self.wide |= part.wide;
         self.other |= part.other;
         if let Some(items) = &part.items {
             self.items.get_or_insert_default().merge(items);
@@ -68,17 +82,34 @@ impl JsonTypes {
             || self.strings
             || self.ints
             || self.floats
+            || self.wide
             || self.other
             || self.items.is_some()
             || self.fields.is_some()
     }
 
-    /// The type that every token is of; `None` if they are of several, to be read as text then.
-    pub(super) fn data_type(&self) -> Option<DataType> {
-        let numbers = self.ints || self.floats;
+    /// The kinds of values that were seen.
+    fn kinds(&self) -> usize {
+        let numbers = self.ints || self.floats || self.wide;
         let kinds = [self.bools, self.strings, numbers, self.items.is_some(), self.fields.is_some()];
-        match kinds.iter().filter(|kind| **kind).count() {
-            _ if self.other => None,
+        kinds.iter().filter(|kind| **kind).count() + usize::from(self.other)
+    }
+
+    /// Whether there are numbers and nothing else; some of them may be too long for any type of ours.
+    pub(super) fn are_numbers(&self) -> bool {
+        (self.ints || self.floats || self.wide) && self.kinds() == 1
+    }
+
+    /// Texts in the form that dates have in the strings of this column.
+    pub(super) fn in_form(&self, texts: &StringArray) -> StringArray {
+        self.form.as_ref().map_or_else(|| texts.clone(), |form| form.apply(texts))
+    }
+
+    /// The type that every token is of; `None` if they are of several, or numbers that no type of ours holds:
+    /// they are read as text then.
+    pub(super) fn data_type(&self) -> Option<DataType> {
+        match self.kinds() {
+            _ if self.other || self.wide => None,
             0 => Some(DataType::Utf8),
             1 => self.only_type(),
             _ => None,
@@ -90,7 +121,8 @@ impl JsonTypes {
         let mut texts = self.texts.clone();
         more.for_each(|text| texts.observe(text));
         let told = texts.data_type();
-        let strings = self.strings && self.data_type() == Some(DataType::Utf8);
+        // A column without values is one of strings.
+        let strings = self.data_type() == Some(DataType::Utf8);
         (strings && matches!(told, DataType::Timestamp(..))).then_some(told)
     }
 
@@ -116,7 +148,11 @@ impl JsonTypes {
             Some(b'"') => {
                 self.strings = true;
                 // An escape stays as it is: no timestamp has one.
-                self.texts.observe(token.trim_matches('"'));
+                let text = token.trim_matches('"');
+                self.texts.observe(text);
+                if let Some(form) = &mut self.form {
+                    form.observe(text);
+                }
             }
             Some(b't' | b'f') => self.bools = true,
             Some(b'[') if depth < DEEPEST => self.observe_items(token, depth),
@@ -129,12 +165,12 @@ impl JsonTypes {
     fn observe_number(&mut self, token: &str) {
         if token.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E')) {
             self.floats = true;
-            self.other |= !token.parse::<f64>().is_ok_and(f64::is_finite);
+            self.wide |= !token.parse::<f64>().is_ok_and(f64::is_finite);
         } else if let Ok(number) = token.parse::<i64>() {
             self.ints = true;
             self.long_ints |= number.unsigned_abs() > 1 << f64::MANTISSA_DIGITS;
         } else {
-            self.other = true;
+            self.wide = true;
         }
     }
 
@@ -217,6 +253,19 @@ mod tests {
         assert_eq!(told(&["1e999"]), None);
         assert_eq!(told(&["9007199254740993"]).as_deref(), Some("int64"));
         assert_eq!(told(&["9007199254740993", "0.5"]), None);
+    }
+
+    #[test]
+    fn numbers_are_told_from_other_values_however_long_they_are() {
+        let numbers = |tokens: &[&str]| {
+            let mut types = JsonTypes::default();
+            for token in tokens {
+                types.observe(token);
+            }
+            types.are_numbers()
+        };
+        assert!(numbers(&["1"]) && numbers(&["18446744073709551616"]) && numbers(&["0.5", "1e999", "null"]));
+        assert!(!numbers(&["null"]) && !numbers(&["1", "\"1\""]) && !numbers(&["1e999", "{}"]));
     }
 
     #[test]

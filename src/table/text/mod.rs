@@ -6,6 +6,7 @@
 //! and their places. Nothing holds more of a file than one block.
 
 mod batches;
+mod cells;
 mod columns;
 mod csv;
 mod encode;
@@ -20,12 +21,15 @@ mod replace;
 mod rewrite;
 mod rows;
 mod scan;
+mod sources;
 mod tell;
 mod text_types;
+mod tokens;
 mod window;
 mod write;
 
 pub(crate) use encode::TextEncoder;
 pub(crate) use file::TextFile;
 pub(crate) use scan::{TextScan, count};
-pub(crate) use write::{append, write};
+pub(crate) use tokens::{check_unmarked, with_marks};
+pub(crate) use write::write;

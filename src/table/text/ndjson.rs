@@ -10,6 +10,11 @@ use serde_json::value::RawValue;
 
 use super::fault::{Fault, Span};
 
+/// What ails a string that [`text`] cannot read, and what to do.
+pub(super) const NO_CHARACTER: &str = "a string has an escape that is no character";
+pub(super) const ONE_CHARACTER: &str =
+    "write \\ud800 to \\udfff in pairs of a high and a low half, or as the character itself";
+
 /// Splits `bytes` from `from` on into lines that are not blank. Gives where the first line starts that
 /// is not whole; with `ended` there is none.
 pub(super) fn split(bytes: &[u8], from: usize, ended: bool, records: &mut Vec<Span>) -> usize {

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use arrow::array::{BooleanArray, UInt32Array};
+use arrow::array::{Array, AsArray, BooleanArray, UInt32Array};
 use arrow::compute::kernels::cmp::not_distinct;
 use arrow::compute::take;
 use arrow::error::ArrowError;
@@ -68,11 +68,13 @@ pub(super) fn replace_object(
     let (edits, keys) = sent_tokens(file, slots, rows)?;
     let mut at = 0;
     for (place, slot) in &edits {
+        let Some(sent) = &file.sent[*slot] else { continue };
+        if is_equal_text(&line[place.clone()], sent, source) {
+            continue;
+        }
         out.extend_from_slice(&line.as_bytes()[at..place.start]);
         at = place.end;
-        if let Some(sent) = &file.sent[*slot] {
-            sent.cells.write(source, &file.layout, out);
-        }
+        sent.cells.write(source, &file.layout, out);
     }
     let inner = line[at..].rfind('}').map_or(line, |brace| &line[at..at + brace]).trim_ascii_end();
     out.extend_from_slice(inner.as_bytes());
@@ -92,6 +94,15 @@ pub(super) fn replace_object(
     }
     out.extend_from_slice(&line.as_bytes()[at + inner.len()..]);
     Ok(())
+}
+
+/// Whether a token says the text that it is compared with: the number 1 is equal to the string "1" in a column of
+/// both, and stays what it is.
+fn is_equal_text(token: &str, sent: &Fitted, source: usize) -> bool {
+    let texts = sent.column.as_string_opt::<i32>().filter(|texts| texts.is_valid(source));
+    texts.is_some_and(|texts| {
+        ndjson::text(token).is_ok_and(|text| text.as_deref() == Some(texts.value(source)))
+    })
 }
 
 /// A range of bytes in a record, and the stored column whose sent value takes its place.

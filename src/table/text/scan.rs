@@ -1,6 +1,5 @@
 //! Reading text files: which columns there are, which types they have, and what is to be read of them.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -10,20 +9,17 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use super::batches::TextBatches;
 use super::layout::Layout;
 use super::records::Records;
-use super::tell::{Told, Types, tell};
+use super::sources::{Columns, Source, tell_all};
+use super::tell::Types;
+use super::tokens::marked;
 use super::window::Pass;
-use crate::client::local::{LocalFile, Version};
+use crate::client::file::DataFile;
 use crate::client::session::Session;
 use crate::core::format::Format;
-use crate::core::location::Location;
 use crate::core::options::{CsvOptions, ReadOptions};
 use crate::core::predicate::{Bound, Predicate};
-use crate::core::schema::{find_column, type_name};
+use crate::core::schema::{check_names, find_column, type_name};
 use crate::error::{Error, ErrorKind, Result};
-
-/// As many files are held open between the two passes, so that both see the same content even if the
-/// file is replaced meanwhile. A process may open about a thousand.
-const HELD: usize = 128;
 
 /// Text files of one layout, ready to be read as often as wanted.
 #[derive(Debug, Clone)]
@@ -43,50 +39,17 @@ pub(super) struct Plan {
     pub(super) limit: Option<usize>,
 }
 
-/// A file whose types have been told.
-#[derive(Debug)]
-pub(super) struct Source {
-    file: LocalFile,
-    version: Option<Version>,
-    held: Option<Arc<File>>,
-}
-
-impl Source {
-    fn new(file: LocalFile) -> Result<Self> {
-        Ok(Self { version: file.version()?, held: Some(Arc::new(file.read()?)), file })
-    }
-
-    /// Starts a pass over the content whose types were told.
-    pub(super) fn records(
-        &self,
-        session: &Session,
-        layout: &Arc<Layout>,
-        wanted: &[String],
-    ) -> Result<Records<Pass>> {
-        let file = match &self.held {
-            Some(file) => Arc::clone(file),
-            None if self.file.version()? == self.version => Arc::new(self.file.read()?),
-            None => {
-                return Err(Error::new(ErrorKind::Conflict, "the file changed while it was read")
-                    .with("file", self.file.location())
-                    .hint("read it again"));
-            }
-        };
-        Records::open(session, self.file.location(), layout, Pass::start(session, &file), wanted)
-    }
-}
-
 impl TextScan {
     /// Looks at all values of `files` (at least one) to tell the types of the columns that are wanted,
     /// unless `options.schema` names them all. Blocks.
     ///
     /// # Errors
     ///
-    /// `InvalidData` for a file that is not of this format, `InvalidInput` for files with different
-    /// columns and for a wanted column that is not there.
+    /// `InvalidData` for a file that is not of this format, `InvalidInput` for CSV files with different
+    /// columns and for a column that is wanted, or has a type, and is not there.
     pub(crate) fn open(
         session: &Session,
-        files: Vec<LocalFile>,
+        files: Vec<DataFile>,
         format: Format,
         options: &ReadOptions,
     ) -> Result<Self> {
@@ -125,9 +88,9 @@ impl TextScan {
 /// # Errors
 ///
 /// `InvalidData` for a file that cannot be split into records.
-pub(crate) fn count(session: &Session, file: &LocalFile, format: Format, csv: &CsvOptions) -> Result<u64> {
+pub(crate) fn count(session: &Session, file: &DataFile, format: Format, csv: &CsvOptions) -> Result<u64> {
     let layout = Arc::new(Layout::new(format, csv, &file.location().name())?);
-    let pass = Pass::start(session, &Arc::new(file.read()?));
+    let pass = Pass::start(session, &Arc::new(file.read()?.into_file()?));
     let mut records = Records::open(session, file.location(), &layout, pass, &[])?;
     let mut count = 0;
     while records.advance()? {
@@ -136,72 +99,20 @@ pub(crate) fn count(session: &Session, file: &LocalFile, format: Format, csv: &C
     Ok(count)
 }
 
-type Columns = Vec<(String, Types)>;
-
-fn tell_all(
-    session: &Session,
-    files: Vec<LocalFile>,
-    layout: &Arc<Layout>,
-    options: &ReadOptions,
-) -> Result<(Vec<Source>, Columns)> {
-    let mut all: Option<Columns> = None;
-    let mut sources = Vec::with_capacity(files.len());
-    for file in files {
-        let mut source = Source::new(file)?;
-        let told = tell_one(session, &source, layout, options)?;
-        match &mut all {
-            None => all = Some(told.names.into_iter().zip(told.types).collect()),
-            Some(all) => join(all, &told, source.file.location())?,
-        }
-        if sources.len() >= HELD {
-            source.held = None;
-        }
-        sources.push(source);
-    }
-    Ok((sources, all.unwrap_or_default()))
-}
-
-fn tell_one(session: &Session, source: &Source, layout: &Arc<Layout>, options: &ReadOptions) -> Result<Told> {
-    let mut records = source.records(session, layout, &[])?;
-    let untold = |name: &str| is_read(options, name) && options.text_type_of(name).is_none();
-    if layout.format == Format::Csv && !records.names().iter().any(|name| untold(name)) {
-        let names = records.names().to_vec();
-        let types = names.iter().map(|_| Types::new(layout)).collect();
-        return Ok(Told { names, types, line_end: "\n" });
-    }
-    tell(&mut records, layout, untold)
-}
-
-fn is_read(options: &ReadOptions, name: &str) -> bool {
-    let Some(columns) = &options.columns else { return true };
-    columns.iter().any(|column| column == name) || filter_columns(options.filter.as_ref()).contains(&name)
-}
-
-/// Adds what another file tells, by name.
-fn join(all: &mut Columns, told: &Told, location: &Location) -> Result<()> {
-    let differ = |message: &'static str, column: &str| {
-        Error::new(ErrorKind::InvalidInput, message)
-            .with("column", column)
-            .with("file", location)
-            .hint("files that are read together must have the same columns")
-    };
-    for (name, types) in told.names.iter().zip(&told.types) {
-        let known = all.iter_mut().find(|(known, _)| known == name);
-        known.ok_or_else(|| differ("a file has a column that the first file lacks", name))?.1.merge(types);
-    }
-    match all.iter().find(|(name, _)| !told.names.contains(name)) {
-        Some((name, _)) => Err(differ("a file lacks a column of the first file", name)),
-        None => Ok(()),
-    }
-}
-
 /// The columns of the result, and those to be read.
 fn schemas(columns: &Columns, layout: &Layout, options: &ReadOptions) -> Result<(SchemaRef, SchemaRef)> {
+    let json = layout.format == Format::Ndjson;
     let typed = |(name, types): &(String, Types)| match options.text_type_of(name) {
+        Some(data_type) if json && options.reads_tokens(name) => marked(Field::new(name, data_type, true)),
         Some(data_type) => Field::new(name, data_type, true),
         None => Field::new(name, types.data_type(), true),
     };
     let all = Schema::new(columns.iter().map(typed).collect::<Vec<_>>());
+    check_names(&all)?;
+    // Files of JSON without a record say nothing about their columns.
+    if !json || !columns.is_empty() {
+        options.check_named(&all)?;
+    }
     let pick = |name: &str, role| find_column(&all, name, role).map(|index| Arc::clone(&all.fields()[index]));
     let mut fields = match &options.columns {
         Some(columns) => columns.iter().map(|name| pick(name, "column")).collect::<Result<Vec<_>>>()?,
@@ -244,11 +155,13 @@ pub(super) fn select(filter: &Bound, batch: &RecordBatch) -> Result<RecordBatch>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::location::Location;
+    use crate::core::options::TextAs;
     use arrow::array::{Array, AsArray};
     use arrow::datatypes::{DataType, Int64Type};
     use std::path::Path;
 
-    fn file(folder: &Path, name: &str, text: &str) -> LocalFile {
+    fn file(folder: &Path, name: &str, text: &str) -> DataFile {
         let path = folder.join(name);
         std::fs::write(&path, text).expect("written");
         Session::default().open(&Location::from(path.as_path())).expect("opens")
@@ -258,7 +171,7 @@ mod tests {
         tempfile::tempdir().expect("a folder")
     }
 
-    fn open(files: Vec<LocalFile>, options: &ReadOptions) -> Result<TextScan> {
+    fn open(files: Vec<DataFile>, options: &ReadOptions) -> Result<TextScan> {
         let format = Format::from_name(&files[0].location().name()).expect("a format");
         TextScan::open(&Session::default(), files, format, options)
     }
@@ -304,6 +217,48 @@ mod tests {
     }
 
     #[test]
+    fn files_of_objects_have_the_keys_of_all_of_them_in_the_order_they_first_appear() {
+        let folder = folder();
+        let files = vec![
+            file(folder.path(), "a.ndjson", "{\"b\":1,\"a\":1}\n"),
+            file(folder.path(), "b.ndjson", ""),
+            file(folder.path(), "c.ndjson", "{\"c\":true,\"a\":0.5}\n{\"a\":2}\n"),
+        ];
+        let scan = open(files.clone(), &ReadOptions::default()).expect("opens");
+        assert_eq!(columns(&scan.schema()), "b int64, a float64, c bool");
+        assert_eq!(integers(&scan, 0), [1]);
+        let nulls = scan.batches().map(|batch| batch.expect("reads").column(2).null_count());
+        assert_eq!(nulls.collect::<Vec<_>>(), [1, 1]);
+        let scan = open(files.clone(), &ReadOptions::default().with_columns(["c"])).expect("opens");
+        assert_eq!(columns(&scan.schema()), "c bool");
+        let other = [&files[..1], &[file(folder.path(), "d.ndjson", "{\"B\":1}\n")]].concat();
+        let error = open(other, &ReadOptions::default()).expect_err("case");
+        assert_eq!(error.message(), "two columns differ only in case");
+    }
+
+    #[test]
+    fn a_type_of_a_column_that_no_file_has_is_refused_by_name() {
+        let folder = folder();
+        let types = Schema::new(vec![Field::new("gone", DataType::Utf8, true)]);
+        let options = ReadOptions::default().with_schema(types);
+        for (name, text) in [("a.csv", "a\n1\n"), ("a.ndjson", "{\"a\":1}\n")] {
+            let error = open(vec![file(folder.path(), name, text)], &options).expect_err("missing");
+            assert_eq!(error.to_string(), "column of the schema is missing (column: gone)");
+        }
+        assert!(open(vec![file(folder.path(), "b.ndjson", "")], &options).is_ok(), "there are no columns");
+    }
+
+    #[test]
+    fn a_filter_needs_types_even_where_text_stays_text() {
+        let folder = folder();
+        let filter = "n > 9".parse().expect("a filter");
+        let options = ReadOptions { text_as: TextAs::Text, ..ReadOptions::default().with_filter(filter) };
+        let scan = open(vec![file(folder.path(), "a.csv", "n,x\n8,1\n10,2\n")], &options).expect("opens");
+        assert_eq!(columns(&scan.schema()), "n int64, x string");
+        assert_eq!(integers(&scan, 0), [10]);
+    }
+
+    #[test]
     fn columns_come_as_they_were_named_and_unwanted_ones_are_not_parsed() {
         let folder = folder();
         let bad = file(folder.path(), "a.ndjson", "{\"a\":1,\"b\":\"\\ud800\",\"c\":true}\n");
@@ -323,7 +278,6 @@ mod tests {
         let schema = Schema::new(vec![
             Field::new("id", DataType::Int32, true),
             Field::new("zip", DataType::Utf8, true),
-            Field::new("gone", DataType::Utf8, true),
         ]);
         let options = ReadOptions::default().with_schema(schema);
         let scan = open(vec![file(folder.path(), "a.csv", text)], &options).expect("opens");
@@ -376,7 +330,7 @@ mod tests {
         let scan = open(vec![source.clone()], &ReadOptions::default()).expect("opens");
         let new = folder.path().join("new");
         std::fs::write(&new, "b\nx\n").expect("written");
-        std::fs::rename(new, source.path()).expect("renamed");
+        std::fs::rename(new, source.path().expect("a path")).expect("renamed");
         assert_eq!(integers(&scan, 0), [1]);
     }
 

@@ -27,7 +27,7 @@ impl Types {
     /// Nothing yet.
     pub(super) fn new(layout: &Layout) -> Self {
         match layout.format {
-            Format::Ndjson => Self::Json(JsonTypes::default()),
+            Format::Ndjson => Self::Json(JsonTypes::new(layout)),
             _ => Self::Text(TextTypes::new(layout)),
         }
     }

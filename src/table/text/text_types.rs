@@ -1,10 +1,11 @@
 //! The type of a column of CSV fields, told from all of them: what the text says now, and what it must
 //! still say after an upsert.
 
+use arrow::array::StringArray;
 use arrow::datatypes::DataType;
 
 use super::layout::Layout;
-use crate::core::text::{Guess, TextRules};
+use crate::core::text::{Form, Guess, TextRules};
 
 /// What has been seen in a column.
 #[derive(Debug, Clone)]
@@ -12,6 +13,7 @@ pub(super) struct TextTypes {
     told: Guess,
     /// What ISO 8601 alone tells, if there is a pattern beside it.
     plain: Option<Guess>,
+    form: Option<Form>,
     seen: bool,
 }
 
@@ -20,7 +22,7 @@ impl TextTypes {
     pub(super) fn new(layout: &Layout) -> Self {
         let pattern = layout.rules.timestamp_format.as_ref();
         let plain = pattern.map(|_| Guess::new(&TextRules::default()));
-        Self { told: Guess::new(&layout.rules), plain, seen: false }
+        Self { told: Guess::new(&layout.rules), plain, form: Form::new(&layout.rules), seen: false }
     }
 
     /// Takes one more field that is not null.
@@ -28,6 +30,9 @@ impl TextTypes {
         self.told.observe(text);
         if let Some(plain) = &mut self.plain {
             plain.observe(text);
+        }
+        if let Some(form) = &mut self.form {
+            form.observe(text);
         }
         self.seen = true;
     }
@@ -37,6 +42,9 @@ impl TextTypes {
         self.told.merge(&part.told);
         if let (Some(plain), Some(more)) = (&mut self.plain, &part.plain) {
             plain.merge(more);
+        }
+        if let (Some(form), Some(more)) = (&mut self.form, &part.form) {
+            form.merge(more);
         }
         self.seen |= part.seen;
     }
@@ -49,6 +57,11 @@ impl TextTypes {
     /// The narrowest type in which every field survives.
     pub(super) fn data_type(&self) -> DataType {
         self.told.data_type()
+    }
+
+    /// Texts in the form that dates have in this column.
+    pub(super) fn in_form(&self, texts: &StringArray) -> StringArray {
+        self.form.as_ref().map_or_else(|| texts.clone(), |form| form.apply(texts))
     }
 
     /// The guess that new fields must not upset. A column that says what it is without the pattern has to

@@ -57,26 +57,6 @@ fn put(text: &mut Vec<u8>, out: &mut File) -> Result<()> {
     Ok(())
 }
 
-/// Writes the stored bytes and then the rows of `batches` (all of `schema`) to `out`; gives the number of
-/// rows added. One batch is held at a time.
-///
-/// # Errors
-///
-/// As [`TextFile::open`] and [`TextFile::append`].
-#[expect(clippy::too_many_arguments, reason = "all of them are plain, and there is one caller")]
-pub(crate) fn append(
-    session: &Session,
-    stored: File,
-    location: &Location,
-    format: Format,
-    csv: &CsvOptions,
-    schema: &SchemaRef,
-    batches: impl Iterator<Item = Result<RecordBatch>>,
-    out: &mut File,
-) -> Result<u64> {
-    TextFile::open(session, stored, location, format, csv)?.append(session, schema, batches, out)
-}
-
 impl TextFile {
     /// Writes the stored bytes and then the rows of `batches` (all of `schema`) to `out`; gives the
     /// number of rows added. Columns that are missing from `schema` are null. One batch is held at a time.
@@ -84,7 +64,7 @@ impl TextFile {
     /// # Errors
     ///
     /// `InvalidInput` for a column that is not stored, or a value that does not fit its stored type.
-    fn append(
+    pub(crate) fn append(
         mut self,
         session: &Session,
         schema: &SchemaRef,
@@ -102,6 +82,7 @@ impl TextFile {
             let count = batch.num_rows();
             self.fit_batches(schema, &[batch], None)?;
             rewriter.insert(&self, 0..count)?;
+            self.rows_before += count;
             rows += count as u64;
         }
         rewriter.finish()?;
@@ -127,7 +108,8 @@ mod tests {
         let mut out = tempfile::tempfile().expect("a file");
         let parts = [Ok(batch.slice(0, 1)), Ok(batch.slice(1, batch.num_rows() - 1))];
         let parts = parts.into_iter();
-        let rows = append(&session, stored, &location, format, &csv, &batch.schema(), parts, &mut out)?;
+        let file = TextFile::open(&session, stored, &location, format, &csv)?;
+        let rows = file.append(&session, &batch.schema(), parts, &mut out)?;
         let mut text = String::new();
         out.rewind().expect("rewinds");
         out.read_to_string(&mut text).expect("reads");
@@ -152,6 +134,13 @@ mod tests {
         assert_eq!(added.expect("appends"), (2, expected.to_owned()));
         let refused = appended("a.ndjson", "{\"a\":true}\n", vec![("a", numbers())]);
         assert_eq!(refused.map_err(|e| e.kind()), Err(ErrorKind::InvalidInput));
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_is_named_by_its_row_among_all() {
+        let text: ArrayRef = Arc::new(StringArray::from(vec!["7", "x"]));
+        let error = appended("a.ndjson", "{\"a\":1}\n", vec![("a", text)]).expect_err("no number");
+        assert!(error.to_string().contains("row: 2, value: x"), "{error}");
     }
 
     #[test]

@@ -198,6 +198,34 @@ fn dates_in_the_form_of_the_source_do_not_mix_with_iso_dates() {
 }
 
 #[test]
+fn dates_in_the_form_of_the_source_come_into_iso_wherever_text_is_stored() {
+    let csv = CsvOptions::default().with_timestamp_format("%d/%m/%Y %H:%M %z");
+    let incoming = texts(&[("id", &["1", "2"]), ("x", &["03/01/2026 12:00 +0200", "soon"])]);
+    for (name, text, expected) in [
+        ("a.csv", "id,x\n1,2026-01-01T00:00:00+02:00\n", "id,x\n1,2026-01-03T10:00:00Z\n2,soon\n"),
+        (
+            "a.ndjson",
+            "{\"id\":1,\"x\":\"2026-01-01T00:00:00Z\"}\n",
+            "{\"id\":1,\"x\":\"2026-01-03T10:00:00Z\"}\n{\"id\":2,\"x\":\"soon\"}\n",
+        ),
+    ] {
+        let (once, ..) = upsert(&mut stored_as(name, text, &csv), &incoming, &by_id()).expect("upserts");
+        assert_eq!(once, expected);
+        let (twice, outcome, _) =
+            upsert(&mut stored_as(name, &once, &csv), &incoming, &by_id()).expect("upserts");
+        assert_eq!((twice, outcome.rows.unchanged), (once, 2));
+    }
+}
+
+#[test]
+fn with_method_id_a_modification_column_may_become_text() {
+    let rule = MergeRule::new(crate::UpsertMethod::Id, ["id"], Some("at".into())).expect("a rule");
+    let incoming = texts(&[("id", &["1", "1"]), ("at", &["v1", "v2"])]);
+    let (text, ..) = upsert(&mut stored("a.csv", "id,at\n1,9\n2,9\n"), &incoming, &rule).expect("upserts");
+    assert_eq!(text, "id,at\n1,v2\n2,9\n");
+}
+
+#[test]
 fn fields_that_are_equal_by_value_keep_their_bytes_in_a_record_that_changes() {
     let csv = CsvOptions::default().with_null_values(["NA"]);
     let text = "id,price,note,at,x\n\"1\",1.50,NA,2026-01-01T00:00:00.000Z,a\n";
@@ -232,6 +260,14 @@ fn a_modification_value_of_another_kind_is_refused_by_name() {
         assert!(error.to_string().contains(&format!("column: at, {value}")), "{error}");
         assert!(upsert(&mut stored("a.csv", &text), &incoming, &by_id()).is_ok(), "no order is asked for");
     }
+}
+
+#[test]
+fn numbers_that_only_text_can_hold_are_ordered_as_numbers() {
+    let incoming = texts(&[("id", &["1", "2"]), ("at", &["18446744073709551616", "10"])]);
+    let text = "id,at\n1,9223372036854775807\n2,9\n";
+    let (written, ..) = upsert(&mut stored("a.csv", text), &incoming, &by_at()).expect("upserts");
+    assert_eq!(written, "id,at\n1,18446744073709551616\n2,10\n");
 }
 
 #[test]
@@ -295,6 +331,8 @@ const NASTY: [&str; 24] = [
     "\"",
     "x",
 ];
+
+mod json;
 
 type Record = (usize, Option<usize>, Option<usize>);
 

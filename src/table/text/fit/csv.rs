@@ -13,10 +13,10 @@ use arrow::datatypes::DataType;
 use super::{Fitted, Role};
 use crate::core::cast::exact;
 use crate::core::schema::type_name;
-use crate::core::text::{Guess, float_keeps, instant, parse, print};
+use crate::core::text::{Guess, float_keeps, instant, number, parse, print};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::fit::shown;
-use crate::table::text::encode::Cells;
+use crate::table::text::cells::Cells;
 use crate::table::text::file::is_text;
 use crate::table::text::layout::Layout;
 use crate::table::text::text_types::TextTypes;
@@ -39,7 +39,7 @@ impl Column<'_> {
     /// `InvalidInput` for a modification column whose order would become that of text.
     pub(super) fn fit(&self, values: &ArrayRef) -> Result<Fitted> {
         let sent = Cells::new(self.name, values, self.layout)?;
-        let texts = sent.texts();
+        let texts = &self.stored.in_form(sent.texts());
         for view in self.views(values.data_type(), texts) {
             let Some(column) = self.read(values, texts, &view) else { continue };
             let Some(written) = self.written(texts, &column)? else { continue };
@@ -121,6 +121,10 @@ impl Column<'_> {
         if let DataType::Timestamp(_, zone) = stored {
             // Instants in text keep their order, with any offset and any number of digits.
             return texts_at_hand.find(|text| instant(text).map(|(_, zoned)| zoned) != Some(zone.is_some()));
+        }
+        if stored.is_numeric() {
+            // So do numbers.
+            return texts_at_hand.find(|text| number(text).is_none());
         }
         let mut both = self.stored.clone();
         let upsets = |text: &&str| {

@@ -1,19 +1,25 @@
 //! What comes into an NDJSON column: JSON has types of its own, and a column keeps its type.
+//!
+//! What was sent as a number is written as a number, and with the digits that were sent, unless they would
+//! make the column one of another type.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, StringArray, new_null_array};
 use arrow::datatypes::{DataType, Field};
 
 use super::Fitted;
 use crate::core::cast::{CastRefused, exact};
-use crate::core::text::{BadCell, parse, print};
-use crate::error::Result;
+use crate::core::text::{BadCell, TextRules, float_keeps, parse, print};
+use crate::error::{Error, ErrorKind, Result};
 use crate::table::fit::refused;
-use crate::table::text::encode::Cells;
+use crate::table::text::cells::Cells;
+use crate::table::text::columns::decode;
 use crate::table::text::file::is_text;
 use crate::table::text::json_types::JsonTypes;
 use crate::table::text::layout::Layout;
+use crate::table::text::ndjson;
 
 /// A stored column that values come into.
 pub(super) struct Column<'a> {
@@ -22,6 +28,8 @@ pub(super) struct Column<'a> {
     /// The type that stored values are compared in so far.
     pub(super) view: &'a DataType,
     pub(super) layout: &'a Layout,
+    /// Rows that came in before these.
+    pub(super) first_row: usize,
 }
 
 impl Column<'_> {
@@ -31,56 +39,132 @@ impl Column<'_> {
     ///
     /// `InvalidInput` for values that do not fit the stored type.
     pub(super) fn fit(&self, values: &ArrayRef) -> Result<Fitted> {
-        if !self.stored.seen() {
-            return Ok(Fitted { cells: self.cells(values)?, column: Arc::clone(values) });
+        let plain = !values.data_type().is_nested();
+        match self.stored.data_type() {
+            // Strings are compared as they will be when they are stored.
+            _ if !self.stored.seen() && !is_text(values.data_type()) => {
+                Ok(Fitted { cells: self.cells(values)?, column: Arc::clone(values) })
+            }
+            None if self.stored.are_numbers() => self.long_numbers(values),
+            // Among values of many kinds each keeps its own.
+            None => {
+                let cells = self.cells(values)?;
+                Ok(Fitted { column: Arc::new(cells.texts().clone()), cells })
+            }
+            Some(DataType::Utf8) if plain => self.strings(values),
+            Some(_) => self.typed(values),
         }
-        if self.stored.instants(std::iter::empty()).is_some() {
-            return self.instants(values);
-        }
-        let mixed = self.stored.data_type().is_none();
-        let own = values.data_type();
-        if mixed || (*self.view == DataType::Utf8 && !is_text(own) && !own.is_nested()) {
-            let sent = self.cells(values)?;
-            let texts: ArrayRef = Arc::new(sent.texts().clone());
-            // Among values of many kinds a number stays a number; a column of strings gets strings.
-            let cells = if mixed { sent } else { self.cells(&texts)? };
-            return Ok(Fitted { column: texts, cells });
-        }
-        let column = self.typed(values)?;
-        Ok(Fitted { cells: self.cells(&column)?, column })
+    }
+
+    /// The same for the tokens of JSON.
+    pub(super) fn fit_tokens(&self, tokens: &ArrayRef) -> Result<Fitted> {
+        let tokens = print(tokens.as_ref())?;
+        let texts: ArrayRef = Arc::new(self.said(&tokens)?);
+        let mut both = self.stored.clone();
+        tokens.iter().flatten().for_each(|token| both.observe(token));
+        let column = match (self.stored.data_type(), both.data_type()) {
+            (_, told) if !self.stored.seen() => {
+                self.read(&tokens, texts, both.instants(std::iter::empty()).or(told))?
+            }
+            (None, _) if !self.stored.are_numbers() => texts,
+            (Some(stored), Some(wider)) if stored.is_nested() => self.read(&tokens, texts, Some(wider))?,
+            (Some(stored), None) if stored.is_nested() => {
+                return Err(self.refused(CastRefused::Types, texts.data_type()));
+            }
+            // Values without parts are what they say, whatever kind of token says it.
+            _ => return self.fit(&texts),
+        };
+        Ok(Fitted { column, cells: Cells::Token(tokens) })
     }
 
     fn cells(&self, column: &ArrayRef) -> Result<Cells> {
         Cells::new(self.name, column, self.layout)
     }
 
-    /// Strings where the stored ones are timestamps: compared as instants as long as all of them are,
-    /// written as sent.
-    fn instants(&self, values: &ArrayRef) -> Result<Fitted> {
-        let texts: ArrayRef = Arc::new(self.cells(values)?.texts().clone());
-        let sent = self.cells(&texts)?;
-        let told = self.stored.instants(sent.texts().iter().flatten());
-        let instants = told.and_then(|told| parse(sent.texts(), &told, &self.layout.rules).ok());
-        Ok(Fitted { column: instants.unwrap_or(texts), cells: sent })
+    fn refused(&self, why: CastRefused, from: &DataType) -> Error {
+        let field = Field::new(self.name, self.view.clone(), true);
+        refused(why, from, &field, self.first_row)
+    }
+
+    /// What the tokens say.
+    fn said(&self, tokens: &StringArray) -> Result<StringArray> {
+        let mut texts = Vec::with_capacity(tokens.len());
+        for (row, token) in tokens.iter().enumerate() {
+            let text = token.map(ndjson::text).transpose().map_err(|cause| {
+                Error::new(ErrorKind::InvalidData, ndjson::NO_CHARACTER)
+                    .with("column", self.name)
+                    .with("row", self.first_row + row + 1)
+                    .hint(ndjson::ONE_CHARACTER)
+                    .because(cause)
+            })?;
+            texts.push(text.flatten());
+        }
+        Ok(texts.into_iter().collect())
+    }
+
+    /// The tokens, which say `texts`, as the type that was told of them; as text if there is none.
+    fn read(&self, tokens: &StringArray, texts: ArrayRef, told: Option<DataType>) -> Result<ArrayRef> {
+        let unread = |error: Error| error.with("column", self.name);
+        match told {
+            Some(told) if told.is_nested() => {
+                let tokens = tokens.iter().map(|token| token.unwrap_or("null"));
+                decode(tokens, &told)
+                    .map_err(|cause| unread(Error::internal("JSON was not read").because(cause)))
+            }
+            Some(told) => parse(texts.as_string(), &told, &TextRules::default())
+                .map_err(|bad| unread(Error::internal("JSON was not read").with("value", bad.value))),
+            None => Ok(texts),
+        }
+    }
+
+    /// Whatever comes into a column of strings is one. Timestamps are compared as instants as long as all of
+    /// them are.
+    fn strings(&self, values: &ArrayRef) -> Result<Fitted> {
+        let texts = self.stored.in_form(self.cells(values)?.texts());
+        let told = self.stored.instants(texts.iter().flatten());
+        let instants = told.and_then(|told| parse(&texts, &told, &TextRules::default()).ok());
+        let column = instants.unwrap_or_else(|| Arc::new(texts.clone()));
+        Ok(Fitted { column, cells: Cells::String(texts) })
+    }
+
+    /// Numbers among which some are too long for any type of ours: compared as text, and written as numbers.
+    fn long_numbers(&self, values: &ArrayRef) -> Result<Fitted> {
+        let own = values.data_type();
+        let sent = self.cells(values)?;
+        let tokens = match own {
+            _ if own.is_numeric() || values.null_count() == values.len() => Ok(sent.texts().clone()),
+            _ if is_text(own) => number_tokens(sent.texts()).map_err(CastRefused::Lossy),
+            _ => Err(CastRefused::Types),
+        };
+        let tokens = tokens.map_err(|why| self.refused(why, own))?;
+        Ok(Fitted { column: Arc::new(tokens.clone()), cells: Cells::Token(tokens) })
     }
 
     /// The values in the stored type, or in the wider one of both.
-    fn typed(&self, values: &ArrayRef) -> Result<ArrayRef> {
+    fn typed(&self, values: &ArrayRef) -> Result<Fitted> {
+        let own = values.data_type();
         if values.null_count() == values.len() {
-            return Ok(new_null_array(self.view, values.len()));
+            let column = new_null_array(self.view, values.len());
+            return Ok(Fitted { cells: self.cells(&column)?, column });
         }
-        let typed = exact(values, self.view).or_else(|why| self.as_numbers(values, why));
-        typed.map_err(|why| {
-            let field = Field::new(self.name, self.view.clone(), true);
-            refused(why, values.data_type(), &field, 0)
-        })
+        let typed = match self.view {
+            DataType::Int64 => exact(values, self.view).or_else(|why| self.as_floats(values, why)),
+            DataType::Float64 if is_text(own) => self.as_floats(values, CastRefused::Types),
+            _ => exact(values, self.view),
+        };
+        let column = typed.map_err(|why| self.refused(why, own))?;
+        let canonical = self.cells(&column)?;
+        let numbers = is_text(own) && column.data_type().is_numeric();
+        let cells =
+            if numbers { Cells::Token(as_sent(&print(values)?, &column, &canonical)) } else { canonical };
+        Ok(Fitted { column, cells })
     }
 
-    /// Numbers, or the text of some, where integers are stored that are all floats as well; else refused
-    /// as it was already.
-    fn as_numbers(&self, values: &ArrayRef, why: CastRefused) -> Result<ArrayRef, CastRefused> {
+    /// Numbers, or the text of some, where all that are stored are floats as well; else refused as it was
+    /// already.
+    fn as_floats(&self, values: &ArrayRef, why: CastRefused) -> Result<ArrayRef, CastRefused> {
         let own = values.data_type();
-        if *self.view != DataType::Int64 || !(own.is_numeric() || is_text(own)) {
+        if !own.is_numeric() && !is_text(own) {
             return Err(why);
         }
         let floats = exact(values, &DataType::Float64)?;
@@ -96,4 +180,43 @@ impl Column<'_> {
         // Text may spell integers as floats.
         Ok(exact(&floats, self.view).unwrap_or(floats))
     }
+}
+
+/// The texts of numbers as they were sent where they are JSON and leave `column` of its type; else in the
+/// `canonical` form.
+fn as_sent(texts: &StringArray, column: &ArrayRef, canonical: &Cells) -> StringArray {
+    let integers = *column.data_type() == DataType::Int64;
+    let stays = |text: &&str| is_number(text) && (!integers || text.parse::<i64>().is_ok());
+    let cells = texts.iter().zip(canonical.texts());
+    cells.map(|(text, canonical)| text.filter(stays).or(canonical)).collect()
+}
+
+/// The texts as JSON numbers.
+fn number_tokens(texts: &StringArray) -> Result<StringArray, BadCell> {
+    let token = |(row, text): (usize, Option<&str>)| match text.map(|text| (text, number_token(text))) {
+        None => Ok(None),
+        Some((_, Some(token))) => Ok(Some(token.into_owned())),
+        Some((text, None)) => Err(BadCell { row, value: text.to_owned() }),
+    };
+    texts.iter().enumerate().map(token).collect()
+}
+
+/// The JSON number that a text is: `007` is 7.
+fn number_token(text: &str) -> Option<Cow<'_, str>> {
+    if is_number(text) {
+        return Some(Cow::Borrowed(text));
+    }
+    let texts = StringArray::from(vec![text]);
+    let types = [DataType::Int64, DataType::Float64];
+    let read = types.iter().find_map(|to| parse(&texts, to, &TextRules::default()).ok())?;
+    let printed = print(&read).ok()?;
+    let token = printed.value(0);
+    (is_number(token) && float_keeps(text)).then(|| Cow::Owned(token.to_owned()))
+}
+
+/// Whether a text is a JSON number.
+fn is_number(text: &str) -> bool {
+    text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+        && text.ends_with(|last: char| last.is_ascii_digit())
+        && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }

@@ -12,11 +12,14 @@ use arrow::array::{Array, ArrayRef, RecordBatch, new_empty_array};
 use arrow::compute::concat;
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 
-use super::encode::{Cells, plain};
+use super::cells::{Cells, plain};
 use super::file::TextFile;
+use super::json_types::JsonTypes;
 use super::tell::Types;
+use super::text_types::TextTypes;
+use super::tokens::{check_unmarked, is_marked};
 use crate::core::format::Format;
-use crate::core::merge::MergeRule;
+use crate::core::merge::{MergeRule, Winner};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::StoredFile;
 use crate::table::fit::check_extra;
@@ -28,7 +31,7 @@ pub(super) struct Fitted {
     pub(super) cells: Cells,
 }
 
-/// What a column is for.
+/// What a column is for, where incoming rows meet stored ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     Id,
@@ -40,7 +43,9 @@ impl Role {
     fn of(name: &str, rule: Option<&MergeRule>) -> Self {
         match rule {
             Some(rule) if rule.ids().iter().any(|id| id == name) => Self::Id,
-            Some(rule) if rule.modified() == Some(name) => Self::Modification,
+            Some(rule) if matches!(rule.winner(), Winner::Newest(column) if column == name) => {
+                Self::Modification
+            }
             _ => Self::Value,
         }
     }
@@ -55,14 +60,22 @@ impl TextFile {
         incoming: &[RecordBatch],
         rule: Option<&MergeRule>,
     ) -> Result<(SchemaRef, Vec<RecordBatch>)> {
+        if self.layout.format == Format::Csv {
+            check_unmarked(schema)?;
+        }
         self.take_columns(schema);
         let slots = self.slots(schema)?;
         self.sent.iter_mut().for_each(|sent| *sent = None);
         let mut fields = Vec::with_capacity(slots.len());
         let mut columns = Vec::with_capacity(slots.len());
         for (index, slot) in slots.into_iter().enumerate() {
-            let whole = whole(schema.field(index), index, incoming)?;
-            let fitted = self.fit_column(slot, &plain(&whole)?, rule)?;
+            let field = schema.field(index);
+            let values = plain(&whole(field, index, incoming)?)?;
+            let fitted = match &self.types[slot] {
+                Types::Json(stored) if is_marked(field) => self.json(slot, stored).fit_tokens(&values),
+                Types::Json(stored) => self.json(slot, stored).fit(&values),
+                Types::Text(stored) => self.csv(slot, stored, rule).fit(&values),
+            }?;
             self.view[slot] = fitted.column.data_type().clone();
             fields.push(Field::new(&self.names[slot], self.view[slot].clone(), true));
             columns.push(Arc::clone(&fitted.column));
@@ -74,14 +87,14 @@ impl TextFile {
         Ok((schema, vec![batch]))
     }
 
-    fn fit_column(&self, slot: usize, values: &ArrayRef, rule: Option<&MergeRule>) -> Result<Fitted> {
-        let (name, view, layout) = (&self.names[slot], &self.view[slot], &self.layout);
-        match &self.types[slot] {
-            Types::Text(stored) => {
-                csv::Column { name, stored, view, role: Role::of(name, rule), layout }.fit(values)
-            }
-            Types::Json(stored) => json::Column { name, stored, view, layout }.fit(values),
-        }
+    fn csv<'a>(&'a self, slot: usize, stored: &'a TextTypes, rule: Option<&MergeRule>) -> csv::Column<'a> {
+        let (name, view) = (&self.names[slot], &self.view[slot]);
+        csv::Column { name, stored, view, role: Role::of(name, rule), layout: &self.layout }
+    }
+
+    fn json<'a>(&'a self, slot: usize, stored: &'a JsonTypes) -> json::Column<'a> {
+        let (name, view) = (&self.names[slot], &self.view[slot]);
+        json::Column { name, stored, view, layout: &self.layout, first_row: self.rows_before }
     }
 
     /// A file without a single record has no columns to defend.

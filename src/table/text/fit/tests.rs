@@ -5,6 +5,7 @@ use crate::client::session::Session;
 use crate::core::location::Location;
 use crate::core::options::CsvOptions;
 use crate::core::schema::type_name;
+use crate::table::text::tokens::marked;
 use arrow::array::{Float64Array, Int32Array, Int64Array, StringArray, TimestampMillisecondArray};
 use std::io::Write;
 
@@ -18,8 +19,20 @@ fn stored(name: &str, text: &str) -> TextFile {
 
 fn fit(file: &mut TextFile, columns: Vec<(&str, ArrayRef)>) -> Result<String> {
     let batch = RecordBatch::try_from_iter(columns).expect("a batch");
+    fit_as(file, &batch.schema(), &batch)
+}
+
+/// The same for columns of tokens.
+fn fit_tokens(file: &mut TextFile, columns: Vec<(&str, ArrayRef)>) -> Result<String> {
+    let batch = RecordBatch::try_from_iter(columns).expect("a batch");
+    let schema = batch.schema();
+    let fields = schema.fields().iter().map(|field| marked(Field::clone(field)));
+    fit_as(file, &Arc::new(Schema::new(fields.collect::<Vec<_>>())), &batch)
+}
+
+fn fit_as(file: &mut TextFile, schema: &SchemaRef, batch: &RecordBatch) -> Result<String> {
     let parts = [batch.slice(0, 1), batch.slice(1, 1)];
-    let (schema, batches) = file.fit_batches(&batch.schema(), &parts, None)?;
+    let (schema, batches) = file.fit_batches(schema, &parts, None)?;
     assert_eq!(batches[0].schema(), schema);
     assert_eq!(batches[0].num_rows(), 2);
     Ok(schema
@@ -96,7 +109,7 @@ fn text_of_numbers_is_numbers_where_json_numbers_are_stored() {
         ("k", strings(["9007199254740993", "4"])),
     ];
     assert_eq!(fit(&mut file, columns).expect("fits"), "i float64, j int64, k int64");
-    assert_eq!([sent(&file, 0), sent(&file, 1)], [["2.5", "3.0"], ["2", "7"]]);
+    assert_eq!([sent(&file, 0), sent(&file, 1)], [["2.5", "3"], ["2", "7"]]);
     for (values, refused) in [
         (["2.5", "x"], "row: 2, value: x"),
         (["9007199254740993", "2.5"], "row: 2, value: 2.5"),
@@ -176,6 +189,67 @@ fn among_mixed_values_numbers_stay_numbers() {
     let number: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
     assert_eq!(fit(&mut file, vec![("m", number)]).expect("fits"), "m string");
     assert!(matches!(&file.sent[0], Some(Fitted { cells: Cells::Token(_), .. })));
+}
+
+#[test]
+fn tokens_are_written_as_they_were_sent_where_nothing_of_one_type_is_stored() {
+    let mut file = stored("a.ndjson", "{\"mixed\":1,\"long\":1e400,\"new\":null}\n{\"mixed\":\"x\"}\n");
+    let columns = vec![
+        ("mixed", strings(["1.50", "\"1\""])),
+        ("long", strings(["1.50", "18446744073709551616"])),
+        ("new", strings(["1e3", "2"])),
+    ];
+    assert_eq!(fit_tokens(&mut file, columns).expect("fits"), "mixed string, long string, new float64");
+    let all = [sent(&file, 0), sent(&file, 1), sent(&file, 2)];
+    assert_eq!(all, [["1.50", "\"1\""], ["1.50", "18446744073709551616"], ["1e3", "2"]]);
+    assert!(file.sent.iter().flatten().all(|sent| matches!(sent.cells, Cells::Token(_))));
+}
+
+#[test]
+fn tokens_of_stored_types_keep_their_digits_unless_they_change_the_type() {
+    let text = "{\"i\":1,\"f\":0.5,\"b\":true,\"s\":\"x\",\"l\":[1]}\n";
+    let columns = vec![
+        ("i", strings(["2.0", "-3"])),
+        ("f", strings(["1.50", "2"])),
+        ("b", strings(["true", "false"])),
+        ("s", strings(["7", "\"\\u00e9\""])),
+        ("l", strings(["[ 2, 2.5]", "null"])),
+    ];
+    let mut file = stored("a.ndjson", text);
+    let types = "i int64, f float64, b bool, s string, l list<float64>";
+    assert_eq!(fit_tokens(&mut file, columns).expect("fits"), types);
+    let all = [0, 1, 2, 3, 4].map(|slot| sent(&file, slot));
+    let expected = [["2", "-3"], ["1.50", "2"], ["true", "false"], ["7", "é"], ["[ 2, 2.5]", "null"]];
+    assert_eq!(all, expected);
+    for (name, tokens, message) in [
+        ("i", ["1", "\"x\""], "row: 2, value: x"),
+        ("f", ["0.5", "9007199254740993"], "row: 2, value: 9007199254740993"),
+        ("l", ["[1]", "2"], "stored: list<int64>"),
+        ("s", ["\"\"", "\"\\ud800\""], "column: s, row: 2"),
+    ] {
+        let error = fit_tokens(&mut stored("a.ndjson", text), vec![(name, strings(tokens))]);
+        let error = error.expect_err("does not fit");
+        assert!(error.to_string().contains(message), "{error}");
+    }
+}
+
+#[test]
+fn text_among_numbers_too_long_for_a_type_is_numbers_too() {
+    let stored_long = || stored("a.ndjson", "{\"n\":18446744073709551616}\n");
+    let mut file = stored_long();
+    assert_eq!(fit(&mut file, vec![("n", strings(["007", "1e400"]))]).expect("fits"), "n string");
+    assert_eq!(sent(&file, 0), ["7", "1e400"]);
+    assert!(matches!(&file.sent[0], Some(Fitted { cells: Cells::Token(_), .. })));
+    let error = fit(&mut stored_long(), vec![("n", strings(["1", "x"]))]).expect_err("no number");
+    assert!(error.to_string().contains("row: 2, value: x"), "{error}");
+    let flags: ArrayRef = Arc::new(arrow::array::BooleanArray::from(vec![true, false]));
+    assert!(fit(&mut stored_long(), vec![("n", flags)]).is_err());
+}
+
+#[test]
+fn tokens_do_not_go_into_a_file_that_is_no_json() {
+    let error = fit_tokens(&mut stored("a.csv", "a\n1\n"), vec![("a", strings(["1", "2"]))]);
+    assert_eq!(error.map_err(|e| e.kind()), Err(ErrorKind::Conflict));
 }
 
 #[test]

@@ -1,0 +1,266 @@
+//! A file on a local disk or an object in a store, for the code above that does not care which.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use bytes::Bytes;
+
+use crate::client::local::{self, LocalFile};
+use crate::client::object::{ObjectContent, ObjectFile, ObjectStage};
+use crate::client::session::Session;
+use crate::client::store::{ObjectVersion, Put};
+use crate::core::location::Location;
+use crate::error::{Error, Result};
+
+/// A file or an object that may or may not exist yet.
+#[derive(Debug, Clone)]
+pub(crate) enum DataFile {
+    Local(LocalFile),
+    Object(ObjectFile),
+}
+
+/// Which content there is: any replacement or change gives another version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Version {
+    Local(local::Version),
+    Object(ObjectVersion),
+}
+
+impl Version {
+    /// The size in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Self::Local(version) => version.size(),
+            Self::Object(version) => version.size,
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(version) => write!(f, "{version}"),
+            Self::Object(version) => write!(f, "{version}"),
+        }
+    }
+}
+
+/// The bytes of one version.
+#[derive(Debug)]
+pub(crate) enum Content {
+    Local(File),
+    Object(ObjectContent),
+}
+
+impl Content {
+    /// At most `len` bytes at the start.
+    ///
+    /// # Errors
+    ///
+    /// As [`Content::into_file`].
+    pub(crate) fn head(&self, len: usize) -> Result<Bytes> {
+        match self {
+            Self::Local(file) => {
+                let mut head = Vec::new();
+                file.take(len as u64)
+                    .read_to_end(&mut head)
+                    .map_err(|cause| Error::io("cannot read the file", cause))?;
+                Ok(head.into())
+            }
+            Self::Object(content) => {
+                content.range(0, len.min(usize::try_from(content.len()).unwrap_or(usize::MAX)))
+            }
+        }
+    }
+
+    /// All bytes, on disk.
+    ///
+    /// # Errors
+    ///
+    /// `Io`, or `Conflict` if the object is no longer this version.
+    pub(crate) fn into_file(self) -> Result<File> {
+        match self {
+            Self::Local(file) => Ok(file),
+            Self::Object(content) => content.to_file(),
+        }
+    }
+}
+
+/// What was there when work on it began. A local file stays locked until this is dropped; an object cannot be locked,
+/// its version is compared when it is replaced.
+#[derive(Debug)]
+pub(crate) enum Locked {
+    Local(local::Locked, Version),
+    Object(ObjectFile, Version),
+}
+
+impl Locked {
+    /// The version that was there.
+    pub(crate) fn version(&self) -> &Version {
+        match self {
+            Self::Local(_, version) | Self::Object(_, version) => version,
+        }
+    }
+
+    /// The bytes of that version.
+    ///
+    /// # Errors
+    ///
+    /// `Io`.
+    pub(crate) fn content(&self) -> Result<Content> {
+        match self {
+            Self::Local(locked, _) => locked.file().map(Content::Local),
+            Self::Object(object, Version::Object(version)) => {
+                Ok(Content::Object(object.content(version.clone())))
+            }
+            Self::Object(..) => Err(Error::internal("an object has the version of a file")),
+        }
+    }
+}
+
+/// New content that is not visible yet.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    Local(local::Stage),
+    Object(ObjectStage),
+}
+
+/// How a commit ended.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Commit {
+    /// The new content is in place, and safe.
+    Committed(Version),
+    /// Someone else changed the target since it was read; nothing was done.
+    Conflict,
+}
+
+impl DataFile {
+    /// The name it was opened by.
+    pub(crate) fn location(&self) -> &Location {
+        match self {
+            Self::Local(file) => file.location(),
+            Self::Object(object) => object.location(),
+        }
+    }
+
+    /// The path without symbolic links, if it is on a local disk: for engines that open files themselves.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Local(file) => Some(file.path()),
+            Self::Object(_) => None,
+        }
+    }
+
+    /// The version that is there now; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied` or `Io`.
+    pub(crate) fn version(&self) -> Result<Option<Version>> {
+        Ok(match self {
+            Self::Local(file) => file.version()?.map(Version::Local),
+            Self::Object(object) => object.version()?.map(Version::Object),
+        })
+    }
+
+    /// Opens what is there now for reading.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `PermissionDenied` or `Io`.
+    pub(crate) fn read(&self) -> Result<Content> {
+        match self {
+            Self::Local(file) => file.read().map(Content::Local),
+            Self::Object(object) => object.read().map(Content::Object),
+        }
+    }
+
+    /// Waits until no other keyfold writer is at work on a local file, and looks at what is there; `None` if there is
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied`, `Cancelled` or `Io`.
+    pub(crate) fn lock(&self, session: &Session) -> Result<Option<Locked>> {
+        Ok(match self {
+            Self::Local(file) => file.lock(session)?.map(|locked| {
+                let version = Version::Local(locked.version().clone());
+                Locked::Local(locked, version)
+            }),
+            Self::Object(object) => {
+                object.version()?.map(|version| Locked::Object(object.clone(), Version::Object(version)))
+            }
+        })
+    }
+
+    /// Starts new content; it is invisible until it is committed, and goes if it never is.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if the folder is missing, `Unsupported` if the store cannot write, `PermissionDenied` or `Io`.
+    pub(crate) fn stage(&self) -> Result<Stage> {
+        match self {
+            Self::Local(file) => file.stage().map(Stage::Local),
+            Self::Object(object) => object.stage().map(Stage::Object),
+        }
+    }
+}
+
+impl Stage {
+    /// The file to write to.
+    pub(crate) fn file(&mut self) -> &mut File {
+        match self {
+            Self::Local(stage) => stage.file(),
+            Self::Object(stage) => stage.file(),
+        }
+    }
+
+    /// Its path, for engines that write files themselves (into the file that is there).
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Local(stage) => stage.path(),
+            Self::Object(stage) => stage.path(),
+        }
+    }
+
+    /// Puts the new content in place, if that is there which was `expected` (`None`: nothing).
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied` or `Io`; nothing has changed then, unless the text says otherwise.
+    pub(crate) fn commit(self, expected: Option<&Version>) -> Result<Commit> {
+        let foreign = || Error::internal("what was read is of another kind than what is written");
+        match (self, expected) {
+            (Self::Local(stage), None) => Ok(stage.commit(None)?.into()),
+            (Self::Local(stage), Some(Version::Local(version))) => Ok(stage.commit(Some(version))?.into()),
+            (Self::Object(stage), None) => Ok(stage.commit(None)?.into()),
+            (Self::Object(stage), Some(Version::Object(version))) => {
+                Ok(stage.commit(Some(version.clone()))?.into())
+            }
+            (Self::Local(_), Some(Version::Object(_))) | (Self::Object(_), Some(Version::Local(_))) => {
+                Err(foreign())
+            }
+        }
+    }
+}
+
+impl From<local::Commit> for Commit {
+    fn from(commit: local::Commit) -> Self {
+        match commit {
+            local::Commit::Committed(version) => Self::Committed(Version::Local(version)),
+            local::Commit::Conflict => Self::Conflict,
+        }
+    }
+}
+
+impl From<Put> for Commit {
+    fn from(put: Put) -> Self {
+        match put {
+            Put::Done(version) => Self::Committed(Version::Object(version)),
+            Put::Conflict => Self::Conflict,
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Stores that `object_store` knows: memory, and what is not S3.
+
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{
+    Attribute, Attributes, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
+    UpdateVersion,
+};
+
+use super::{Abilities, Expected, ObjectVersion, Put, Store};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The metadata that names the writer of an object.
+const WRITER: &str = "keyfold_writer";
+
+/// Bytes that are asked for at a time.
+const RANGE: u64 = 8 << 20;
+
+/// A store of `object_store`.
+#[derive(Debug)]
+pub(crate) struct Adapter {
+    store: Arc<dyn ObjectStore>,
+    abilities: Abilities,
+}
+
+impl Adapter {
+    /// Memory that lives as long as this.
+    pub(crate) fn memory() -> Self {
+        Self::new(Arc::new(object_store::memory::InMemory::new()), Abilities { write: true, list: true })
+    }
+
+    /// `store`, which can do what `abilities` say.
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, abilities: Abilities) -> Self {
+        Self { store, abilities }
+    }
+
+    /// Whether the object that is there was written by `writer`.
+    async fn is_of(&self, path: &Path, writer: &str) -> Option<ObjectVersion> {
+        let options = GetOptions { head: true, ..GetOptions::default() };
+        let found = self.store.get_opts(path, options).await.ok()?;
+        let named = found.attributes.get(&Attribute::Metadata(WRITER.into()));
+        named.is_some_and(|named| named.as_ref() == writer).then(|| version(&found.meta))
+    }
+}
+
+fn version(meta: &ObjectMeta) -> ObjectVersion {
+    ObjectVersion { size: meta.size, e_tag: meta.e_tag.clone(), generation: meta.version.clone() }
+}
+
+fn path(key: &str) -> Result<Path> {
+    Path::parse(key).map_err(|_| {
+        Error::new(ErrorKind::Unsupported, "this store cannot hold an object of this name")
+            .with("key", key)
+            .hint("leave out empty parts, . and .. between slashes")
+    })
+}
+
+fn failed(cause: object_store::Error) -> Error {
+    use object_store::Error as E;
+    let told = |kind, message: &'static str, hint: &'static str| Error::new(kind, message).hint(hint);
+    let error = match &cause {
+        E::NotFound { .. } => {
+            told(ErrorKind::NotFound, "there is no such object", "check the name; it is case-sensitive")
+        }
+        E::AlreadyExists { .. } => {
+            told(ErrorKind::AlreadyExists, "the object exists already", "choose another name")
+        }
+        E::Precondition { .. } | E::NotModified { .. } => {
+            told(ErrorKind::Conflict, "the object has changed meanwhile", "run it again")
+        }
+        E::PermissionDenied { .. } | E::Unauthenticated { .. } => told(
+            ErrorKind::PermissionDenied,
+            "the store refused access",
+            "check the credentials and what they allow",
+        ),
+        E::NotSupported { .. } | E::NotImplemented { .. } => told(
+            ErrorKind::Unsupported,
+            "the store cannot do this",
+            "see the table of stores in the documentation",
+        ),
+        _ => told(ErrorKind::Io, "the store failed", "check the name of the store and the network"),
+    };
+    error.because(cause)
+}
+
+#[async_trait]
+impl Store for Adapter {
+    fn abilities(&self) -> Abilities {
+        self.abilities
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<ObjectVersion>> {
+        match self.store.head(&path(key)?).await {
+            Ok(meta) => Ok(Some(version(&meta))),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(cause) => Err(failed(cause)),
+        }
+    }
+
+    async fn range(&self, key: &str, expected: &ObjectVersion, range: Range<u64>) -> Result<Bytes> {
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let options = GetOptions {
+            if_match: expected.e_tag.clone(),
+            range: Some(range.into()),
+            ..GetOptions::default()
+        };
+        let found = self.store.get_opts(&path(key)?, options).await.map_err(failed)?;
+        if expected.e_tag.is_none() && version(&found.meta) != *expected {
+            return Err(
+                Error::new(ErrorKind::Conflict, "the object has changed meanwhile").hint("run it again")
+            );
+        }
+        found.bytes().await.map_err(failed)
+    }
+
+    async fn fill(&self, key: &str, version: &ObjectVersion, file: File) -> Result<()> {
+        let mut start = 0;
+        while start < version.size {
+            let end = (start + RANGE).min(version.size);
+            let bytes = self.range(key, version, start..end).await?;
+            file.write_all_at(&bytes, start).map_err(|cause| {
+                Error::io("cannot write a temporary file", cause).hint("is the disk full?")
+            })?;
+            start = end;
+        }
+        Ok(())
+    }
+
+    async fn check_conditions(&self, _: &str) -> Result<()> {
+        Ok(())
+    }
+
+    async fn put(&self, key: &str, file: File, len: u64, expected: &Expected) -> Result<Put> {
+        let size = usize::try_from(len).map_err(|_| Error::internal("an object is too large for memory"))?;
+        let mut body = vec![0; size];
+        file.read_exact_at(&mut body, 0).map_err(|cause| Error::io("cannot read a temporary file", cause))?;
+        let mode = match expected {
+            Expected::Absent => PutMode::Create,
+            Expected::Version(version) => PutMode::Update(UpdateVersion {
+                e_tag: version.e_tag.clone(),
+                version: version.generation.clone(),
+            }),
+        };
+        let writer = uuid::Uuid::now_v7().simple().to_string();
+        let mut attributes = Attributes::new();
+        attributes.insert(Attribute::Metadata(WRITER.into()), writer.clone().into());
+        let options = PutOptions { mode, attributes, ..PutOptions::default() };
+        let path = path(key)?;
+        match self.store.put_opts(&path, body.into(), options).await {
+            Ok(done) => {
+                Ok(Put::Done(ObjectVersion { size: len, e_tag: done.e_tag, generation: done.version }))
+            }
+            Err(
+                object_store::Error::AlreadyExists { .. }
+                | object_store::Error::Precondition { .. }
+                | object_store::Error::NotFound { .. },
+            ) => {
+                // A request that was sent again after an answer was lost finds what it wrote itself.
+                Ok(self.is_of(&path, &writer).await.map_or(Put::Conflict, Put::Done))
+            }
+            Err(cause) => Err(failed(cause)),
+        }
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        // Prefixes are whole parts there: what is after the last slash is compared here.
+        let folder = prefix.rfind('/').map(|slash| &prefix[..slash]).filter(|folder| !folder.is_empty());
+        let folder = folder.map(path).transpose()?;
+        let all = self.store.list(folder.as_ref()).map(|found| found.map_err(failed));
+        let keys = all.try_filter_map(|meta| async move { Ok(Some(meta.location.to_string())) });
+        let mut keys: Vec<String> = keys.try_collect().await?;
+        keys.retain(|key| key.starts_with(prefix));
+        keys.sort();
+        Ok(keys)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn file(text: &str) -> File {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(text.as_bytes()).expect("written");
+        file
+    }
+
+    async fn put(store: &Adapter, text: &str, expected: &Expected) -> Put {
+        store.put("a/b.csv", file(text), text.len() as u64, expected).await.expect("puts")
+    }
+
+    #[tokio::test]
+    async fn a_put_replaces_what_was_expected_or_nothing() {
+        let store = Adapter::memory();
+        assert_eq!(store.head("a/b.csv").await.expect("looks"), None);
+        let Put::Done(first) = put(&store, "one", &Expected::Absent).await else { panic!("conflict") };
+        assert_eq!(put(&store, "two", &Expected::Absent).await, Put::Conflict);
+        let Put::Done(second) = put(&store, "two", &Expected::Version(first.clone())).await else {
+            panic!("conflict")
+        };
+        assert_eq!(put(&store, "three", &Expected::Version(first.clone())).await, Put::Conflict);
+        assert_eq!(store.range("a/b.csv", &second, 1..3).await.expect("reads"), "wo");
+        let changed = store.range("a/b.csv", &first, 1..3).await;
+        assert_eq!(changed.map_err(|e| e.kind()), Err(ErrorKind::Conflict));
+        assert_eq!(store.list("a/").await.expect("lists"), ["a/b.csv"]);
+        assert!(store.list("a/c").await.expect("lists").is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_key_that_cannot_be_kept_is_refused() {
+        let refused = Adapter::memory().head("a//b").await;
+        assert_eq!(refused.map_err(|e| e.kind()), Err(ErrorKind::Unsupported));
+    }
+}

@@ -1,0 +1,96 @@
+//! What keyfold needs of a place that keeps objects, and what each such place can do.
+
+mod adapter;
+#[cfg(feature = "s3")]
+mod probe;
+#[cfg(feature = "s3")]
+mod s3;
+
+use std::fmt;
+use std::fs::File;
+use std::ops::Range;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::error::Result;
+
+pub(crate) use adapter::Adapter;
+#[cfg(feature = "s3")]
+pub(crate) use s3::S3Store;
+
+/// Which content an object has: any replacement gives another version. Which of the two marks counts, the store
+/// knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ObjectVersion {
+    pub(crate) size: u64,
+    pub(crate) e_tag: Option<String>,
+    /// The generation, where a store counts them.
+    pub(crate) generation: Option<String>,
+}
+
+impl fmt::Display for ObjectVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mark = self.e_tag.as_deref().or(self.generation.as_deref()).unwrap_or("unknown");
+        f.write_str(mark.trim_matches('"'))
+    }
+}
+
+/// What must hold for an object to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// There is no object.
+    Absent,
+    /// The object is still this one.
+    Version(ObjectVersion),
+}
+
+/// How a write ended.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Put {
+    /// The object is there, whole.
+    Done(ObjectVersion),
+    /// What was expected does not hold; nothing was written.
+    Conflict,
+}
+
+/// What a store can do; asked before any work starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Abilities {
+    /// Objects can be written under a condition.
+    pub(crate) write: bool,
+    /// Objects can be listed.
+    pub(crate) list: bool,
+}
+
+/// A place that keeps objects by key.
+///
+/// # Contract
+///
+/// * An object is seen whole or not at all, and `put` replaces what was expected or nothing.
+/// * `range` gives bytes of the version that was asked for, or fails with `Conflict`.
+/// * A key is kept as it is, or refused.
+#[async_trait]
+pub(crate) trait Store: fmt::Debug + Send + Sync {
+    /// What it can do.
+    fn abilities(&self) -> Abilities;
+
+    /// The version that is there now; `None` if there is no object.
+    async fn head(&self, key: &str) -> Result<Option<ObjectVersion>>;
+
+    /// Some bytes of a version; the range lies within it.
+    async fn range(&self, key: &str, version: &ObjectVersion, range: Range<u64>) -> Result<Bytes>;
+
+    /// Writes all bytes of a version into `file`.
+    async fn fill(&self, key: &str, version: &ObjectVersion, file: File) -> Result<()>;
+
+    /// Fails if the store does not keep the conditions of `put`; asks it once, by objects beside `key`.
+    async fn check_conditions(&self, key: &str) -> Result<()>;
+
+    /// Writes `len` bytes of `file` as one object, if what is expected holds.
+    async fn put(&self, key: &str, file: File, len: u64, expected: &Expected) -> Result<Put>;
+
+    /// The keys that begin with `prefix`, in order.
+    async fn list(&self, prefix: &str) -> Result<Vec<String>>;
+}

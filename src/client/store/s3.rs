@@ -1,0 +1,121 @@
+//! Objects of a bucket on S3.
+
+use std::fs::File;
+use std::ops::Range;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::TryStreamExt;
+
+use super::probe::{Keeps, Probe};
+use super::{Abilities, Expected, ObjectVersion, Put, Store};
+use crate::client::s3::{ObjectInfo, PutCondition, PutOptions, S3Client};
+use crate::error::{Error, ErrorKind, Result};
+
+/// What is sent in one request where conditions are not kept for parts: it stands in memory.
+const LARGEST_WHOLE: u64 = 256 << 20;
+
+/// A bucket, and what was found out about its service.
+#[derive(Debug)]
+pub(crate) struct S3Store {
+    client: S3Client,
+    probe: Probe,
+}
+
+impl S3Store {
+    /// A store over the bucket of `client`.
+    pub(crate) fn new(client: S3Client) -> Self {
+        Self { client, probe: Probe::default() }
+    }
+
+    async fn keeps(&self, key: &str) -> Result<Keeps> {
+        if self.client.keeps_conditions() || self.client.single_writer() {
+            return Ok(Keeps::All);
+        }
+        self.probe.check(&self.client, key).await
+    }
+
+    async fn write(&self, key: &str, file: File, len: u64, options: PutOptions) -> Result<ObjectInfo> {
+        match self.keeps(key).await? {
+            Keeps::Whole if len > LARGEST_WHOLE => Err(Error::new(
+                ErrorKind::Unsupported,
+                "the service ignores the conditions of a write in parts, and the object is too large for one request",
+            )
+            .with("bytes", len)
+            .hint("use another service; if you are sure that nobody else writes, say --single-writer")),
+            Keeps::Whole => self.client.put_open_file_whole(key, file, len, options).await,
+            Keeps::All | Keeps::None => self.client.put_open_file(key, file, len, options).await,
+        }
+    }
+
+    fn condition(&self, expected: &Expected) -> Result<PutCondition> {
+        Ok(match expected {
+            _ if self.client.single_writer() => PutCondition::Overwrite,
+            Expected::Absent => PutCondition::IfAbsent,
+            Expected::Version(version) => PutCondition::IfMatch(version.e_tag.clone().ok_or_else(|| {
+                Error::new(ErrorKind::Unsupported, "the service gives its objects no ETag")
+                    .hint("without one nobody can see that someone else wrote meanwhile")
+            })?),
+        })
+    }
+}
+
+fn version(info: ObjectInfo) -> ObjectVersion {
+    ObjectVersion { size: info.size, e_tag: info.e_tag, generation: None }
+}
+
+fn info(key: &str, version: &ObjectVersion) -> ObjectInfo {
+    ObjectInfo {
+        key: key.to_owned(),
+        size: version.size,
+        last_modified: None,
+        e_tag: version.e_tag.clone(),
+        content_type: None,
+        metadata: std::collections::BTreeMap::new(),
+    }
+}
+
+#[async_trait]
+impl Store for S3Store {
+    fn abilities(&self) -> Abilities {
+        Abilities { write: true, list: true }
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<ObjectVersion>> {
+        Ok(self.client.head(key).await?.map(version))
+    }
+
+    async fn range(&self, key: &str, version: &ObjectVersion, range: Range<u64>) -> Result<Bytes> {
+        self.client.get_range(key, range, version.e_tag.as_deref()).await
+    }
+
+    async fn fill(&self, key: &str, version: &ObjectVersion, file: File) -> Result<()> {
+        self.client.fill(key, &info(key, version), &file).await
+    }
+
+    async fn check_conditions(&self, key: &str) -> Result<()> {
+        self.keeps(key).await.map(|_| ())
+    }
+
+    async fn put(&self, key: &str, file: File, len: u64, expected: &Expected) -> Result<Put> {
+        let condition = self.condition(expected)?;
+        // Someone who vouches that nobody else writes still wants to hear of what was seen.
+        if condition == PutCondition::Overwrite
+            && self.head(key).await?.map(Expected::Version).unwrap_or(Expected::Absent) != *expected
+        {
+            return Ok(Put::Conflict);
+        }
+        let options = PutOptions::default().with_condition(condition);
+        match self.write(key, file, len, options).await {
+            Ok(written) => Ok(Put::Done(version(written))),
+            Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::Conflict) => {
+                Ok(Put::Conflict)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        self.client.list(prefix).map_ok(|object| object.key).try_collect().await
+    }
+}
