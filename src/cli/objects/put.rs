@@ -1,8 +1,9 @@
 //! `keyfold put`: one object from a file or from standard input, under a condition if asked.
 
+use std::io::{self, Read};
+
 use clap::Args;
 use futures::stream;
-use tokio::io::AsyncReadExt;
 
 use super::{Spot, described};
 use crate::cli::Context;
@@ -19,7 +20,7 @@ EXAMPLES:
   pg_dump shop | zstd | keyfold put - s3://lake/backup/shop.sql.zst
   keyfold put lock.json s3://lake/lock.json --if-absent";
 
-/// Bytes that are read from standard input at a time
+/// Bytes that are read from standard input at a time.
 const PIECE: usize = 1 << 20;
 
 /// Write one object from a file or from standard input
@@ -89,13 +90,20 @@ pub(crate) async fn run(args: PutArgs, settings: &Settings, context: &Context) -
     }
 }
 
+/// The next bytes of standard input; none at its end.
+fn piece() -> io::Result<Vec<u8>> {
+    let mut piece = Vec::with_capacity(PIECE);
+    io::stdin().lock().take(PIECE as u64).read_to_end(&mut piece)?;
+    Ok(piece)
+}
+
 async fn from_stdin(client: &S3Client, key: &str, options: PutOptions) -> Result<ObjectInfo> {
-    let body = stream::try_unfold(tokio::io::stdin(), |mut input| async move {
-        let mut piece = vec![0; PIECE];
-        let read = input.read(&mut piece).await;
-        let read = read.map_err(|cause| Error::io("cannot read standard input", cause))?;
-        piece.truncate(read);
-        Ok((read > 0).then(|| (piece.into(), input)))
+    let body = stream::try_unfold((), |()| async {
+        let piece = tokio::task::spawn_blocking(piece).await;
+        let piece =
+            piece.map_err(|cause| Error::internal("a worker thread did not finish").because(cause))?;
+        let piece = piece.map_err(|cause| Error::io("cannot read standard input", cause))?;
+        Ok((!piece.is_empty()).then(|| (piece.into(), ())))
     });
     client.put_stream(key, body, options).await
 }

@@ -71,8 +71,9 @@ impl S3Client {
             Err(failed) if failed.is(StatusCode::NOT_FOUND) => self.missing().await,
             // An answer without a body says that it is refused, not why: a read of nothing does.
             Err(failed) if failed.status.is_some() => match self.start(key, Some(0..1), None).await {
+                Ok(answer) => info(key, &answer.headers).map(Some),
                 Err(told) if told.status.is_some() => Err(told.into()),
-                _ => Err(failed.into()),
+                Err(_) => Err(failed.into()),
             },
             Err(failed) => Err(failed.into()),
         }
