@@ -84,13 +84,17 @@ pub(crate) fn source_schema(
             Ok(Some(stored.source_schema()))
         }
     };
-    describe().map_err(|e: Error| e.with_missing("target", target))
+    look_again(session, describe).map_err(|e: Error| e.with_missing("target", target))
 }
 
 /// The format that the target has, or will have.
 pub(crate) fn target_format(session: &Session, target: &Location, options: &UpsertOptions) -> Result<Format> {
     let file = session.open(target)?;
-    if file.version()?.is_some() { format_of(&file, options.format) } else { new_format(&file, options) }
+    let look = || match file.version()? {
+        Some(_) => format_of(&file, options.format),
+        None => new_format(&file, options),
+    };
+    look_again(session, look)
 }
 
 /// The format of a target that does not exist yet.
@@ -111,6 +115,9 @@ fn new_format(file: &DataFile, options: &UpsertOptions) -> Result<Format> {
             .hint("say the format, or use the extension .parquet, .csv, .tsv or .ndjson")
     })
 }
+
+/// How often a target is looked at again that is replaced all the time.
+const LOOKS: u32 = 20;
 
 /// The longest pause after a conflict.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -150,6 +157,25 @@ enum Attempt {
     Conflict,
 }
 
+/// Nobody can lock an object: that it was replaced may show while it is read.
+fn seen_late(error: Error) -> Result<Attempt> {
+    if error.kind() == ErrorKind::Conflict { Ok(Attempt::Conflict) } else { Err(error) }
+}
+
+/// What `look` sees, again if the target is replaced in that moment.
+fn look_again<T>(session: &Session, look: impl Fn() -> Result<T>) -> Result<T> {
+    for attempt in 0..LOOKS {
+        match look() {
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                tracing::debug!(attempt, "the target was replaced while it was looked at");
+                pause(session, Duration::from_millis(20), attempt)?;
+            }
+            seen => return seen,
+        }
+    }
+    look()
+}
+
 impl Job<'_> {
     fn run(&mut self, started: Instant) -> Result<UpsertReport> {
         check_names(&self.schema)?;
@@ -160,7 +186,7 @@ impl Job<'_> {
         for conflicts in 0..=self.options.max_retries {
             self.session.check()?;
             let begun = Instant::now();
-            match self.attempt()? {
+            match self.attempt().or_else(seen_late)? {
                 Attempt::Done(report) => {
                     let mut report = *report;
                     report.conflicts = conflicts;
