@@ -23,6 +23,8 @@ mod rings;
 #[cfg(feature = "cli")]
 mod run;
 #[cfg(feature = "s3")]
+mod s3_client;
+#[cfg(feature = "s3")]
 mod s3_server;
 #[cfg(feature = "cli")]
 mod schema;

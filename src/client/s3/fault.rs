@@ -1,7 +1,9 @@
 //! What an answer that is not a success means: try again, sign anew, or tell the user.
 
+use std::time::Duration;
+
 use http::StatusCode;
-use http::header::HeaderMap;
+use http::header::{HeaderMap, RETRY_AFTER};
 
 use super::address::Target;
 use super::xml::{self, Failure};
@@ -14,6 +16,8 @@ pub(super) struct Fault {
     failure: Failure,
     /// The region that the service says is the right one.
     region: Option<String>,
+    /// How long the service asks to wait.
+    pub(super) wait: Option<Duration>,
 }
 
 /// What to do about a [`Fault`].
@@ -30,7 +34,9 @@ impl Fault {
         let mut failure = xml::failure(body).unwrap_or_default();
         let told = headers.get("x-amz-bucket-region").and_then(|value| value.to_str().ok());
         let region = told.map(str::to_owned).or_else(|| failure.region.take());
-        Self { status, failure, region }
+        let wait = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let wait = wait.and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs);
+        Self { status, failure, region, wait }
     }
 
     /// The failure in the body of an answer that began as a success.
@@ -40,7 +46,7 @@ impl Fault {
             "PreconditionFailed" => StatusCode::PRECONDITION_FAILED,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        Some(Self { status, failure, region: None })
+        Some(Self { status, failure, region: None, wait: None })
     }
 
     pub(super) fn remedy(&self) -> Remedy {
@@ -174,6 +180,11 @@ impl Fault {
             StatusCode::CONFLICT => {
                 told(K::Conflict, "someone else is changing the same object or bucket", "run it again")
             }
+            StatusCode::RANGE_NOT_SATISFIABLE => told(
+                K::InvalidInput,
+                "the range begins behind the end of the object",
+                "look at its size first",
+            ),
             StatusCode::NOT_IMPLEMENTED => told(
                 K::Unsupported,
                 "the service cannot do this",

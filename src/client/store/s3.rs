@@ -29,7 +29,7 @@ impl S3Store {
     }
 
     async fn keeps(&self, key: &str) -> Result<Keeps> {
-        if self.client.keeps_conditions() || self.client.single_writer() {
+        if self.client.single_writer() || self.client.keeps_conditions().await? {
             return Ok(Keeps::All);
         }
         self.probe.check(&self.client, key).await
