@@ -186,7 +186,7 @@ settings! {
     credentials_token_file: String, "FILE", ["KEYFOLD_CREDENTIALS_TOKEN_FILE"];
     /// What to send to the service that lends keys: pairs such as bucket=lake,role=etl.
     credentials_params: SecretString, "NAME=VALUE,…", ["KEYFOLD_CREDENTIALS_PARAMS"];
-    /// Where the answer of that service has its values: pairs such as secret_access_key=storage.secret_key.
+    /// Where the answer of that service has its values: pairs such as `secret_access_key=storage.secret_key`.
     credentials_fields: String, "NAME=PATH,…", ["KEYFOLD_CREDENTIALS_FIELDS"];
 }
 

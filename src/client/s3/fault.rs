@@ -53,8 +53,12 @@ impl Fault {
         match self.failure.code.as_str() {
             "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => Remedy::NewKeys,
             // Another writer was at work in the same moment; which of the two won shows when it is tried again.
-            "ConditionalRequestConflict" | "OperationAborted" => Remedy::Retry,
-            "RequestTimeout" | "SlowDown" | "InternalError" | "ServiceUnavailable" => Remedy::Retry,
+            "ConditionalRequestConflict"
+            | "OperationAborted"
+            | "RequestTimeout"
+            | "SlowDown"
+            | "InternalError"
+            | "ServiceUnavailable" => Remedy::Retry,
             _ if self.status == StatusCode::NOT_IMPLEMENTED => Remedy::None,
             _ if self.status.is_server_error() => Remedy::Retry,
             _ => match self.status {

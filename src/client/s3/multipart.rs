@@ -177,7 +177,7 @@ impl MultipartUpload {
         match self.client.complete_upload(&self.key, &upload_id, &e_tags, &self.options).await {
             Ok(e_tag) => {
                 self.upload_id = None;
-                Ok(self.client.written(&self.key, size, Some(e_tag), self.options.clone()))
+                Ok(self.options.clone().written(&self.key, size, e_tag))
             }
             Err(failed) => {
                 let settled = self.client.settle(&self.key, &self.options, failed).await;
@@ -355,7 +355,7 @@ impl S3Client {
             for upload in page.upload {
                 all.push(PendingUpload {
                     key: unescaped(&upload.key, escaped)?,
-                    upload_id: upload.upload_id,
+                    upload_id: upload.id,
                     started: upload.initiated.as_deref().and_then(timestamp),
                 });
             }

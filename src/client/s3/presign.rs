@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// The shortest and the longest life of a URL.
 const SHORTEST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const LONGEST: Duration = Duration::from_hours(7 * 24);
 
 /// A URL that is a secret: it prints without its signature.
 #[derive(Clone)]

@@ -87,6 +87,19 @@ impl PutOptions {
         self
     }
 
+    /// What is known of the object that was written with these.
+    pub(super) fn written(self, key: &str, size: u64, e_tag: String) -> ObjectInfo {
+        let content_type = self.content_type.unwrap_or_else(|| media_type::of_name(key));
+        ObjectInfo {
+            key: key.to_owned(),
+            size,
+            last_modified: None,
+            e_tag: Some(e_tag),
+            content_type: Some(content_type),
+            metadata: self.metadata,
+        }
+    }
+
     /// The headers that describe the object.
     pub(super) fn describe<'a>(&self, mut request: Request<'a>, key: &str) -> Result<Request<'a>> {
         let content_type = self.content_type.clone().unwrap_or_else(|| media_type::of_name(key));
@@ -159,7 +172,7 @@ impl S3Client {
             Ok(answer) => {
                 // Whatever is at the other end, without one it has not stored an object.
                 let e_tag = answer.header("etag").map(str::to_owned).ok_or_else(xml::foreign)?;
-                Ok(self.written(key, size, Some(e_tag), options))
+                Ok(options.written(key, size, e_tag))
             }
             Err(failed) => self.settle(key, &options, failed).await,
         }
@@ -185,24 +198,6 @@ impl S3Client {
             }
         }
         Err(options.condition.broken(&failed).map_or(failed.error, |error| error.with("object", object)))
-    }
-
-    pub(super) fn written(
-        &self,
-        key: &str,
-        size: u64,
-        e_tag: Option<String>,
-        options: PutOptions,
-    ) -> ObjectInfo {
-        let content_type = options.content_type.unwrap_or_else(|| media_type::of_name(key));
-        ObjectInfo {
-            key: key.to_owned(),
-            size,
-            last_modified: None,
-            e_tag,
-            content_type: Some(content_type),
-            metadata: options.metadata,
-        }
     }
 
     /// Deletes an object; one that is not there counts as deleted.

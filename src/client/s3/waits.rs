@@ -61,6 +61,6 @@ mod tests {
     #[test]
     fn a_service_may_ask_for_ten_seconds() {
         assert!(all(Some(Duration::from_secs(7))).iter().all(|wait| wait.as_secs() >= 7));
-        assert_eq!(all(Some(Duration::from_secs(3600)))[0], LONGEST_ASKED);
+        assert_eq!(all(Some(Duration::from_hours(1)))[0], LONGEST_ASKED);
     }
 }

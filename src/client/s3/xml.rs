@@ -111,7 +111,8 @@ pub(super) struct ListMultipartUploadsResult {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Upload {
     pub(super) key: String,
-    pub(super) upload_id: String,
+    #[serde(rename = "UploadId")]
+    pub(super) id: String,
     pub(super) initiated: Option<String>,
 }
 

@@ -101,7 +101,7 @@ impl Store for S3Store {
         let condition = self.condition(expected)?;
         // Someone who vouches that nobody else writes still wants to hear of what was seen.
         if condition == PutCondition::Overwrite
-            && self.head(key).await?.map(Expected::Version).unwrap_or(Expected::Absent) != *expected
+            && self.head(key).await?.map_or(Expected::Absent, Expected::Version) != *expected
         {
             return Ok(Put::Conflict);
         }

@@ -193,7 +193,7 @@ async fn the_time_to_send_a_body_does_not_count() {
 async fn a_redirect_to_another_host_gets_no_token() {
     let server = lake();
     let other = Canned::start(|_| page("200 OK", "text/plain", "text"));
-    server.lend_key("lent", "secret", "token", Duration::from_secs(600));
+    server.lend_key("lent", "secret", "token", Duration::from_mins(10));
     let lent = settings(&server).with_access_key_id("lent").with_secret_access_key("secret");
     let client = open(lent.with_session_token("token"));
     server.fail(Fault::new(Effect::Redirect(other.endpoint().to_owned())).always());
