@@ -16,10 +16,6 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// The same for what is a step away or not there at all.
 const CONNECT_NEAR: Duration = Duration::from_secs(1);
 
-/// How long a peer may be silent in the middle of an answer. There is no limit for a whole answer: a large part
-/// on a slow line takes as long as it takes.
-const SILENCE: Duration = Duration::from_secs(30);
-
 /// Which hosts may be spoken to without encryption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Plain {
@@ -29,7 +25,8 @@ pub(crate) enum Plain {
     Anywhere,
 }
 
-/// A pool of connections; they are opened when they are first used.
+/// A pool of connections; they are opened when they are first used. How long to wait for an answer is for the caller to
+/// say: the pool's own limit would count while a large part is still being sent.
 ///
 /// # Errors
 ///
@@ -52,7 +49,6 @@ fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .user_agent(concat!("keyfold/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
-        .read_timeout(SILENCE)
         .http1_only()
         // What is stored compressed has to arrive as it is stored.
         .no_gzip()

@@ -135,9 +135,11 @@ macro_rules! settings {
                 }
             }
 
-            /// These settings, and those of `other` where nothing is set here.
+            /// These settings, and those of `other` where nothing is set here. Where keys come from is said once: if
+            /// it is said here, `other` is not asked for another source, nor for the rest of a key.
             #[must_use]
             pub fn or(self, other: Self) -> Self {
+                let other = if self.names_keys() { other.without_keys() } else { other };
                 Self { $($name: self.$name.or(other.$name)),+ }
             }
         }
@@ -183,28 +185,64 @@ settings! {
     /// File with the token for the service that lends keys, read anew each time.
     credentials_token_file: String, "FILE", ["KEYFOLD_CREDENTIALS_TOKEN_FILE"];
     /// What to send to the service that lends keys: pairs such as bucket=lake,role=etl.
-    credentials_params: String, "NAME=VALUE,…", ["KEYFOLD_CREDENTIALS_PARAMS"];
-    /// Where the answer of that service has its values: pairs such as secret_access_key=storage.secret_key.
+    credentials_params: SecretString, "NAME=VALUE,…", ["KEYFOLD_CREDENTIALS_PARAMS"];
+    /// Where the answer of that service has its values: pairs such as `secret_access_key=storage.secret_key`.
     credentials_fields: String, "NAME=PATH,…", ["KEYFOLD_CREDENTIALS_FIELDS"];
 }
 
 impl S3Settings {
-    /// What the variables of the environment say; an empty one counts as unset.
+    /// What the variables of the environment say; an empty one counts as unset. Those of keyfold are stronger than
+    /// those of AWS.
     ///
     /// # Errors
     ///
     /// `Usage` for a value that cannot be read.
     pub fn from_env() -> Result<Self> {
+        Self::from_variables(|variable| std::env::var(variable).ok())
+    }
+
+    fn from_variables(variables: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        Ok(Self::from_family("KEYFOLD_", &variables)?.or(Self::from_family("AWS_", &variables)?))
+    }
+
+    /// What the variables say whose names begin so.
+    fn from_family(family: &str, variables: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let mut settings = Self::default();
         for setting in Self::ALL {
-            let said = setting.variables.iter().find_map(|variable| {
-                std::env::var(variable).ok().filter(|value| !value.is_empty()).map(|value| (variable, value))
-            });
+            let family = setting.variables.iter().filter(|variable| variable.starts_with(family));
+            let said = family
+                .filter_map(|variable| Some((variable, variables(variable)?)))
+                .find(|(_, value)| !value.is_empty());
             if let Some((variable, value)) = said {
                 settings.set(setting.name, &value).map_err(|error| error.with("variable", variable))?;
             }
         }
+        // A token that was left behind is no key; the AWS command line pays no heed to it, either.
+        if settings.access_key_id.is_none() && settings.secret_access_key.is_none() {
+            settings.session_token = None;
+        }
         Ok(settings)
+    }
+
+    /// Whether these settings say where keys come from.
+    fn names_keys(&self) -> bool {
+        self.access_key_id.is_some()
+            || self.secret_access_key.is_some()
+            || self.session_token.is_some()
+            || self.profile.is_some()
+            || self.credentials_url.is_some()
+    }
+
+    /// The same without what says where keys come from; the profile stays, because of its region.
+    fn without_keys(self) -> Self {
+        Self {
+            access_key_id: None,
+            secret_access_key: None,
+            session_token: None,
+            credentials_url: None,
+            no_sign_request: None,
+            ..self
+        }
     }
 
     /// Sets the URL of the service.
@@ -268,9 +306,13 @@ impl S3Settings {
                 secret.expose_secret(),
                 self.session_token.as_ref().map(ExposeSecret::expose_secret),
             ))),
+            (None, None) if self.session_token.is_some() => {
+                Err(Error::new(ErrorKind::Usage, "a session token goes with an access key and its secret")
+                    .hint("set all three in one place, or none to use a profile"))
+            }
             (None, None) => Ok(None),
             _ => Err(Error::new(ErrorKind::Usage, "access key and secret access key go together")
-                .hint("set both, or neither to use a profile")),
+                .hint("set both in one place, or neither to use a profile")),
         }
     }
 }
@@ -310,6 +352,65 @@ mod tests {
         let found = S3Settings::default().with_region("us-east-1").with_profile("etl");
         let both = own.or(found);
         assert_eq!((both.region.as_deref(), both.profile.as_deref()), (Some("eu-west-1"), Some("etl")));
+    }
+
+    fn keys(settings: &S3Settings) -> (&str, &str, Option<&str>) {
+        settings.key_pair().expect("a pair").expect("keys")
+    }
+
+    #[test]
+    fn keys_are_taken_from_one_place() {
+        let pair = |key| S3Settings::default().with_access_key_id(key).with_secret_access_key(key);
+        let weaker = pair("weak").with_session_token("weak");
+        assert_eq!(keys(&pair("strong").or(weaker.clone())), ("strong", "strong", None));
+        assert_eq!(keys(&S3Settings::default().or(weaker.clone())), ("weak", "weak", Some("weak")));
+        let half = S3Settings::default().with_access_key_id("strong").or(weaker.clone());
+        assert!(half.key_pair().is_err(), "the other half is not the one that belongs to it");
+        let token = S3Settings::default().with_session_token("strong").or(weaker);
+        assert!(token.key_pair().is_err(), "the token belongs to other keys");
+    }
+
+    #[test]
+    fn a_stronger_source_of_keys_keeps_weaker_ones_out() {
+        let mut weaker = S3Settings::default().with_access_key_id("weak").with_secret_access_key("weak");
+        for (name, value) in
+            [("credentials_url", "https://weak"), ("no_sign_request", "true"), ("region", "x")]
+        {
+            weaker.set(name, value).expect("sets");
+        }
+        let both = S3Settings::default().with_profile("strong").or(weaker.clone());
+        assert!(both.key_pair().expect("no half").is_none());
+        assert_eq!((both.credentials_url, both.no_sign_request), (None, None));
+        assert_eq!(both.region.as_deref(), Some("x"));
+        let mut service = S3Settings::default();
+        service.set("credentials_url", "https://strong").expect("sets");
+        let both = service.or(weaker.with_profile("weak"));
+        assert!(both.key_pair().expect("no half").is_none());
+        assert_eq!(both.credentials_url.as_deref(), Some("https://strong"));
+        assert_eq!(both.profile.as_deref(), Some("weak"), "its region still counts");
+    }
+
+    #[test]
+    fn variables_of_two_families_do_not_make_one_key() {
+        let said = |variables: &[(&str, &str)]| {
+            let value = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, v)| *v);
+            S3Settings::from_variables(|name| value(name).map(str::to_owned)).expect("settings")
+        };
+        let aws = [
+            ("AWS_ACCESS_KEY_ID", "weak"),
+            ("AWS_SECRET_ACCESS_KEY", "weak"),
+            ("AWS_SESSION_TOKEN", "weak"),
+            ("AWS_REGION", "x"),
+        ];
+        assert_eq!(keys(&said(&aws)), ("weak", "weak", Some("weak")));
+        let own = [("KEYFOLD_ACCESS_KEY_ID", "strong"), ("KEYFOLD_SECRET_ACCESS_KEY", "strong")];
+        let both = said(&[&own[..], &aws[..]].concat());
+        assert_eq!(keys(&both), ("strong", "strong", None));
+        assert_eq!(both.region.as_deref(), Some("x"));
+        let profile = said(&[&[("KEYFOLD_PROFILE", "etl")][..], &aws[..]].concat());
+        assert!(profile.key_pair().expect("no half").is_none());
+        let left_behind = said(&[("AWS_SESSION_TOKEN", "old"), ("AWS_PROFILE", "")]);
+        assert!(left_behind.key_pair().expect("no half").is_none() && left_behind.profile.is_none());
     }
 
     #[test]

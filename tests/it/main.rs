@@ -22,6 +22,8 @@ mod properties;
 mod rings;
 #[cfg(feature = "cli")]
 mod run;
+#[cfg(feature = "s3")]
+mod s3_client;
 #[cfg(feature = "cli")]
 mod s3_commands;
 #[cfg(feature = "s3")]

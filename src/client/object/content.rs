@@ -86,6 +86,9 @@ impl ObjectContent {
     ///
     /// As [`ObjectContent::range`].
     pub(crate) fn hold(&self, ranges: Vec<Range<u64>>) -> Result<()> {
+        if ranges.iter().all(|range| self.held(range.start, range.end).is_some()) {
+            return Ok(());
+        }
         self.replace(Vec::new());
         let fetched = self.fetch_all(ranges)?;
         self.replace(fetched);
@@ -105,9 +108,11 @@ impl ObjectContent {
         Ok(joined(fetched))
     }
 
-    /// Forgets what is held.
+    /// Forgets what is held, unless it is a small object as a whole: then all is there already.
     pub(crate) fn release(&self) {
-        self.replace(Vec::new());
+        if self.held(0, self.len()).is_none() {
+            self.replace(Vec::new());
+        }
     }
 
     /// All bytes, in a temporary file that has no name.

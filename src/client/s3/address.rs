@@ -1,9 +1,12 @@
 //! Where a bucket and a key are on the network: path style or virtual-hosted style, and the one way in which a
 //! key stands in a URL.
 
+use std::borrow::Cow;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
+use crate::client::credentials::Place;
 use crate::client::http::{Plain, service_url};
 use crate::client::s3_settings::S3Settings;
 use crate::error::{Error, ErrorKind, Result};
@@ -27,6 +30,8 @@ pub(super) struct Endpoint {
     path_style: bool,
     /// The service is that of AWS itself.
     pub(super) is_aws: bool,
+    /// What the settings say of the service.
+    said: S3Settings,
 }
 
 /// What a request is about.
@@ -58,7 +63,33 @@ impl Endpoint {
             .hint("keys are settings of their own"));
         }
         let is_aws = base.host_str().is_some_and(is_vendor);
-        Ok(Self { base, region, path_style: settings.path_style.unwrap_or(own && !is_aws), is_aws })
+        let path_style = settings.path_style.unwrap_or(own && !is_aws);
+        let said = S3Settings {
+            endpoint_url: settings.endpoint_url.clone(),
+            region: settings.region.clone(),
+            path_style: settings.path_style,
+            allow_http: settings.allow_http,
+            ..S3Settings::default()
+        };
+        Ok(Self { base, region, path_style, is_aws, said })
+    }
+
+    /// The service that keys were lent for, as far as the settings leave it open.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` for a URL that cannot be used.
+    pub(super) fn lent(&self, place: &Place) -> Result<Cow<'_, Self>> {
+        let lent = S3Settings {
+            endpoint_url: place.endpoint_url.clone(),
+            region: place.region.clone(),
+            ..S3Settings::default()
+        };
+        let both = self.said.clone().or(lent);
+        if (&both.endpoint_url, &both.region) == (&self.said.endpoint_url, &self.said.region) {
+            return Ok(Cow::Borrowed(self));
+        }
+        Self::new(&both).map(Cow::Owned)
     }
 
     /// The URL of `target` with the parameters of `query`.
@@ -206,6 +237,25 @@ mod tests {
         let service = endpoint("https://host/s3").url(Target::Service, &[]).expect("a url");
         assert_eq!(service.as_str(), "https://host/s3");
         assert!(aws.is_aws && !endpoint("https://host").is_aws);
+    }
+
+    #[test]
+    fn a_lender_says_where_the_service_is_only_if_nobody_else_does() {
+        let place = Place {
+            endpoint_url: Some("https://lent.example".to_owned()),
+            region: Some("lent".to_owned()),
+            ..Place::default()
+        };
+        let open = Endpoint::new(&S3Settings::default()).expect("an endpoint");
+        let lent = open.lent(&place).expect("an endpoint");
+        assert_eq!((at(&lent, "a").as_str(), lent.region.as_str()), ("https://lent.example/lake/a", "lent"));
+        assert!(open.is_aws && !lent.is_aws);
+        let said = endpoint("https://said.example");
+        let lent = said.lent(&place).expect("an endpoint");
+        assert_eq!((at(&lent, "a").as_str(), lent.region.as_str()), ("https://said.example/lake/a", "lent"));
+        assert!(matches!(said.lent(&Place::default()), Ok(Cow::Borrowed(_))));
+        let plain = Place { endpoint_url: Some("http://lent.example".to_owned()), ..Place::default() };
+        assert!(open.lent(&plain).is_err(), "keys would travel in the clear");
     }
 
     #[test]

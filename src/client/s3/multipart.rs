@@ -161,7 +161,9 @@ impl MultipartUpload {
     /// `AlreadyExists` or `Conflict` if it does not hold, and as [`MultipartUpload::queue`]; nothing is visible then.
     pub async fn complete(mut self) -> Result<ObjectInfo> {
         while !self.sent.is_empty() {
-            self.landed().await?;
+            if let Err(error) = self.landed().await {
+                return Err(self.give_up(error).await);
+            }
         }
         self.e_tags.sort_unstable();
         let e_tags = self.e_tags.drain(..).map(|(_, e_tag)| e_tag).collect();
@@ -175,16 +177,28 @@ impl MultipartUpload {
         match self.client.complete_upload(&self.key, &upload_id, &e_tags, &self.options).await {
             Ok(e_tag) => {
                 self.upload_id = None;
-                Ok(self.client.written(&self.key, size, Some(e_tag), self.options.clone()))
+                Ok(self.options.clone().written(&self.key, size, e_tag))
             }
             Err(failed) => {
                 let settled = self.client.settle(&self.key, &self.options, failed).await;
-                if settled.is_ok() {
-                    self.upload_id = None;
+                if let Err(error) = settled {
+                    return Err(self.give_up(error).await);
                 }
+                self.upload_id = None;
                 settled
             }
         }
+    }
+
+    /// Aborts after `error`, and waits for it: what is left to the drop is lost if the program ends first. If the
+    /// service does not answer, nobody waits.
+    pub(super) async fn give_up(self, error: Error) -> Error {
+        if error.kind() != ErrorKind::Io
+            && let Err(left) = self.abort().await
+        {
+            tracing::warn!(error = %left, "an upload was given up and could not be aborted");
+        }
+        error
     }
 
     /// The name of the upload.
@@ -267,9 +281,16 @@ impl S3Client {
         let mut upload = self.start_upload(key, options).await?;
         let mut start = 0;
         while start < source.len() {
-            let part = source.part(start, size).await?;
-            start += part.len() as u64;
-            upload.queue(part).await?;
+            let queued = match source.part(start, size).await {
+                Ok(part) => {
+                    start += part.len() as u64;
+                    upload.queue(part).await
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = queued {
+                return Err(upload.give_up(error).await);
+            }
         }
         upload.complete().await
     }
@@ -334,7 +355,7 @@ impl S3Client {
             for upload in page.upload {
                 all.push(PendingUpload {
                     key: unescaped(&upload.key, escaped)?,
-                    upload_id: upload.upload_id,
+                    upload_id: upload.id,
                     started: upload.initiated.as_deref().and_then(timestamp),
                 });
             }

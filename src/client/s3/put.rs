@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt};
 use http::header::{self, HeaderName};
 use http::{Method, StatusCode};
 
@@ -87,6 +87,19 @@ impl PutOptions {
         self
     }
 
+    /// What is known of the object that was written with these.
+    pub(super) fn written(self, key: &str, size: u64, e_tag: String) -> ObjectInfo {
+        let content_type = self.content_type.unwrap_or_else(|| media_type::of_name(key));
+        ObjectInfo {
+            key: key.to_owned(),
+            size,
+            last_modified: None,
+            e_tag: Some(e_tag),
+            content_type: Some(content_type),
+            metadata: self.metadata,
+        }
+    }
+
     /// The headers that describe the object.
     pub(super) fn describe<'a>(&self, mut request: Request<'a>, key: &str) -> Result<Request<'a>> {
         let content_type = self.content_type.clone().unwrap_or_else(|| media_type::of_name(key));
@@ -157,47 +170,11 @@ impl S3Client {
         let request = options.describe(self.request(Method::PUT, key)?, key)?.body(body);
         match options.condition.demand(request)?.send().await {
             Ok(answer) => {
-                let e_tag = answer.header("etag").map(str::to_owned);
-                Ok(self.written(key, size, e_tag, options))
+                // Whatever is at the other end, without one it has not stored an object.
+                let e_tag = answer.header("etag").map(str::to_owned).ok_or_else(xml::foreign)?;
+                Ok(options.written(key, size, e_tag))
             }
             Err(failed) => self.settle(key, &options, failed).await,
-        }
-    }
-
-    /// Writes an object from a stream of any length; memory holds a few parts.
-    ///
-    /// # Errors
-    ///
-    /// As [`S3Client::put`], and what the stream fails with; nothing is visible then.
-    pub async fn put_stream<S>(&self, key: &str, body: S, options: PutOptions) -> Result<ObjectInfo>
-    where
-        S: Stream<Item = Result<Bytes>> + Send,
-    {
-        let part_size = options.part_size.unwrap_or(super::multipart::STREAM_PART);
-        let mut body = std::pin::pin!(body);
-        let mut upload = None;
-        let mut held = Vec::new();
-        while let Some(piece) = body.next().await {
-            held.extend_from_slice(&piece?);
-            while held.len() as u64 >= part_size {
-                let rest = held.split_off(usize::try_from(part_size).unwrap_or(usize::MAX));
-                let part = std::mem::replace(&mut held, rest);
-                if upload.is_none() {
-                    upload = Some(self.start_upload(key, options.clone()).await?);
-                }
-                if let Some(upload) = &mut upload {
-                    upload.queue(part.into()).await?;
-                }
-            }
-        }
-        match upload {
-            None => self.put_whole(key, held.into(), options).await,
-            Some(mut upload) => {
-                if !held.is_empty() {
-                    upload.queue(held.into()).await?;
-                }
-                upload.complete().await
-            }
         }
     }
 
@@ -221,24 +198,6 @@ impl S3Client {
             }
         }
         Err(options.condition.broken(&failed).map_or(failed.error, |error| error.with("object", object)))
-    }
-
-    pub(super) fn written(
-        &self,
-        key: &str,
-        size: u64,
-        e_tag: Option<String>,
-        options: PutOptions,
-    ) -> ObjectInfo {
-        let content_type = options.content_type.unwrap_or_else(|| media_type::of_name(key));
-        ObjectInfo {
-            key: key.to_owned(),
-            size,
-            last_modified: None,
-            e_tag,
-            content_type: Some(content_type),
-            metadata: options.metadata,
-        }
     }
 
     /// Deletes an object; one that is not there counts as deleted.

@@ -29,7 +29,7 @@ impl S3Store {
     }
 
     async fn keeps(&self, key: &str) -> Result<Keeps> {
-        if self.client.keeps_conditions() || self.client.single_writer() {
+        if self.client.single_writer() || self.client.keeps_conditions().await? {
             return Ok(Keeps::All);
         }
         self.probe.check(&self.client, key).await
@@ -101,7 +101,7 @@ impl Store for S3Store {
         let condition = self.condition(expected)?;
         // Someone who vouches that nobody else writes still wants to hear of what was seen.
         if condition == PutCondition::Overwrite
-            && self.head(key).await?.map(Expected::Version).unwrap_or(Expected::Absent) != *expected
+            && self.head(key).await?.map_or(Expected::Absent, Expected::Version) != *expected
         {
             return Ok(Put::Conflict);
         }
