@@ -179,7 +179,7 @@ fn what_is_wrong_is_told_within_seconds() {
     assert!(fails(&place, &["read", &read("lake")]).contains("the secret access key is wrong"));
     place.set([("AWS_ACCESS_KEY_ID", "nobody".to_owned())]);
     assert!(fails(&place, &["ls", "s3://lake/"]).contains("does not know the access key"));
-    server.lend_key("lent", "secret", "token", Duration::from_secs(60));
+    server.lend_key("lent", "secret", "token", Duration::from_mins(1));
     server.expire_key("lent");
     place.set([
         ("AWS_ACCESS_KEY_ID", "lent".to_owned()),

@@ -57,7 +57,9 @@ pub(crate) async fn run(args: RmArgs, settings: &Settings, context: &Context) ->
         }
         ReportFormat::Text => {
             let verb = if args.dry_run { "would remove" } else { "removed" };
-            removed.iter().for_each(|location| say(&format!("{verb} {location}")));
+            for location in &removed {
+                say(&format!("{verb} {location}"));
+            }
             Ok(())
         }
     }

@@ -145,7 +145,7 @@ impl<'a> Request<'a> {
                 Err(Attempt::Answered(fault)) => {
                     ambiguous |= fault.is_ambiguous();
                     let (remedy, asked) = (fault.remedy(), fault.wait);
-                    let failed = Failed::answered(fault, self.target, ambiguous);
+                    let failed = self.told(Failed::answered(fault, self.target, ambiguous));
                     match (remedy, &lease) {
                         (Remedy::NewKeys, Some(old)) if !renewed => {
                             renewed = true;
@@ -172,6 +172,16 @@ impl<'a> Request<'a> {
             tokio::time::sleep(wait).await;
             lease = self.inner.lease().await.map_err(unsent(ambiguous))?;
         }
+    }
+
+    /// Says whose keys were refused, where that is what failed.
+    fn told(&self, mut failed: Failed) -> Failed {
+        if let Some(credentials) = &self.inner.credentials
+            && failed.error.kind() == ErrorKind::PermissionDenied
+        {
+            failed.error = failed.error.with("keys from", credentials.source());
+        }
+        failed
     }
 
     async fn renewed(&self, old: &Lease) -> Result<Option<Lease>> {
