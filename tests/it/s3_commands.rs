@@ -208,3 +208,66 @@ fn plain_http_is_for_this_machine_unless_it_is_allowed() {
     ]);
     assert!(run.failed(2).contains("--allow-http"), "{}", run.err);
 }
+
+#[test]
+fn a_presigned_url_can_be_read_like_a_file() {
+    for backend in ["polars", "datafusion"] {
+        for extension in ["csv", "ndjson", "parquet"] {
+            let server = server();
+            let place = place(&server);
+            place.file("orders.csv", ORDERS);
+            let target = format!("s3://lake/orders.{extension}");
+            place.run(&["write", "orders.csv", &target]).ok();
+            let url = place.run(&["presign", &target]).ok().out.trim().to_owned();
+            let nobody = Place::new();
+            let read = nobody.run(&["read", &url, "--output", "csv", "--backend", backend, "-vv"]);
+            assert_eq!(read.ok().out, ORDERS, "{backend} {extension}");
+            assert!(!read.err.contains("X-Amz-Signature"), "{}", read.err);
+            let refused = nobody.run(&["write", "-", &url, "--target-format", extension]);
+            assert!(!refused.err.contains("X-Amz-Signature") && refused.code != Some(0), "{}", refused.err);
+            let tampered = url.replace("orders", "others");
+            let failed = nobody.run(&["read", &tampered]);
+            assert!(failed.failed(1).contains("the server refused access"), "{}", failed.err);
+        }
+    }
+}
+
+#[test]
+fn no_command_prints_a_secret_however_much_is_logged() {
+    const SECRET: &str = "canary/secret+key";
+    let server = TestServer::builder().key("tester", SECRET).bucket("lake").start();
+    server.lend_key("lent", SECRET, "canary-token", Duration::from_mins(10));
+    let permanent = place(&server);
+    let mut lent = place(&server);
+    lent.set([("AWS_ACCESS_KEY_ID", "lent".to_owned()), ("AWS_SESSION_TOKEN", "canary-token".to_owned())]);
+    let commands: &[&[&str]] = &[
+        &["put", "orders.csv", "s3://lake/a.csv", "--output", "json"],
+        &["write", "orders.csv", "s3://lake/a.parquet", "--mode", "overwrite"],
+        &["upsert", "orders.csv", "s3://lake/a.parquet", "--id", "id", "--output", "json"],
+        &["read", "s3://lake/a.parquet", "--backend", "datafusion"],
+        &["count", "s3://lake/*.csv"],
+        &["schema", "s3://lake/a.csv"],
+        &["ls", "s3://lake/", "--output", "json"],
+        &["stat", "s3://lake/a.csv"],
+        &["cat", "s3://lake/a.csv"],
+        &["cat", "s3://lake/missing.csv"],
+        &["cp", "s3://lake/a.csv", "s3://lake/b.csv"],
+        &["mv", "s3://lake/b.csv", "b.csv"],
+        &["ls", "s3://nowhere/"],
+        &["bucket", "ls"],
+        &["bucket", "create", "lake"],
+        &["rm", "s3://lake/a.csv"],
+        &["ls", "--help"],
+    ];
+    for place in [permanent, lent] {
+        place.file("orders.csv", ORDERS);
+        for command in commands {
+            for logged in [&["--log-level", "trace"][..], &["-vv", "--log-format", "json"]] {
+                let run = place.run(&[command, logged].concat());
+                for said in [&run.out, &run.err] {
+                    assert!(!said.contains("canary"), "{command:?} {logged:?} said:\n{said}");
+                }
+            }
+        }
+    }
+}

@@ -16,9 +16,12 @@ use crate::error::{Error, ErrorKind, Result};
 
 const EXAMPLES: &str = "\
 EXAMPLES:
-  keyfold cp orders.csv s3://lake/raw/           a name that ends with a slash is a folder
+  keyfold cp orders.csv s3://lake/raw/
   keyfold cp s3://lake/raw/orders.csv .
-  keyfold cp s3://lake/raw/orders.csv s3://backup/orders.csv   copied by the service itself";
+  keyfold cp s3://lake/raw/orders.csv s3://backup/2024/
+
+  A target that ends with a slash is a folder. From object to object, the service
+  copies by itself.";
 
 /// Copy one object or file
 ///
