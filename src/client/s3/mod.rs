@@ -11,6 +11,7 @@ mod fault;
 mod get;
 mod list;
 mod multipart;
+mod pending;
 mod presign;
 mod put;
 mod request;
@@ -37,7 +38,8 @@ use request::Request;
 pub use buckets::BucketInfo;
 pub use get::Download;
 pub use list::ListEntry;
-pub use multipart::{MultipartUpload, PendingUpload};
+pub use multipart::MultipartUpload;
+pub use pending::PendingUpload;
 pub use presign::PresignedUrl;
 pub use put::{PutCondition, PutOptions};
 

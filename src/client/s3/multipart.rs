@@ -5,13 +5,11 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use futures::stream::{self, FuturesUnordered};
 use futures::{StreamExt, TryStreamExt};
 use http::Method;
 use tokio::task::JoinHandle;
 
-use super::list::{timestamp, unescaped};
 use super::put::PutOptions;
 use super::request::Failed;
 use super::{ObjectInfo, S3Client, xml};
@@ -93,19 +91,7 @@ pub(super) fn part_size(len: u64, asked: Option<u64>) -> Result<u64> {
     Ok(size)
 }
 
-/// An upload that nobody has completed: its parts cost storage until it is aborted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PendingUpload {
-    /// The key it is for.
-    pub key: String,
-    /// The name of the upload.
-    pub upload_id: String,
-    /// When it began.
-    pub started: Option<DateTime<Utc>>,
-}
-
-/// An upload in parts. What it is dropped before [`MultipartUpload::complete`] is aborted.
+/// An upload in parts. One that is dropped before [`MultipartUpload::complete`] is aborted.
 #[derive(Debug)]
 pub struct MultipartUpload {
     client: S3Client,
@@ -326,53 +312,12 @@ impl S3Client {
             .await
     }
 
-    async fn abort(&self, key: &str, upload_id: &str) -> Result<()> {
+    pub(super) async fn abort(&self, key: &str, upload_id: &str) -> Result<()> {
         match self.request(Method::DELETE, key)?.query("uploadId", upload_id).fetch().await {
             Ok(_) => Ok(()),
             Err(failed) if failed.code == "NoSuchUpload" => Ok(()),
             Err(failed) => Err(failed.into()),
         }
-    }
-
-    /// Uploads to keys that begin with `prefix` which nobody has completed.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound` if the bucket does not exist, `PermissionDenied`, `Unsupported` or `Io`.
-    pub async fn pending_uploads(&self, prefix: &str) -> Result<Vec<PendingUpload>> {
-        let (mut all, mut marker) = (Vec::new(), None::<(String, String)>);
-        loop {
-            let (key, id) = marker.take().unzip();
-            let request = self
-                .bucket_request(Method::GET)?
-                .query("uploads", "")
-                .query("encoding-type", "url")
-                .query("prefix", prefix)
-                .maybe_query("key-marker", key)
-                .maybe_query("upload-id-marker", id);
-            let page: xml::ListMultipartUploadsResult = xml::read(&request.fetch().await?)?;
-            let escaped = page.encoding_type.as_deref() == Some("url");
-            for upload in page.upload {
-                all.push(PendingUpload {
-                    key: unescaped(&upload.key, escaped)?,
-                    upload_id: upload.id,
-                    started: upload.initiated.as_deref().and_then(timestamp),
-                });
-            }
-            match (page.is_truncated, page.next_key_marker, page.next_upload_id_marker) {
-                (Some(true), Some(key), Some(id)) => marker = Some((unescaped(&key, escaped)?, id)),
-                _ => return Ok(all),
-            }
-        }
-    }
-
-    /// Aborts an upload that nobody has completed; its parts are gone then.
-    ///
-    /// # Errors
-    ///
-    /// `PermissionDenied` or `Io`.
-    pub async fn abort_upload(&self, upload: &PendingUpload) -> Result<()> {
-        self.abort(&upload.key, &upload.upload_id).await
     }
 }
 

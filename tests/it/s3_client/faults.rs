@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use keyfold::{ErrorKind, PutCondition};
 
 use super::other::{Canned, page};
-use super::{BUCKET, MIB, bytes, client, eventually, lake, open, plain, read, settings};
+use super::{BUCKET, MIB, bytes, client, lake, open, plain, read, settings};
 use crate::s3_server::{Effect, Fault, Operation};
 
 const SILENCE: Duration = Duration::from_millis(400);
@@ -210,15 +210,4 @@ async fn a_redirect_to_another_host_gets_no_token() {
         assert_eq!(error.hint_text(), Some("use the endpoint and the region of the bucket"));
     }
     assert_eq!(other.seen(), 0);
-}
-
-#[tokio::test]
-async fn a_read_that_nobody_waits_for_ends() {
-    let server = lake();
-    let client = client(&server);
-    server.fail(Fault::new(Effect::SlowDown).always());
-    let waiting = tokio::spawn(async move { client.get("a").await.map(|_| ()) });
-    eventually("it was tried again", || server.counts().total() > 1).await;
-    waiting.abort();
-    assert!(waiting.await.expect_err("cancelled").is_cancelled());
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use keyfold::ErrorKind;
 
 use super::{BUCKET, bytes, client, lake, listed, plain, read};
+use crate::s3_server::Operation;
 
 const KEYS: &[&str] = &[
     "a//b",
@@ -67,6 +68,8 @@ async fn a_key_with_control_characters_is_deleted_among_many() {
     }
     client.delete_many(&keys).await.expect("deleted");
     assert!(server.keys(BUCKET).is_empty(), "{:?}", server.keys(BUCKET));
+    // Other services read XML more strictly than this one.
+    assert_eq!(server.counts().of(Operation::DeleteObject), 4, "one by one, because XML cannot hold them");
 }
 
 #[tokio::test]
