@@ -1,8 +1,11 @@
 //! Writes under a condition, one and many at once.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::future::join_all;
 use keyfold::{Error, ErrorKind, ObjectInfo, PutCondition, S3Client};
+use tokio::sync::Barrier;
 
 use super::{BUCKET, client, lake, plain, read};
 
@@ -48,18 +51,33 @@ async fn a_put_replaces_what_it_expects_or_nothing() {
     }
 }
 
+/// What each of 32 writers gives that begin in the same moment.
+async fn at_once<T, F>(client: &S3Client, work: impl Fn(u32, S3Client) -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let start = Arc::new(Barrier::new(32));
+    let writers = (0..32).map(|number| {
+        let (start, work) = (Arc::clone(&start), work(number, client.clone()));
+        tokio::spawn(async move {
+            start.wait().await;
+            work.await
+        })
+    });
+    join_all(writers).await.into_iter().map(|done| done.expect("done")).collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_thirty_two_writers_exactly_one_creates() {
     for in_parts in [false, true] {
         let server = lake();
-        let writers = (0..32).map(|number: u32| {
-            let client = client(&server);
-            tokio::spawn(async move {
-                let text = number.to_string();
-                put(&client, in_parts, text.clone(), PutCondition::IfAbsent).await.map(|_| text)
-            })
-        });
-        let results: Vec<_> = join_all(writers).await.into_iter().map(|done| done.expect("done")).collect();
+        let client = client(&server);
+        let results = at_once(&client, |number, client| async move {
+            let text = number.to_string();
+            put(&client, in_parts, text.clone(), PutCondition::IfAbsent).await.map(|_| text)
+        })
+        .await;
         let winners: Vec<_> = results.iter().filter_map(|result| result.as_ref().ok()).collect();
         assert_eq!(winners.len(), 1, "{results:?}");
         for error in results.iter().filter_map(|result| result.as_ref().err()) {
@@ -72,19 +90,16 @@ async fn of_thirty_two_writers_exactly_one_creates() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_counter_loses_no_update() {
     let server = lake();
-    client(&server).put("n", "0", plain()).await.expect("put");
-    let writers = (0..32).map(|_| {
-        let client = client(&server);
-        tokio::spawn(async move {
-            for _ in 0..3 {
-                while !count_up(&client).await {}
-            }
-        })
-    });
-    for done in join_all(writers).await {
-        done.expect("counted");
-    }
-    assert_eq!(read(&client(&server), "n").await, "96");
+    let client = client(&server);
+    client.put("n", "0", plain()).await.expect("put");
+    at_once(&client, |_, client| async move {
+        for _ in 0..3 {
+            while !count_up(&client).await {}
+        }
+    })
+    .await;
+    assert_eq!(read(&client, "n").await, "96");
+    assert!(server.log().iter().any(|entry| entry.status == 412), "nobody met anybody");
 }
 
 /// Whether nobody else was faster.
