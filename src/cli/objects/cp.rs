@@ -20,8 +20,8 @@ EXAMPLES:
   keyfold cp s3://lake/raw/orders.csv .
   keyfold cp s3://lake/raw/orders.csv s3://backup/2024/
 
-  A target that ends with a slash is a folder. From object to object, the service
-  copies by itself.";
+  A target that ends with a slash is a folder. From object to object, the
+  service copies by itself.";
 
 /// Copy one object or file
 ///
