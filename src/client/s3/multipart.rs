@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::put::PutOptions;
 use super::request::Failed;
 use super::{ObjectInfo, S3Client, xml};
+use crate::client::io::blocking;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Parts on their way at a time.
@@ -56,16 +57,14 @@ impl Source {
             }
             Self::File(file, _) => {
                 let file = Arc::clone(file);
-                let read = tokio::task::spawn_blocking(move || {
-                    let mut buffer = vec![0; size];
-                    file.read_exact_at(&mut buffer, start).map(|()| buffer)
-                });
-                let read =
-                    read.await.map_err(|cause| Error::internal("a worker did not finish").because(cause))?;
-                let read = read.map_err(|cause| {
+                let changed = |cause| {
                     Error::io("cannot read the file", cause).hint("it may have changed while it was uploaded")
-                });
-                read.map(Bytes::from)
+                };
+                blocking(move || {
+                    let mut buffer = vec![0; size];
+                    file.read_exact_at(&mut buffer, start).map(|()| buffer.into()).map_err(changed)
+                })
+                .await
             }
         }
     }
