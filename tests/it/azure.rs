@@ -1,68 +1,42 @@
 //! Azure Blob Storage, against Azurite: shown as ignored where that is not installed, required where CI installs it.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use object_store::azure::{AzureAccessKey, AzureAuthorizer, AzureCredential};
 use object_store::client::{ClientOptions, HttpConnector, HttpRequest, HttpRequestBody, ReqwestConnector};
 
+use crate::peers::Peer;
 use crate::run::{Place, counts};
 
 /// What Azurite's documentation gives to everybody.
 const ACCOUNT: &str = "devstoreaccount1";
 const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// A server of its own, which ends with this.
+/// A server of its own with the container `lake`.
 struct Azurite {
-    child: Child,
-    port: u16,
+    peer: Peer,
     _folder: tempfile::TempDir,
 }
 
 impl Azurite {
-    /// Starts one with the container `lake`; `None`, said aloud, where there is none and none is required.
     fn start() -> Option<Self> {
-        let Some(program) = program() else {
-            let required = std::env::var("KEYFOLD_REQUIRE").unwrap_or_default();
-            assert!(
-                !required.split(',').any(|part| part == "azurite"),
-                "azurite is required and not on the path"
-            );
-            eprintln!("ignored: azurite-blob is not on the path");
-            return None;
-        };
         let folder = tempfile::tempdir().expect("a folder");
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-        let port = free.expect("a port").port();
-        let child = Command::new(program)
-            .args([
-                "--blobHost",
-                "127.0.0.1",
-                "--blobPort",
-                &port.to_string(),
-                "--silent",
-                "--disableTelemetry",
-            ])
-            .args(["--skipApiVersionCheck", "--location"])
-            .arg(folder.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("starts");
-        let start = Instant::now();
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-            assert!(start.elapsed() < Duration::from_mins(1), "azurite does not answer");
-            thread::sleep(Duration::from_millis(20));
-        }
-        let server = Self { child, port, _folder: folder };
+        let place = folder.path().display().to_string();
+        let peer = Peer::start("azurite-blob", "azurite", |port| {
+            let words = ["--blobHost", "127.0.0.1", "--blobPort", port, "--silent", "--disableTelemetry"];
+            [&words[..], &["--skipApiVersionCheck", "--location", &place]]
+                .concat()
+                .iter()
+                .map(|w| (*w).to_owned())
+                .collect()
+        })?;
+        let server = Self { peer, _folder: folder };
         server.make_container();
         Some(server)
     }
 
     fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.peer.url()
     }
 
     fn make_container(&self) {
@@ -87,17 +61,6 @@ impl Azurite {
         ]);
         place
     }
-}
-
-impl Drop for Azurite {
-    fn drop(&mut self) {
-        drop(self.child.kill().and_then(|()| self.child.wait()));
-    }
-}
-
-fn program() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join("azurite-blob")).find(|program| program.is_file())
 }
 
 #[test]

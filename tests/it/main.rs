@@ -17,6 +17,10 @@ mod contract;
 mod doors;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod frames;
+#[cfg(feature = "cli")]
+mod moto;
+#[cfg(feature = "cli")]
+mod peers;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod places;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
