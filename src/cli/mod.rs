@@ -116,12 +116,12 @@ async fn dispatch(command: Command, settings: &Settings, context: &Context) -> R
         Command::Ls(args) => signals.interrupt(ls::run(args, settings, context)).await,
         Command::Cp(args) => cp::run(args, false, settings, context).await,
         Command::Mv(args) => cp::run(args, true, settings, context).await,
-        Command::Rm(args) => signals.interrupt(rm::run(args, settings, context)).await,
+        Command::Rm(args) => signals.interrupt_changes(rm::run(args, settings, context)).await,
         Command::Cat(args) => signals.interrupt(cat::run(args, context)).await,
         Command::Put(args) => put::run(*args, settings, context).await,
         Command::Stat(args) => signals.interrupt(stat::run(args, settings, context)).await,
         Command::Presign(args) => signals.interrupt(presign::run(args, settings, context)).await,
-        Command::Bucket(args) => signals.interrupt(bucket::run(args, settings, context)).await,
+        Command::Bucket(args) => signals.interrupt_changes(bucket::run(args, settings, context)).await,
         Command::Completions(args) => completions::run(&args),
     }
 }

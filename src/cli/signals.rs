@@ -58,6 +58,15 @@ impl Signals {
         }
     }
 
+    /// The same for work that changes one thing after the other.
+    pub(crate) async fn interrupt_changes<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let hint = "what was done so far stays done; look before you run it again";
+        self.interrupt(work).await.map_err(|error| match error.kind() {
+            ErrorKind::Cancelled => error.hint(hint),
+            _ => error,
+        })
+    }
+
     /// Takes note of a signal; tells whether there was one before.
     fn fire(&self) -> bool {
         self.session.cancel();

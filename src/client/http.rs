@@ -16,6 +16,10 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// The same for what is a step away or not there at all.
 const CONNECT_NEAR: Duration = Duration::from_secs(1);
 
+/// How long a peer may be silent.
+#[cfg(any(feature = "gcs", feature = "azure", feature = "http"))]
+const SILENCE: Duration = Duration::from_mins(5);
+
 /// Which hosts may be spoken to without encryption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Plain {
@@ -33,6 +37,17 @@ pub(crate) enum Plain {
 /// `Io` if the system's certificates cannot be read.
 pub(crate) fn connect() -> Result<HttpClient> {
     open(builder().connect_timeout(CONNECT))
+}
+
+/// Connections that are given up when the peer is silent for minutes, for code that does not measure that itself: long
+/// enough for a large body that is being sent.
+///
+/// # Errors
+///
+/// `Io` if the system's certificates cannot be read.
+#[cfg(any(feature = "gcs", feature = "azure", feature = "http"))]
+pub(crate) fn connect_patient() -> Result<HttpClient> {
+    open(builder().connect_timeout(CONNECT).read_timeout(SILENCE))
 }
 
 /// Connections to what stands on this machine or beside it: past every proxy, which would see the keys that

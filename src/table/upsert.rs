@@ -318,7 +318,8 @@ impl Job<'_> {
                 report.version_after = Some(version.to_string());
                 Ok(true)
             }
-            Commit::Conflict => Ok(false),
+            // Folding in the same rows again changes nothing, whether or not they were there already.
+            Commit::Conflict | Commit::Unknown => Ok(false),
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Instant;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
-use crate::client::file::{Commit, DataFile, Locked, Stage};
+use crate::client::file::{Commit, DataFile, Stage};
 use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
@@ -87,14 +87,21 @@ impl Target {
     ///
     /// `AlreadyExists` or `Conflict` if someone else came first; nothing has changed then.
     pub(crate) fn commit(self, stage: Stage, rows: u64) -> Result<WriteReport> {
-        let locked = if self.mode == WriteMode::Overwrite { self.file.lock(&self.session)? } else { None };
-        let commit = stage.commit(locked.as_ref().map(Locked::version))?;
+        let commit = match self.mode {
+            WriteMode::Overwrite => stage.replace(&self.session, &self.file)?,
+            _ => stage.commit(None)?,
+        };
         self.finish(commit, rows)
     }
 
     fn finish(self, commit: Commit, rows: u64) -> Result<WriteReport> {
         let (written, rows, bytes_written) = match (commit, self.mode) {
             (Commit::Committed(version), _) => (true, rows, version.size()),
+            (Commit::Unknown, _) => {
+                return Err(Error::new(ErrorKind::Io, "whether the file was written is not known")
+                    .with("file", self.file.location())
+                    .hint("an answer was lost, and someone else has written since; look at it before you try again"));
+            }
             (Commit::Conflict, WriteMode::Ignore) => (false, 0, 0),
             (Commit::Conflict, WriteMode::Error) => return Err(already_there(self.file.location())),
             (Commit::Conflict, WriteMode::Overwrite | WriteMode::Append) => return Err(self.lost()),

@@ -77,9 +77,9 @@ pub(crate) async fn run(args: PutArgs, settings: &Settings, context: &Context) -
     let (client, key) = Spot::object(&args.target, context)?;
     let options = options(&args);
     let info = if args.source.is_standard() {
-        context.signals.interrupt(from_stdin(&client, &key, options)).await?
+        context.signals.interrupt_changes(from_stdin(&client, &key, options)).await?
     } else {
-        context.signals.interrupt(client.put_file(&key, args.source.as_ref(), options)).await?
+        context.signals.interrupt_changes(client.put_file(&key, args.source.as_ref(), options)).await?
     };
     match args.output.or(settings.output).unwrap_or_default() {
         ReportFormat::Json => print_json(&described(client.bucket()?, &info)),

@@ -70,7 +70,10 @@ impl Fault {
 
     /// Whether the request may have taken effect all the same.
     pub(super) fn is_ambiguous(&self) -> bool {
-        self.status.is_server_error() || self.status == StatusCode::REQUEST_TIMEOUT
+        // A service that asks to slow down has done nothing.
+        let overloaded =
+            self.status == StatusCode::SERVICE_UNAVAILABLE || self.status == StatusCode::NOT_IMPLEMENTED;
+        self.status == StatusCode::REQUEST_TIMEOUT || self.status.is_server_error() && !overloaded
     }
 
     pub(super) fn code(&self) -> &str {

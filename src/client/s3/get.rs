@@ -167,6 +167,14 @@ impl S3Client {
             }
         };
         let answer = request().map_err(Failed::before)?.send().await?;
+        // Not every service looks at the condition of a read.
+        if e_tag.is_some_and(|wanted| answer.header("etag").is_some_and(|found| found != wanted)) {
+            return Err(Failed::before(
+                Error::new(ErrorKind::Conflict, "the object has changed meanwhile")
+                    .with("object", self.named(key))
+                    .hint("read it again"),
+            ));
+        }
         let whole =
             range.as_ref().is_some_and(|range| range.start > 0) && answer.header("content-range").is_none();
         if whole {

@@ -41,6 +41,7 @@ pub use list::ListEntry;
 pub use multipart::MultipartUpload;
 pub use pending::PendingUpload;
 pub use presign::PresignedUrl;
+pub(crate) use put::UNKNOWN;
 pub use put::{PutCondition, PutOptions};
 
 /// A client for one S3 service, and perhaps one bucket of it. Cheap to clone; connections are shared, and

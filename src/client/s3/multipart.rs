@@ -165,12 +165,20 @@ impl MultipartUpload {
                 Ok(self.options.clone().written(&self.key, size, e_tag))
             }
             Err(failed) => {
+                let ambiguous = failed.ambiguous;
                 let settled = self.client.settle(&self.key, &self.options, failed).await;
-                if let Err(error) = settled {
-                    return Err(self.give_up(error).await);
+                match settled {
+                    // It may still be at work on it: an abort would undo what is about to be done.
+                    Err(error) if ambiguous => {
+                        self.upload_id = None;
+                        Err(error)
+                    }
+                    Err(error) => Err(self.give_up(error).await),
+                    Ok(info) => {
+                        self.upload_id = None;
+                        Ok(info)
+                    }
                 }
-                self.upload_id = None;
-                settled
             }
         }
     }

@@ -23,6 +23,11 @@ const KEYS_PER_DELETE: usize = 1_000;
 /// The user metadata that names the writer of a conditional put.
 pub(super) const WRITER: &str = "keyfold-writer";
 
+/// The message of a write that someone else has replaced since, if it was there at all.
+pub(crate) const UNKNOWN: &str = "an answer was lost, and someone else has written since";
+
+const LOOK: &str = "whether the object was written is not known; look at it before you try again";
+
 /// Under which condition an object is written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -191,10 +196,12 @@ impl S3Client {
                 tracing::debug!(key, "the put took effect, although the answer did not say so");
                 return Ok(found.clone());
             }
-            if found.is_err() {
-                return Err(failed
-                    .error
-                    .hint("whether the object was written is not known; look at it before you try again"));
+            let lost = options.condition.broken(&failed).is_some();
+            if lost && matches!(found, Ok(Some(_))) {
+                return Err(Error::new(ErrorKind::Conflict, UNKNOWN).with("object", object).hint(LOOK));
+            }
+            if !lost || found.is_err() {
+                return Err(failed.error.hint(LOOK));
             }
         }
         Err(options.condition.broken(&failed).map_or(failed.error, |error| error.with("object", object)))
@@ -230,12 +237,40 @@ impl S3Client {
             chunks.map(|keys| self.delete_some(keys)).buffered(4).try_collect().await?;
         let failures: Vec<_> = failures.into_iter().flatten().collect();
         let Some(first) = failures.first() else { return Ok(()) };
-        Err(Error::new(ErrorKind::PermissionDenied, "some objects could not be deleted")
+        let kind = if first.code == "AccessDenied" { ErrorKind::PermissionDenied } else { ErrorKind::Io };
+        Err(Error::new(kind, "some objects could not be deleted")
             .with("first", self.named(&first.key))
             .with("code", &first.code)
             .with("message", first.message.as_deref().unwrap_or_default())
             .with("objects", failures.len())
-            .hint("the others are gone"))
+            .hint("the others are gone; run it again for the rest"))
+    }
+
+    /// Deletes an object if it is still the one with `e_tag`.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` if it is another one, and as [`S3Client::delete`].
+    pub async fn delete_if(&self, key: &str, e_tag: &str) -> Result<()> {
+        let changed = || {
+            Error::new(ErrorKind::Conflict, "the object has changed meanwhile")
+                .with("object", self.named(key))
+                .hint("it was not deleted")
+        };
+        // Not every service looks at the condition of a delete.
+        match self.head(key).await? {
+            Some(found) if found.e_tag.as_deref() == Some(e_tag) => {}
+            Some(_) => return Err(changed()),
+            None => return Ok(()),
+        }
+        match self.request(Method::DELETE, key)?.header(header::IF_MATCH, e_tag)?.fetch().await {
+            Ok(_) => Ok(()),
+            Err(failed) if failed.code == "NoSuchKey" => Ok(()),
+            Err(failed) if failed.is(StatusCode::PRECONDITION_FAILED) => Err(changed()),
+            // Nor does every service take one.
+            Err(failed) if failed.is(StatusCode::NOT_IMPLEMENTED) => self.delete(key).await,
+            Err(failed) => Err(failed.into()),
+        }
     }
 
     async fn delete_some(&self, keys: &[String]) -> Result<Vec<xml::DeleteError>> {

@@ -118,11 +118,16 @@ impl<'a> Request<'a> {
     /// answers before it is done with long work.
     pub(super) async fn fetch_result<T>(self, read: impl Fn(&[u8]) -> Result<T>) -> Result<T, Failed> {
         let mut waits = Waits::of(RETRIES_OF_WORK);
+        let mut ambiguous = false;
         loop {
-            let body = self.clone().fetch().await?;
+            // What an earlier round may have done still counts.
+            let fetched = self.clone().fetch().await;
+            let body =
+                fetched.map_err(|failed| Failed { ambiguous: ambiguous || failed.ambiguous, ..failed })?;
             let Some(fault) = Fault::in_success(&body) else {
                 return read(&body).map_err(|error| Failed { ambiguous: true, ..Failed::before(error) });
             };
+            ambiguous = true;
             let retry = fault.remedy() == Remedy::Retry;
             let failed = Failed::answered(fault, self.target, true);
             match waits.next(None).filter(|_| retry) {

@@ -26,6 +26,7 @@ pub(super) struct ListBucketResult {
     #[serde(default)]
     pub(super) common_prefixes: Vec<Prefix>,
     pub(super) next_continuation_token: Option<String>,
+    pub(super) is_truncated: Option<bool>,
     /// `url` if keys are escaped.
     pub(super) encoding_type: Option<String>,
 }
