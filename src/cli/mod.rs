@@ -25,14 +25,19 @@ mod write;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::cli::args::{Cli, Command};
 use crate::cli::logging::LogFormat;
 use crate::cli::objects::{bucket, cat, cp, ls, presign, put, rm, stat};
 use crate::cli::settings::Settings;
 use crate::cli::signals::Signals;
+use crate::client::s3::aborts_done;
 use crate::client::session::Session;
 use crate::error::{Error, ErrorKind, Result};
+
+/// How long a run that was ended waits for what it has begun on a store to be taken back.
+const LAST_REQUESTS: Duration = Duration::from_secs(5);
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
@@ -89,7 +94,11 @@ fn start(
     let runtime = runtime(run)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
     let context = Context { session: session.clone(), signals: signals.clone() };
-    let outcome = runtime.block_on(dispatch(cli.command, &settings, &context));
+    let outcome = runtime.block_on(async {
+        let outcome = dispatch(cli.command, &settings, &context).await;
+        aborts_done(LAST_REQUESTS).await;
+        outcome
+    });
     // A thread that waits for standard input cannot be asked to stop.
     runtime.shutdown_background();
     outcome.inspect(|()| tracing::info!("done"))

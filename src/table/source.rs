@@ -137,6 +137,16 @@ pub(crate) fn format_of(file: &DataFile, said: Option<Format>) -> Result<Format>
     Format::from_content(&head).map_err(|e| e.with("file", file.location()))
 }
 
+/// Refuses a pattern as the name of what does not exist yet: a file of that name would hide what the pattern is for.
+pub(crate) fn check_new_name(location: &Location) -> Result<()> {
+    if location.is_pattern() {
+        return Err(Error::new(ErrorKind::Usage, "a target cannot be a pattern")
+            .with("target", location)
+            .hint("name one file"));
+    }
+    Ok(())
+}
+
 fn same_columns(first: &Schema, other: &Schema) -> Result<()> {
     let differ = |message: &'static str, column: &str| {
         Error::new(ErrorKind::InvalidInput, message)

@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::BatchStream;
 use crate::table::StoredFile;
 use crate::table::parquet::{NewParquet, ParquetFile};
-use crate::table::source::format_of;
+use crate::table::source::{check_new_name, format_of};
 use crate::table::text::TextFile;
 
 /// Folds the rows of `stream` into `target`. The stream is run once; what it gave is used again if the
@@ -99,6 +99,7 @@ pub(crate) fn target_format(session: &Session, target: &Location, options: &Upse
 
 /// The format of a target that does not exist yet.
 fn new_format(file: &DataFile, options: &UpsertOptions) -> Result<Format> {
+    check_new_name(file.location())?;
     let name = file.location().name();
     let by_name = Format::from_name(&name);
     if by_name.is_none() && !name.contains('.') {

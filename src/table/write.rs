@@ -18,7 +18,7 @@ use crate::core::report::WriteReport;
 use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::BatchStream;
 use crate::table::handover::on_own_thread;
-use crate::table::source::format_of;
+use crate::table::source::{check_new_name, format_of};
 use crate::table::spill::{MEMORY_BYTES, Spilled};
 use crate::table::text::TextFile;
 use crate::table::{parquet, text};
@@ -168,6 +168,7 @@ fn already_there(location: &Location) -> Error {
 }
 
 fn new_format(file: &DataFile, options: &WriteOptions) -> Result<Format> {
+    check_new_name(file.location())?;
     options.format.or_else(|| Format::from_name(&file.location().name())).ok_or_else(|| {
         Error::new(ErrorKind::Usage, "the format of the new file cannot be told from its name")
             .with("file", file.location())

@@ -62,6 +62,54 @@ fn objects_are_put_listed_described_copied_moved_and_removed() {
 }
 
 #[test]
+fn what_would_lose_something_by_a_slip_is_refused() {
+    let server = server();
+    let place = place(&server);
+    place.file("a.csv", ORDERS);
+    place
+        .run(&["put", "a.csv", "s3://lake/a.csv", "--metadata", "owner=me", "--content-type", "text/x"])
+        .ok();
+    // An empty variable in a script.
+    place.run(&["put", "a.csv", "s3://lake/a.csv", "--if-match", ""]).failed(2);
+    place.run(&["put", "a.csv", "s3://lake/folder/"]).failed(2);
+    place.run(&["cp", "s3://lake/a.csv", "-"]).failed(2);
+    assert!(place.run(&["rm", "s3://lake/a.csv", "s3://lake/no.csv"]).failed(1).contains("no such object"));
+    for command in
+        [&["upsert", "a.csv", "s3://lake/*.csv.csv", "--id", "id"][..], &["write", "a.csv", "[x].csv"]]
+    {
+        assert!(place.run(command).failed(2).contains("a target cannot be a pattern"));
+    }
+    assert_eq!(server.keys("lake"), ["a.csv"]);
+    place.file("changes.csv", CHANGES);
+    place.run(&["upsert", "changes.csv", "s3://lake/a.csv", "--id", "id"]).ok();
+    let stat = place.run(&["stat", "s3://lake/a.csv", "--output", "json"]).json();
+    assert_eq!(
+        (stat["content_type"].as_str(), stat["metadata"]["owner"].as_str()),
+        (Some("text/x"), Some("me"))
+    );
+}
+
+#[test]
+fn an_upload_that_is_interrupted_leaves_no_parts() {
+    let server = server();
+    let place = place(&server);
+    place.file("big.bin", vec![b'x'; 100 << 20]);
+    server.set_latency(Duration::from_millis(200));
+    let mut command = place.command();
+    let child = command.args(["cp", "big.bin", "s3://lake/big.bin"]).spawn().expect("started");
+    let start = Instant::now();
+    while server.uploads().is_empty() {
+        assert!(start.elapsed() < Duration::from_mins(1), "no upload began");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+    let output = child.wait_with_output().expect("ended");
+    assert_eq!(output.status.code(), Some(130));
+    assert!(server.uploads().is_empty() && server.keys("lake").is_empty());
+}
+
+#[test]
 fn standard_input_becomes_an_object_and_an_object_standard_output() {
     let server = server();
     let place = place(&server);

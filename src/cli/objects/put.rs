@@ -12,7 +12,7 @@ use crate::cli::name::Name;
 use crate::cli::output::{print_json, say};
 use crate::cli::settings::Settings;
 use crate::client::s3::{ObjectInfo, PutCondition, PutOptions, S3Client};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 const EXAMPLES: &str = "\
 EXAMPLES:
@@ -48,7 +48,7 @@ pub(crate) struct PutArgs {
     if_absent: bool,
 
     /// Write only if the object still has this `ETag`
-    #[arg(long, value_name = "ETAG")]
+    #[arg(long, value_name = "ETAG", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     if_match: Option<String>,
 
     /// Print nothing, or one JSON object [default: text]
@@ -75,6 +75,11 @@ fn options(args: &PutArgs) -> PutOptions {
 
 pub(crate) async fn run(args: PutArgs, settings: &Settings, context: &Context) -> Result<()> {
     let (client, key) = Spot::object(&args.target, context)?;
+    if key.ends_with('/') {
+        return Err(Error::new(ErrorKind::Usage, "this is a folder, not an object")
+            .with("target", format!("{:?}", args.target))
+            .hint("say the name of the object as well; keyfold cp takes it from the file"));
+    }
     let options = options(&args);
     let info = if args.source.is_standard() {
         context.signals.interrupt_changes(from_stdin(&client, &key, options)).await?

@@ -41,10 +41,15 @@ pub(crate) struct RmArgs {
 }
 
 pub(crate) async fn run(args: RmArgs, settings: &Settings, context: &Context) -> Result<()> {
-    let mut removed = Vec::new();
+    // All are looked for before the first is removed: a name that is wrong changes nothing.
+    let mut found = Vec::new();
     for name in &args.locations {
         let Spot::S3(client, key) = Spot::of(name, context)? else { return Err(local(name)) };
         let keys = keys(&client, &key, name, args.recursive).await?;
+        found.push((client, keys));
+    }
+    let mut removed = Vec::new();
+    for (client, keys) in found {
         if !args.dry_run {
             client.delete_many(&keys).await?;
         }

@@ -39,6 +39,7 @@ pub use buckets::BucketInfo;
 pub use get::Download;
 pub use list::ListEntry;
 pub use multipart::MultipartUpload;
+pub(crate) use multipart::aborts_done;
 pub use pending::PendingUpload;
 pub use presign::PresignedUrl;
 pub(crate) use put::UNKNOWN;

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::stream::{self, FuturesUnordered};
@@ -220,6 +222,34 @@ impl MultipartUpload {
     }
 }
 
+/// Aborts of uploads that were dropped, in this process.
+static ABORTS: AtomicUsize = AtomicUsize::new(0);
+
+/// One of them; it counts until it is dropped, even if its runtime ends first.
+struct UnderWay;
+
+impl UnderWay {
+    fn new() -> Self {
+        ABORTS.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        ABORTS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Waits until the uploads that were dropped are aborted, at most for `limit`: a program that ends before that leaves
+/// their parts behind.
+pub(crate) async fn aborts_done(limit: Duration) {
+    let end = Instant::now() + limit;
+    while ABORTS.load(Ordering::Relaxed) > 0 && Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 impl Drop for MultipartUpload {
     fn drop(&mut self) {
         let Some(upload_id) = self.upload_id.take() else { return };
@@ -230,7 +260,9 @@ impl Drop for MultipartUpload {
             return;
         };
         let (client, key) = (self.client.clone(), self.key.clone());
+        let under_way = UnderWay::new();
         runtime.spawn(async move {
+            let _until_then = under_way;
             if let Err(error) = client.abort(&key, &upload_id).await {
                 tracing::warn!(key, upload_id, %error, "an upload was given up and could not be aborted");
             }

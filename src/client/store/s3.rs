@@ -48,6 +48,18 @@ impl S3Store {
         }
     }
 
+    /// Media type and metadata of the object that is replaced.
+    async fn like(&self, key: &str, expected: &Expected) -> Result<PutOptions> {
+        let mut options = PutOptions::default();
+        if let Expected::Version(_) = expected
+            && let Some(replaced) = self.client.head(key).await?
+        {
+            options.content_type = replaced.content_type;
+            options.metadata = replaced.metadata;
+        }
+        Ok(options)
+    }
+
     /// The condition of a write. Whoever vouches that nobody else writes is believed only where none would be kept.
     async fn condition(&self, key: &str, expected: &Expected) -> Result<PutCondition> {
         Ok(match expected {
@@ -116,7 +128,7 @@ impl Store for S3Store {
         {
             return Ok(Put::Conflict);
         }
-        let options = PutOptions::default().with_condition(condition);
+        let options = self.like(key, expected).await?.with_condition(condition);
         match self.write(key, file, len, options).await {
             Ok(written) => Ok(Put::Done(version(written))),
             Err(error) if error.message() == UNKNOWN => Ok(Put::Unknown),
