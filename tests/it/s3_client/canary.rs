@@ -19,13 +19,21 @@ use crate::s3_server::{Effect, Fault, Operation, TestServer};
 const CANARY: &str = "s3-canary";
 const HOUR: Duration = Duration::from_hours(1);
 
-/// Records of the crate `log`, from any thread.
+/// Records of the crate `log` and events of `tracing`, from any thread.
 struct Records {
     seen: AtomicUsize,
     leaks: Mutex<Vec<String>>,
 }
 
 static RECORDS: Records = Records { seen: AtomicUsize::new(0), leaks: Mutex::new(Vec::new()) };
+
+impl Records {
+    fn take(&self, text: String) {
+        if text.contains(CANARY) {
+            self.leaks.lock().expect("the leaks").push(text);
+        }
+    }
+}
 
 impl log::Log for Records {
     fn enabled(&self, _: &log::Metadata<'_>) -> bool {
@@ -34,36 +42,42 @@ impl log::Log for Records {
 
     fn log(&self, record: &log::Record<'_>) {
         self.seen.fetch_add(1, Ordering::Relaxed);
-        let text = format!("{} {}", record.target(), record.args());
-        if text.contains(CANARY) {
-            self.leaks.lock().expect("the leaks").push(text);
-        }
+        self.take(format!("{} {}", record.target(), record.args()));
     }
 
     fn flush(&self) {}
 }
 
+/// `tracing` asks the subscriber of the thread that comes to an event first whether anyone wants it, and remembers
+/// the answer for all threads: so every thread has one that wants all.
 fn watch_records() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         log::set_logger(&RECORDS).expect("the only logger");
         log::set_max_level(log::LevelFilter::Trace);
+        tracing::subscriber::set_global_default(Trace::default())
+            .expect("the only subscriber of all threads");
     });
 }
 
-/// Writes down every event and every field of a span.
+/// Writes down every event and every field of a span; without a text to write to, looks whether it leaks.
 #[derive(Clone, Default)]
-struct Trace(Arc<Mutex<String>>);
+struct Trace(Option<Arc<Mutex<String>>>);
 
 impl Visit for Trace {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        let _ = write!(self.0.lock().expect("the trace"), "{field}={value:?} ");
+        let text = format!("{field}={value:?} ");
+        match &self.0 {
+            Some(trace) => trace.lock().expect("the trace").push_str(&text),
+            None => RECORDS.take(text),
+        }
     }
 }
 
 impl tracing::Subscriber for Trace {
-    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
-        true
+    /// All but what the test server's library says: it is told the secrets, and prints them.
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        !metadata.target().starts_with("s3s")
     }
 
     fn new_span(&self, span: &span::Attributes<'_>) -> span::Id {
@@ -177,8 +191,8 @@ fn failing(server: &TestServer, web: &Canned, refusing: &Canned) -> Vec<S3Settin
 #[tokio::test]
 async fn no_secret_is_printed_traced_or_logged() {
     watch_records();
-    let trace = Trace::default();
-    let guard = tracing::subscriber::set_default(trace.clone());
+    let trace = Arc::new(Mutex::new(String::new()));
+    let guard = tracing::subscriber::set_default(Trace(Some(Arc::clone(&trace))));
     let mut said = Said::default();
     let server = lake();
     let right = temporary(&server);
@@ -221,7 +235,7 @@ async fn no_secret_is_printed_traced_or_logged() {
     said.everything(&client).await;
     drop(guard);
 
-    let trace = trace.0.lock().expect("the trace");
+    let trace = trace.lock().expect("the trace");
     assert!(trace.contains("trying again") && trace.contains("source="), "nothing was traced: {trace}");
     assert!(said.0.contains(BUCKET) && said.0.contains("PresignedUrl"), "nothing was said");
     assert!(RECORDS.seen.load(Ordering::Relaxed) > 0, "nothing was logged");
