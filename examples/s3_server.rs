@@ -1,7 +1,7 @@
 //! Runs the S3 server of the tests as a program of its own, so that commands can be tried without an account: it
 //! checks signatures, keeps everything in memory and forgets it when it ends.
 //!
-//! `cargo run --example s3_server -- --port 9000 --bucket lake`
+//! `cargo run --no-default-features --features s3 --example s3_server -- --port 9000 --bucket lake`
 #![allow(clippy::expect_used, reason = "the server is made for tests")]
 
 use std::error::Error;

@@ -26,7 +26,9 @@
 //!
 //! * `polars` (default): the Polars backend, re-exported as `keyfold::polars`.
 //! * `datafusion`: the DataFusion backend, re-exported as `keyfold::datafusion`.
-//! * `cli`: the command line, with both backends.
+//! * `s3` (default): `s3://`, and the client [`S3Client`].
+//! * `gcs`, `azure`, `http`: `gs://`; `az://` and `abfss://`; `https://`, for reading.
+//! * `cli`: the command line, with all of these.
 // What only one backend or the command line calls is judged in the build that has all of them.
 #![cfg_attr(
     not(all(feature = "cli", feature = "polars", feature = "datafusion")),

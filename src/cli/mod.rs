@@ -26,14 +26,19 @@ mod write;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::cli::args::{Cli, Command};
 use crate::cli::logging::LogFormat;
 use crate::cli::objects::{bucket, cat, cp, ls, presign, put, rm, stat};
 use crate::cli::settings::Settings;
 use crate::cli::signals::Signals;
+use crate::client::s3::aborts_done;
 use crate::client::session::Session;
 use crate::error::{Error, ErrorKind, Result};
+
+/// How long a run that was ended waits for what it has begun on a store to be taken back.
+const LAST_REQUESTS: Duration = Duration::from_secs(5);
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
@@ -90,7 +95,11 @@ fn start(
     let runtime = runtime(run)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
     let context = Context { session: session.clone(), signals: signals.clone() };
-    let outcome = runtime.block_on(dispatch(cli.command, &settings, &context));
+    let outcome = runtime.block_on(async {
+        let outcome = dispatch(cli.command, &settings, &context).await;
+        aborts_done(LAST_REQUESTS).await;
+        outcome
+    });
     // A thread that waits for standard input cannot be asked to stop.
     runtime.shutdown_background();
     outcome.inspect(|()| tracing::info!("done"))
@@ -117,12 +126,12 @@ async fn dispatch(command: Command, settings: &Settings, context: &Context) -> R
         Command::Ls(args) => signals.interrupt(ls::run(args, settings, context)).await,
         Command::Cp(args) => cp::run(args, false, settings, context).await,
         Command::Mv(args) => cp::run(args, true, settings, context).await,
-        Command::Rm(args) => signals.interrupt(rm::run(args, settings, context)).await,
+        Command::Rm(args) => signals.interrupt_changes(rm::run(args, settings, context)).await,
         Command::Cat(args) => signals.interrupt(cat::run(args, context)).await,
         Command::Put(args) => put::run(*args, settings, context).await,
         Command::Stat(args) => signals.interrupt(stat::run(args, settings, context)).await,
         Command::Presign(args) => signals.interrupt(presign::run(args, settings, context)).await,
-        Command::Bucket(args) => signals.interrupt(bucket::run(args, settings, context)).await,
+        Command::Bucket(args) => signals.interrupt_changes(bucket::run(args, settings, context)).await,
         Command::Completions(args) => completions::run(&args),
     }
 }

@@ -16,9 +16,9 @@ const MAIN: [&str; 4] = ["endpoint_url", "region", "profile", "allow_http"];
 pub(crate) struct S3Args(pub(crate) S3Settings);
 
 fn argument(setting: &Setting) -> Arg {
-    let doc: Vec<_> = setting.doc.lines().map(str::trim).collect();
-    let help =
-        format!("{} [env: {}]", doc.join(" ").trim().trim_end_matches('.'), setting.variables.join(", "));
+    // Backticks are for documentation that is rendered.
+    let doc = setting.doc.lines().map(str::trim).collect::<Vec<_>>().join(" ").replace('`', "");
+    let help = format!("{} [env: {}]", doc.trim().trim_end_matches('.'), setting.variables.join(", "));
     let argument = Arg::new(setting.name)
         .long(setting.flag())
         .help(help)

@@ -50,12 +50,21 @@ impl Signals {
 
     /// Waits for `work`, or for a signal, for work that cannot be asked to stop.
     pub(crate) async fn interrupt<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        match select(std::pin::pin!(work), std::pin::pin!(self.state.wake.notified())).await {
+        match select(Box::pin(work), std::pin::pin!(self.state.wake.notified())).await {
             Either::Left((done, _)) => done,
             Either::Right(_) => {
                 Err(Error::new(ErrorKind::Cancelled, "cancelled").hint("nothing was changed"))
             }
         }
+    }
+
+    /// The same for work that changes one thing after the other.
+    pub(crate) async fn interrupt_changes<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let hint = "what was done so far stays done; look before you run it again";
+        self.interrupt(Box::pin(work)).await.map_err(|error| match error.kind() {
+            ErrorKind::Cancelled => error.hint(hint),
+            _ => error,
+        })
     }
 
     /// Takes note of a signal; tells whether there was one before.

@@ -135,6 +135,8 @@ pub(crate) enum Commit {
     Committed(Version),
     /// Someone else changed the target since it was read; nothing was done.
     Conflict,
+    /// Someone else changed the target, and whether this content was there in between cannot be known.
+    Unknown,
 }
 
 impl DataFile {
@@ -247,6 +249,23 @@ impl Stage {
     }
 }
 
+impl Stage {
+    /// Puts the new content in the place of whatever is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stage::commit`], and `Cancelled` while another writer has the lock of a local file.
+    pub(crate) fn replace(self, session: &Session, target: &DataFile) -> Result<Commit> {
+        match self {
+            Self::Object(stage) => Ok(stage.replace()?.into()),
+            Self::Local(_) => {
+                let locked = target.lock(session)?;
+                self.commit(locked.as_ref().map(Locked::version))
+            }
+        }
+    }
+}
+
 impl From<local::Commit> for Commit {
     fn from(commit: local::Commit) -> Self {
         match commit {
@@ -261,6 +280,7 @@ impl From<Put> for Commit {
         match put {
             Put::Done(version) => Self::Committed(Version::Object(version)),
             Put::Conflict => Self::Conflict,
+            Put::Unknown => Self::Unknown,
         }
     }
 }

@@ -16,9 +16,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// The same for what is a step away or not there at all.
 const CONNECT_NEAR: Duration = Duration::from_secs(1);
 
-/// How long a peer may be silent in the middle of an answer. There is no limit for a whole answer: a large part
-/// on a slow line takes as long as it takes.
-const SILENCE: Duration = Duration::from_secs(30);
+/// How long a peer may be silent.
+#[cfg(any(feature = "gcs", feature = "azure", feature = "http"))]
+const SILENCE: Duration = Duration::from_mins(5);
 
 /// Which hosts may be spoken to without encryption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,13 +29,25 @@ pub(crate) enum Plain {
     Anywhere,
 }
 
-/// A pool of connections; they are opened when they are first used.
+/// A pool of connections; they are opened when they are first used. How long to wait for an answer is for the caller to
+/// say: the pool's own limit would count while a large part is still being sent.
 ///
 /// # Errors
 ///
 /// `Io` if the system's certificates cannot be read.
 pub(crate) fn connect() -> Result<HttpClient> {
     open(builder().connect_timeout(CONNECT))
+}
+
+/// Connections that are given up when the peer is silent for minutes, for code that does not measure that itself: long
+/// enough for a large body that is being sent.
+///
+/// # Errors
+///
+/// `Io` if the system's certificates cannot be read.
+#[cfg(any(feature = "gcs", feature = "azure", feature = "http"))]
+pub(crate) fn connect_patient() -> Result<HttpClient> {
+    open(builder().connect_timeout(CONNECT).read_timeout(SILENCE))
 }
 
 /// Connections to what stands on this machine or beside it: past every proxy, which would see the keys that
@@ -52,7 +64,6 @@ fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .user_agent(concat!("keyfold/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
-        .read_timeout(SILENCE)
         .http1_only()
         // What is stored compressed has to arrive as it is stored.
         .no_gzip()

@@ -12,6 +12,21 @@ use crate::error::{Error, Result};
 /// How often a wait looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Does `work` on a thread of the caller's runtime that may block.
+///
+/// # Errors
+///
+/// What `work` fails with.
+pub(crate) async fn blocking<T, F>(work: F) -> Result<T>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T> + Send + 'static,
+{
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|cause| Error::internal("a worker thread did not finish").because(cause))?
+}
+
 /// The threads; started when they are first needed.
 #[derive(Debug, Default)]
 pub(crate) struct Io(OnceLock<Option<Runtime>>);

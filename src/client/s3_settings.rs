@@ -135,9 +135,11 @@ macro_rules! settings {
                 }
             }
 
-            /// These settings, and those of `other` where nothing is set here.
+            /// These settings, and those of `other` where nothing is set here. Where keys come from is said once: if
+            /// it is said here, `other` is not asked for another source, nor for the rest of a key.
             #[must_use]
             pub fn or(self, other: Self) -> Self {
+                let other = if self.names_keys() { other.without_keys() } else { other };
                 Self { $($name: self.$name.or(other.$name)),+ }
             }
         }
@@ -183,28 +185,64 @@ settings! {
     /// File with the token for the service that lends keys, read anew each time.
     credentials_token_file: String, "FILE", ["KEYFOLD_CREDENTIALS_TOKEN_FILE"];
     /// What to send to the service that lends keys: pairs such as bucket=lake,role=etl.
-    credentials_params: String, "NAME=VALUE,…", ["KEYFOLD_CREDENTIALS_PARAMS"];
-    /// Where the answer of that service has its values: pairs such as secret_access_key=storage.secret_key.
+    credentials_params: SecretString, "NAME=VALUE,…", ["KEYFOLD_CREDENTIALS_PARAMS"];
+    /// Where the answer of that service has its values: pairs such as `secret_access_key=storage.secret_key`.
     credentials_fields: String, "NAME=PATH,…", ["KEYFOLD_CREDENTIALS_FIELDS"];
 }
 
 impl S3Settings {
-    /// What the variables of the environment say; an empty one counts as unset.
+    /// What the variables of the environment say; an empty one counts as unset. Those of keyfold are stronger than
+    /// those of AWS.
     ///
     /// # Errors
     ///
     /// `Usage` for a value that cannot be read.
     pub fn from_env() -> Result<Self> {
+        Self::from_variables(|variable| std::env::var(variable).ok())
+    }
+
+    fn from_variables(variables: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        Ok(Self::from_family("KEYFOLD_", &variables)?.or(Self::from_family("AWS_", &variables)?))
+    }
+
+    /// What the variables say whose names begin so.
+    fn from_family(family: &str, variables: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let mut settings = Self::default();
         for setting in Self::ALL {
-            let said = setting.variables.iter().find_map(|variable| {
-                std::env::var(variable).ok().filter(|value| !value.is_empty()).map(|value| (variable, value))
-            });
+            let family = setting.variables.iter().filter(|variable| variable.starts_with(family));
+            let said = family
+                .filter_map(|variable| Some((variable, variables(variable)?)))
+                .find(|(_, value)| !value.is_empty());
             if let Some((variable, value)) = said {
                 settings.set(setting.name, &value).map_err(|error| error.with("variable", variable))?;
             }
         }
+        // A token that was left behind is no key; the AWS command line pays no heed to it, either.
+        if settings.access_key_id.is_none() && settings.secret_access_key.is_none() {
+            settings.session_token = None;
+        }
         Ok(settings)
+    }
+
+    /// Whether these settings say where keys come from.
+    fn names_keys(&self) -> bool {
+        self.access_key_id.is_some()
+            || self.secret_access_key.is_some()
+            || self.session_token.is_some()
+            || self.profile.is_some()
+            || self.credentials_url.is_some()
+    }
+
+    /// The same without what says where keys come from; the profile stays, because of its region.
+    fn without_keys(self) -> Self {
+        Self {
+            access_key_id: None,
+            secret_access_key: None,
+            session_token: None,
+            credentials_url: None,
+            no_sign_request: None,
+            ..self
+        }
     }
 
     /// Sets the URL of the service.
@@ -268,9 +306,13 @@ impl S3Settings {
                 secret.expose_secret(),
                 self.session_token.as_ref().map(ExposeSecret::expose_secret),
             ))),
+            (None, None) if self.session_token.is_some() => {
+                Err(Error::new(ErrorKind::Usage, "a session token goes with an access key and its secret")
+                    .hint("set all three in one place, or none to use a profile"))
+            }
             (None, None) => Ok(None),
             _ => Err(Error::new(ErrorKind::Usage, "access key and secret access key go together")
-                .hint("set both, or neither to use a profile")),
+                .hint("set both in one place, or neither to use a profile")),
         }
     }
 }
@@ -291,39 +333,4 @@ fn unknown(name: &str) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secrets_do_not_print() {
-        let mut settings = S3Settings::default();
-        for setting in S3Settings::ALL.iter().filter(|setting| setting.secret) {
-            settings.set(setting.name, "canary").expect("sets");
-        }
-        settings.set("endpoint_url", "https://user:canary@host?canary").expect("sets");
-        assert!(!format!("{settings:?}").contains("canary"), "{settings:?}");
-    }
-
-    #[test]
-    fn what_is_set_wins_over_what_is_found_elsewhere() {
-        let own = S3Settings::default().with_region("eu-west-1");
-        let found = S3Settings::default().with_region("us-east-1").with_profile("etl");
-        let both = own.or(found);
-        assert_eq!((both.region.as_deref(), both.profile.as_deref()), (Some("eu-west-1"), Some("etl")));
-    }
-
-    #[test]
-    fn a_value_that_cannot_be_read_is_named_and_not_shown() {
-        let error = S3Settings::default().set("allow_http", "perhaps").expect_err("refused");
-        assert_eq!(
-            error.to_string(),
-            "a setting cannot be read (setting: allow_http, expected: true or false)"
-        );
-        assert!(S3Settings::default().set("colour", "red").is_err());
-    }
-
-    #[test]
-    fn half_a_key_pair_is_refused() {
-        assert!(S3Settings::default().with_access_key_id("a").key_pair().is_err());
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::client::file::DataFile;
-use crate::client::io::Io;
+use crate::client::io::{Io, blocking};
 use crate::client::local::LocalFile;
 use crate::client::object::ObjectFile;
 use crate::client::s3_settings::S3Settings;
@@ -205,9 +205,7 @@ impl Session {
         F: FnOnce(&Session) -> Result<T> + Send + 'static,
     {
         let session = self.clone();
-        tokio::task::spawn_blocking(move || work(&session))
-            .await
-            .map_err(|cause| Error::internal("a worker thread did not finish").because(cause))?
+        blocking(move || work(&session)).await
     }
 }
 

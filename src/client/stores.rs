@@ -36,8 +36,10 @@ impl Stores {
         let scheme = location.scheme();
         #[cfg(feature = "http")]
         if let Some(url) = location.exposed_web_url() {
-            let plain = self.settings.allow_http == Some(true);
-            return Ok((Arc::new(crate::client::store::web::WebStore::new(url, plain)?), location.name()));
+            return Ok((
+                Arc::new(crate::client::store::web::WebStore::new(url, self.plain()?)?),
+                location.name(),
+            ));
         }
         let (bucket, key) = location.as_object().ok_or_else(|| unknown(location))?;
         let known = (scheme, bucket.to_owned());
@@ -50,13 +52,26 @@ impl Stores {
             #[cfg(feature = "s3")]
             Scheme::S3 => Arc::new(crate::client::store::S3Store::new(self.s3()?.with_bucket(bucket))),
             #[cfg(feature = "gcs")]
-            Scheme::Gs => Arc::new(crate::client::store::cloud::google(bucket)?),
+            Scheme::Gs => Arc::new(crate::client::store::cloud::google(bucket, self.plain()?)?),
             #[cfg(feature = "azure")]
-            Scheme::Az => Arc::new(crate::client::store::cloud::azure(location)?),
+            Scheme::Az => Arc::new(crate::client::store::cloud::azure(location, self.plain()?)?),
             _ => return Err(unknown(location)),
         };
         opened.insert(known, Arc::clone(&store));
         Ok((store, key.to_owned()))
+    }
+
+    /// Which hosts may be spoken to without encryption.
+    #[cfg(feature = "_network")]
+    fn plain(&self) -> Result<crate::client::http::Plain> {
+        use crate::client::http::Plain;
+        Ok(if self.settings()?.allow_http == Some(true) { Plain::Anywhere } else { Plain::Loopback })
+    }
+
+    /// What was said, then what the environment says, then the rest.
+    #[cfg(feature = "_network")]
+    fn settings(&self) -> Result<S3Settings> {
+        Ok(self.settings.clone().or(S3Settings::from_env()?).or(self.fallback.clone()))
     }
 
     /// The S3 service.
@@ -69,8 +84,7 @@ impl Stores {
         if let Some(client) = self.client.get() {
             return Ok(client.clone());
         }
-        let settings = self.settings.clone().or(S3Settings::from_env()?).or(self.fallback.clone());
-        let client = S3Client::new(settings)?;
+        let client = S3Client::new(self.settings()?)?;
         Ok(self.client.get_or_init(|| client).clone())
     }
 }

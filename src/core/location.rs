@@ -178,6 +178,11 @@ impl FromStr for Location {
             return Err(Error::new(ErrorKind::Usage, "this is not the name of a bucket")
                 .hint("a URL is s3://bucket/key; keys to sign with are settings of their own"));
         }
+        let signed = ["X-Amz-Signature=", "X-Goog-Signature=", "&sig=", "?sig="];
+        if !matches!(known, Scheme::File | Scheme::Https) && signed.iter().any(|mark| text.contains(mark)) {
+            return Err(Error::new(ErrorKind::Usage, "this looks like a presigned URL")
+                .hint("give it as it is, with https://, to read what it is for"));
+        }
         if known != Scheme::File {
             return Ok(Self(Place::Url(known, text.to_owned())));
         }
@@ -250,8 +255,12 @@ mod tests {
         let location = at("https://user:canary@host/a.csv?sig=canary");
         assert_eq!(format!("{location} {location:?}").matches("canary").count(), 0);
         assert_eq!(location.name(), "a.csv");
-        assert_eq!(at("s3://lake/a.csv?X-Amz-Signature=canary").to_string(), "s3://lake/a.csv");
-        for url in ["s3://key:canary@bucket/a.csv", "s3://key:can/ary@bucket/a.csv", "gs://canary@b/a"] {
+        for url in [
+            "s3://lake/a.csv?X-Amz-Signature=canary",
+            "s3://key:canary@bucket/a.csv",
+            "s3://key:can/ary@bucket/a.csv",
+            "gs://canary@b/a",
+        ] {
             let error = url.parse::<Location>().expect_err("refused");
             assert!(!format!("{error:?}").contains("can"), "{error:?}");
         }

@@ -12,7 +12,8 @@ use crate::interfaces::Frame;
 use crate::ops::builder::{Builder, Parts};
 use crate::table::source::Source;
 use crate::table::text::with_marks;
-use crate::table::upsert::{check_target, source_schema, target_format};
+use crate::table::target::{check_target, target_format};
+use crate::table::upsert::source_schema;
 
 /// Folds new rows into data at rest.
 ///

@@ -1,5 +1,6 @@
 //! Data at rest: what a file holds, which of its rows the incoming ones meet, and its rewriting.
 
+mod again;
 pub(crate) mod fit;
 pub(crate) mod handover;
 pub(crate) mod ipc;
@@ -7,7 +8,7 @@ pub(crate) mod parquet;
 pub(crate) mod read_as;
 pub(crate) mod source;
 pub(crate) mod spill;
-mod target;
+pub(crate) mod target;
 pub(crate) mod text;
 pub(crate) mod upsert;
 pub(crate) mod write;

@@ -178,6 +178,16 @@ fn with_nulls_of(first: &SchemaRef, other: &Schema) -> SchemaRef {
     Arc::new(Schema::new_with_metadata(fields, first.metadata().clone()))
 }
 
+/// Refuses a pattern as the name of what does not exist yet: a file of that name would hide what the pattern is for.
+pub(crate) fn check_new_name(location: &Location) -> Result<()> {
+    if location.is_pattern() {
+        return Err(Error::new(ErrorKind::Usage, "a target cannot be a pattern")
+            .with("target", location)
+            .hint("name one file"));
+    }
+    Ok(())
+}
+
 fn same_columns(first: &Schema, other: &Schema) -> Result<()> {
     let differ = |message: &'static str, column: &str| {
         Error::new(ErrorKind::InvalidInput, message)

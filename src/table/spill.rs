@@ -15,6 +15,7 @@ use arrow::ipc::writer::FileWriter;
 use futures::StreamExt;
 use tempfile::{NamedTempFile, TempPath};
 
+use crate::client::io::blocking;
 use crate::error::{Error, Result};
 use crate::interfaces::BatchStream;
 
@@ -118,12 +119,6 @@ impl SpillFile {
         }
         blocking(move || writer.finish()).await
     }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|cause| Error::internal("a worker thread did not finish").because(cause))?
 }
 
 struct SpillWriter {

@@ -1,11 +1,14 @@
-//! Which format a file has that is to be written, and how it is compressed: known before any row is.
+//! Which format a target has or will have, how it is compressed, and whether rows go into it: known before any row is.
 
 use crate::client::file::DataFile;
+use crate::client::session::Session;
 use crate::core::format::{Format, unchangeable};
-use crate::core::options::WriteOptions;
+use crate::core::location::Location;
+use crate::core::options::{UpsertOptions, WriteOptions};
 use crate::core::text_codec::TextCodec;
 use crate::error::{Error, ErrorKind, Result};
-use crate::table::source::format_of;
+use crate::table::again::look_again;
+use crate::table::source::{check_new_name, format_of};
 use crate::table::{ipc, text};
 
 /// The format of a file to which rows are added; it is not compressed.
@@ -32,6 +35,7 @@ pub(super) fn appendable(file: &DataFile, options: &WriteOptions) -> Result<(For
 ///
 /// `Usage` if no format can be told, or for a compression that it does not know or that its name contradicts.
 pub(super) fn new_format(file: &DataFile, options: &WriteOptions) -> Result<(Format, TextCodec)> {
+    check_new_name(file.location())?;
     let name = file.location().name();
     let format = options.format.or_else(|| Format::from_name(&name)).ok_or_else(|| {
         Error::new(ErrorKind::Usage, "the format of the new file cannot be told from its name")
@@ -46,4 +50,68 @@ pub(super) fn new_format(file: &DataFile, options: &WriteOptions) -> Result<(For
     }
     let codec = TextCodec::for_target(&name, format, options.compression);
     codec.map(|codec| (format, codec)).map_err(|error| error.with("file", file.location()))
+}
+
+/// The format that the target has, or will have.
+///
+/// # Errors
+///
+/// `Unsupported` if no rows can be folded into such a file, and whatever is wrong with the target.
+pub(crate) fn target_format(session: &Session, target: &Location, options: &UpsertOptions) -> Result<Format> {
+    check_name(target, options)?;
+    let file = session.open(target)?;
+    let look = || match file.version()? {
+        Some(_) => format_of(&file, options.format),
+        None => new_target_format(&file, options),
+    };
+    let format = look_again(session, look)?;
+    format.check_changeable().map_err(|error| error.with("target", target))?;
+    Ok(format)
+}
+
+/// Refuses a target into which no rows can be folded, before any work. It is looked at only if its name does not say
+/// what it is.
+///
+/// # Errors
+///
+/// As [`target_format`].
+pub(crate) fn check_target(session: &Session, target: &Location, options: &UpsertOptions) -> Result<()> {
+    match options.format.or_else(|| Format::from_name(&target.name())) {
+        Some(format) if !format.has_twin() => check_name(target, options),
+        _ => target_format(session, target, options)
+            .map(drop)
+            .map_err(|error| error.with_missing("target", target)),
+    }
+}
+
+fn check_name(target: &Location, options: &UpsertOptions) -> Result<()> {
+    let name = target.name();
+    if let codec @ (TextCodec::Gzip(_) | TextCodec::Zstd(_)) = TextCodec::from_name(&name) {
+        return Err(unchangeable().with("target", target).with("compression", codec));
+    }
+    // A file that is called .json may hold lines.
+    match options.format.or_else(|| Format::from_name(&name)) {
+        Some(Format::Json) | None => Ok(()),
+        Some(format) => format.check_changeable().map_err(|error| error.with("target", target)),
+    }
+}
+
+/// The format of a target that does not exist yet.
+pub(super) fn new_target_format(file: &DataFile, options: &UpsertOptions) -> Result<Format> {
+    check_new_name(file.location())?;
+    let name = file.location().name();
+    let by_name = Format::from_name(&name);
+    if by_name.is_none() && !name.contains('.') {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "a new target without an extension would be a table or a folder",
+        )
+        .with("target", file.location())
+        .hint("this version writes single files: give the target an extension such as .parquet"));
+    }
+    options.format.or(by_name).ok_or_else(|| {
+        Error::new(ErrorKind::Usage, "the format of the new target cannot be told from its name")
+            .with("target", file.location())
+            .hint("say the format, or use the extension .parquet, .csv, .tsv or .ndjson")
+    })
 }

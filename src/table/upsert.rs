@@ -1,7 +1,6 @@
 //! The life of an upsert into one file: prepare, plan, match, apply, commit, and again if someone else
 //! came first.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,12 +18,13 @@ use crate::core::merge::kernel::{Incoming, Matcher, Outcome};
 use crate::core::options::UpsertOptions;
 use crate::core::report::{PhaseTimes, UpsertReport, WorkCounts};
 use crate::core::schema::check_names;
-use crate::core::text_codec::TextCodec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::BatchStream;
 use crate::table::StoredFile;
+use crate::table::again::{look_again, pause};
 use crate::table::parquet::{NewParquet, ParquetFile};
 use crate::table::source::format_of;
+use crate::table::target::{check_target, new_target_format};
 use crate::table::text::{TextFile, check_plain};
 
 /// Folds the rows of `stream` into `target`. The stream is run once; what it gave is used again if the
@@ -87,86 +87,7 @@ pub(crate) fn source_schema(
         }
         Format::Csv | Format::Json | Format::Arrow | Format::ArrowStream => Ok(None),
     };
-    describe().map_err(|e: Error| e.with_missing("target", target))
-}
-
-/// The format that the target has, or will have.
-///
-/// # Errors
-///
-/// `Unsupported` if no rows can be folded into such a file, and whatever is wrong with the target.
-pub(crate) fn target_format(session: &Session, target: &Location, options: &UpsertOptions) -> Result<Format> {
-    check_name(target, options)?;
-    let file = session.open(target)?;
-    let format = if file.version()?.is_some() {
-        format_of(&file, options.format)?
-    } else {
-        new_format(&file, options)?
-    };
-    format.check_changeable().map_err(|error| error.with("target", target))?;
-    Ok(format)
-}
-
-/// Refuses a target into which no rows can be folded, before any work. It is looked at only if its name does not say
-/// what it is.
-///
-/// # Errors
-///
-/// As [`target_format`].
-pub(crate) fn check_target(session: &Session, target: &Location, options: &UpsertOptions) -> Result<()> {
-    match options.format.or_else(|| Format::from_name(&target.name())) {
-        Some(format) if !format.has_twin() => check_name(target, options),
-        _ => target_format(session, target, options)
-            .map(drop)
-            .map_err(|error| error.with_missing("target", target)),
-    }
-}
-
-fn check_name(target: &Location, options: &UpsertOptions) -> Result<()> {
-    let name = target.name();
-    if let codec @ (TextCodec::Gzip(_) | TextCodec::Zstd(_)) = TextCodec::from_name(&name) {
-        return Err(unchangeable().with("target", target).with("compression", codec));
-    }
-    // A file that is called .json may hold lines.
-    match options.format.or_else(|| Format::from_name(&name)) {
-        Some(Format::Json) | None => Ok(()),
-        Some(format) => format.check_changeable().map_err(|error| error.with("target", target)),
-    }
-}
-
-/// The format of a target that does not exist yet.
-fn new_format(file: &DataFile, options: &UpsertOptions) -> Result<Format> {
-    let name = file.location().name();
-    let by_name = Format::from_name(&name);
-    if by_name.is_none() && !name.contains('.') {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            "a new target without an extension would be a table or a folder",
-        )
-        .with("target", file.location())
-        .hint("this version writes single files: give the target an extension such as .parquet"));
-    }
-    options.format.or(by_name).ok_or_else(|| {
-        Error::new(ErrorKind::Usage, "the format of the new target cannot be told from its name")
-            .with("target", file.location())
-            .hint("say the format, or use the extension .parquet, .csv, .tsv or .ndjson")
-    })
-}
-
-/// The longest pause after a conflict.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-
-/// Waits before the next attempt. Nobody can wait in line for an object: of several writers one wins each round, and the
-/// others would fail together again if they did not come back at different times.
-fn pause(session: &Session, attempt: Duration, conflicts: u32) -> Result<()> {
-    let most = attempt.saturating_mul(1 << conflicts.min(6)).min(LONGEST_PAUSE);
-    let chance = RandomState::new().build_hasher().finish() % 1_000;
-    let end = Instant::now() + most.mul_f64(f64::from(u32::try_from(chance).unwrap_or(0)) / 1_000.0);
-    while let Some(left) = end.checked_duration_since(Instant::now()) {
-        session.check()?;
-        std::thread::sleep(left.min(Duration::from_millis(50)));
-    }
-    Ok(())
+    look_again(session, describe).map_err(|e: Error| e.with_missing("target", target))
 }
 
 fn millis(time: Duration) -> u64 {
@@ -191,6 +112,11 @@ enum Attempt {
     Conflict,
 }
 
+/// Nobody can lock an object: that it was replaced may show while it is read.
+fn seen_late(error: Error) -> Result<Attempt> {
+    if error.kind() == ErrorKind::Conflict { Ok(Attempt::Conflict) } else { Err(error) }
+}
+
 impl Job<'_> {
     fn run(&mut self, started: Instant) -> Result<UpsertReport> {
         check_names(&self.schema)?;
@@ -201,7 +127,7 @@ impl Job<'_> {
         for conflicts in 0..=self.options.max_retries {
             self.session.check()?;
             let begun = Instant::now();
-            match self.attempt()? {
+            match self.attempt().or_else(seen_late)? {
                 Attempt::Done(report) => {
                     let mut report = *report;
                     report.conflicts = conflicts;
@@ -254,7 +180,7 @@ impl Job<'_> {
     }
 
     fn create(&mut self) -> Result<Attempt> {
-        let format = new_format(&self.file, &self.options)?;
+        let format = new_target_format(&self.file, &self.options)?;
         if self.schema.fields().is_empty() {
             // Nothing came in, not even names: as a batch it has the columns it must have.
             let columns = self.rule.ids().iter().map(String::as_str).chain(self.rule.modified());
@@ -340,7 +266,8 @@ impl Job<'_> {
                 report.version_after = Some(version.to_string());
                 Ok(true)
             }
-            Commit::Conflict => Ok(false),
+            // Folding in the same rows again changes nothing, whether or not they were there already.
+            Commit::Conflict | Commit::Unknown => Ok(false),
         }
     }
 

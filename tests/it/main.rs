@@ -2,6 +2,8 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "this is how a test fails")]
 
 #[cfg(feature = "cli")]
+mod azure;
+#[cfg(feature = "cli")]
 mod bad_input;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod blocking;
@@ -19,6 +21,10 @@ mod format_commands;
 mod formats;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod frames;
+#[cfg(feature = "cli")]
+mod moto;
+#[cfg(feature = "cli")]
+mod peers;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod places;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
@@ -26,6 +32,8 @@ mod properties;
 mod rings;
 #[cfg(feature = "cli")]
 mod run;
+#[cfg(feature = "s3")]
+mod s3_client;
 #[cfg(feature = "cli")]
 mod s3_commands;
 #[cfg(feature = "s3")]

@@ -62,6 +62,54 @@ fn objects_are_put_listed_described_copied_moved_and_removed() {
 }
 
 #[test]
+fn what_would_lose_something_by_a_slip_is_refused() {
+    let server = server();
+    let place = place(&server);
+    place.file("a.csv", ORDERS);
+    place
+        .run(&["put", "a.csv", "s3://lake/a.csv", "--metadata", "owner=me", "--content-type", "text/x"])
+        .ok();
+    // An empty variable in a script.
+    place.run(&["put", "a.csv", "s3://lake/a.csv", "--if-match", ""]).failed(2);
+    place.run(&["put", "a.csv", "s3://lake/folder/"]).failed(2);
+    place.run(&["cp", "s3://lake/a.csv", "-"]).failed(2);
+    assert!(place.run(&["rm", "s3://lake/a.csv", "s3://lake/no.csv"]).failed(1).contains("no such object"));
+    for command in
+        [&["upsert", "a.csv", "s3://lake/*.csv.csv", "--id", "id"][..], &["write", "a.csv", "[x].csv"]]
+    {
+        assert!(place.run(command).failed(2).contains("a target cannot be a pattern"));
+    }
+    assert_eq!(server.keys("lake"), ["a.csv"]);
+    place.file("changes.csv", CHANGES);
+    place.run(&["upsert", "changes.csv", "s3://lake/a.csv", "--id", "id"]).ok();
+    let stat = place.run(&["stat", "s3://lake/a.csv", "--output", "json"]).json();
+    assert_eq!(
+        (stat["content_type"].as_str(), stat["metadata"]["owner"].as_str()),
+        (Some("text/x"), Some("me"))
+    );
+}
+
+#[test]
+fn an_upload_that_is_interrupted_leaves_no_parts() {
+    let server = server();
+    let place = place(&server);
+    place.file("big.bin", vec![b'x'; 100 << 20]);
+    server.set_latency(Duration::from_millis(200));
+    let mut command = place.command();
+    let child = command.args(["cp", "big.bin", "s3://lake/big.bin"]).spawn().expect("started");
+    let start = Instant::now();
+    while server.uploads().is_empty() {
+        assert!(start.elapsed() < Duration::from_mins(1), "no upload began");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+    let output = child.wait_with_output().expect("ended");
+    assert_eq!(output.status.code(), Some(130));
+    assert!(server.uploads().is_empty() && server.keys("lake").is_empty());
+}
+
+#[test]
 fn standard_input_becomes_an_object_and_an_object_standard_output() {
     let server = server();
     let place = place(&server);
@@ -179,14 +227,14 @@ fn what_is_wrong_is_told_within_seconds() {
     assert!(fails(&place, &["read", &read("lake")]).contains("the secret access key is wrong"));
     place.set([("AWS_ACCESS_KEY_ID", "nobody".to_owned())]);
     assert!(fails(&place, &["ls", "s3://lake/"]).contains("does not know the access key"));
-    server.lend_key("lent", "secret", "token", Duration::from_secs(60));
+    server.lend_key("lent", "secret", "token", Duration::from_mins(1));
     server.expire_key("lent");
     place.set([
         ("AWS_ACCESS_KEY_ID", "lent".to_owned()),
         ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
         ("AWS_SESSION_TOKEN", "token".to_owned()),
     ]);
-    assert!(fails(&place, &["ls", "s3://lake/"]).contains("the temporary keys have expired"));
+    assert!(fails(&place, &["ls", "s3://lake/"]).contains("have expired"));
     place.set([("AWS_ENDPOINT_URL", "http://127.0.0.1:9".to_owned())]);
     assert!(fails(&place, &["ls", "s3://lake/"]).contains("the service cannot be reached"));
     let nobody = Place::new();
@@ -207,4 +255,67 @@ fn plain_http_is_for_this_machine_unless_it_is_allowed() {
         "b",
     ]);
     assert!(run.failed(2).contains("--allow-http"), "{}", run.err);
+}
+
+#[test]
+fn a_presigned_url_can_be_read_like_a_file() {
+    for backend in ["polars", "datafusion"] {
+        for extension in ["csv", "ndjson", "parquet"] {
+            let server = server();
+            let place = place(&server);
+            place.file("orders.csv", ORDERS);
+            let target = format!("s3://lake/orders.{extension}");
+            place.run(&["write", "orders.csv", &target]).ok();
+            let url = place.run(&["presign", &target]).ok().out.trim().to_owned();
+            let nobody = Place::new();
+            let read = nobody.run(&["read", &url, "--output", "csv", "--backend", backend, "-vv"]);
+            assert_eq!(read.ok().out, ORDERS, "{backend} {extension}");
+            assert!(!read.err.contains("X-Amz-Signature"), "{}", read.err);
+            let refused = nobody.run(&["write", "-", &url, "--target-format", extension]);
+            assert!(!refused.err.contains("X-Amz-Signature") && refused.code != Some(0), "{}", refused.err);
+            let tampered = url.replace("orders", "others");
+            let failed = nobody.run(&["read", &tampered]);
+            assert!(failed.failed(1).contains("the server refused access"), "{}", failed.err);
+        }
+    }
+}
+
+#[test]
+fn no_command_prints_a_secret_however_much_is_logged() {
+    const SECRET: &str = "canary/secret+key";
+    let server = TestServer::builder().key("tester", SECRET).bucket("lake").start();
+    server.lend_key("lent", SECRET, "canary-token", Duration::from_mins(10));
+    let permanent = place(&server);
+    let mut lent = place(&server);
+    lent.set([("AWS_ACCESS_KEY_ID", "lent".to_owned()), ("AWS_SESSION_TOKEN", "canary-token".to_owned())]);
+    let commands: &[&[&str]] = &[
+        &["put", "orders.csv", "s3://lake/a.csv", "--output", "json"],
+        &["write", "orders.csv", "s3://lake/a.parquet", "--mode", "overwrite"],
+        &["upsert", "orders.csv", "s3://lake/a.parquet", "--id", "id", "--output", "json"],
+        &["read", "s3://lake/a.parquet", "--backend", "datafusion"],
+        &["count", "s3://lake/*.csv"],
+        &["schema", "s3://lake/a.csv"],
+        &["ls", "s3://lake/", "--output", "json"],
+        &["stat", "s3://lake/a.csv"],
+        &["cat", "s3://lake/a.csv"],
+        &["cat", "s3://lake/missing.csv"],
+        &["cp", "s3://lake/a.csv", "s3://lake/b.csv"],
+        &["mv", "s3://lake/b.csv", "b.csv"],
+        &["ls", "s3://nowhere/"],
+        &["bucket", "ls"],
+        &["bucket", "create", "lake"],
+        &["rm", "s3://lake/a.csv"],
+        &["ls", "--help"],
+    ];
+    for place in [permanent, lent] {
+        place.file("orders.csv", ORDERS);
+        for command in commands {
+            for logged in [&["--log-level", "trace"][..], &["-vv", "--log-format", "json"]] {
+                let run = place.run(&[command, logged].concat());
+                for said in [&run.out, &run.err] {
+                    assert!(!said.contains("canary"), "{command:?} {logged:?} said:\n{said}");
+                }
+            }
+        }
+    }
 }

@@ -84,12 +84,12 @@ fn fold(place: &Place, root: &str, backend: &str, format: &str, stored: &str, in
     let upsert: Vec<_> = upsert.into_iter().chain(["--backend", backend, "--output", "json"]).collect();
     let report = place.run(&upsert).json();
     assert_eq!(report["ties"], 0, "{report}");
-    let bytes = |target: &str| match root {
-        "" => place.bytes(target),
-        _ => {
-            place.run(&["cp", target, "back"]).ok();
-            place.bytes("back")
+    let bytes = |target: &str| {
+        if root.is_empty() {
+            return place.bytes(target);
         }
+        place.run(&["cp", target, "back"]).ok();
+        place.bytes("back")
     };
     let before = bytes(&target);
     let again = place.run(&upsert).json();

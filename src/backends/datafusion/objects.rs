@@ -18,8 +18,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::client::file::Content;
+use crate::client::io::blocking;
 use crate::client::object::ObjectContent;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::table::parquet::Opened;
 
 /// Objects by the number that stands for a path in the plan.
@@ -52,13 +53,8 @@ impl ObjectReader {
         work: impl FnOnce(ObjectContent) -> Result<T> + Send + 'static,
     ) -> BoxFuture<'static, ParquetResult<T>> {
         let content = self.0.clone();
-        async move {
-            let done = tokio::task::spawn_blocking(move || work(content)).await;
-            done.map_err(|cause| Error::internal("a worker thread did not finish").because(cause))
-                .and_then(|done| done)
-                .map_err(|error| ParquetError::External(Box::new(error)))
-        }
-        .boxed()
+        async move { blocking(move || work(content)).await.map_err(|e| ParquetError::External(e.into())) }
+            .boxed()
     }
 }
 

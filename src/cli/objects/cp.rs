@@ -11,14 +11,19 @@ use crate::cli::args::ReportFormat;
 use crate::cli::name::Name;
 use crate::cli::output::{print_json, say};
 use crate::cli::settings::Settings;
+use crate::client::local::{LocalFile, Version};
 use crate::client::s3::PutOptions;
+use crate::core::location::Location;
 use crate::error::{Error, ErrorKind, Result};
 
 const EXAMPLES: &str = "\
 EXAMPLES:
-  keyfold cp orders.csv s3://lake/raw/           a name that ends with a slash is a folder
+  keyfold cp orders.csv s3://lake/raw/
   keyfold cp s3://lake/raw/orders.csv .
-  keyfold cp s3://lake/raw/orders.csv s3://backup/orders.csv   copied by the service itself";
+  keyfold cp s3://lake/raw/orders.csv s3://backup/2024/
+
+  A target that ends with a slash is a folder. From object to object, the
+  service copies by itself.";
 
 /// Copy one object or file
 ///
@@ -49,9 +54,10 @@ pub(crate) async fn run(args: CpArgs, moves: bool, settings: &Settings, context:
             .hint("copy objects one by one"));
     }
     let target = below(target, &source);
-    let (size, to) = context.signals.interrupt(copy(&source, &target, moves)).await?;
-    if moves {
-        context.signals.interrupt(remove(&source)).await?;
+    let seen = if moves { Some(Seen::of(&source).await?) } else { None };
+    let (size, to) = context.signals.interrupt_changes(copy(&source, &target, moves)).await?;
+    if let Some(seen) = seen {
+        remove(&source, &seen).await?;
     }
     let from = format!("{:?}", args.source);
     match args.output.or(settings.output).unwrap_or_default() {
@@ -116,11 +122,35 @@ fn named(path: &Path, key: &str) -> Result<PathBuf> {
     Ok(path.to_owned())
 }
 
-async fn remove(source: &Spot) -> Result<()> {
-    match source {
-        Spot::S3(client, key) => client.delete(key).await,
-        Spot::Local(path) => std::fs::remove_file(path).map_err(|cause| {
-            Error::io("the copy is there, but the file cannot be removed", cause).with("file", path.display())
-        }),
+/// What a source was before it was copied: only that may be removed afterwards.
+enum Seen {
+    Local(Option<Version>),
+    S3(Option<String>),
+}
+
+impl Seen {
+    async fn of(source: &Spot) -> Result<Self> {
+        Ok(match source {
+            Spot::Local(path) => Self::Local(LocalFile::open(&Location::from_path(path), path)?.version()?),
+            Spot::S3(client, key) => Self::S3(client.head(key).await?.and_then(|info| info.e_tag)),
+        })
+    }
+}
+
+async fn remove(source: &Spot, seen: &Seen) -> Result<()> {
+    let left = |error: Error| error.hint("the copy is there, and the source as well; look at both");
+    match (source, seen) {
+        (Spot::S3(client, key), Seen::S3(Some(e_tag))) => client.delete_if(key, e_tag).await.map_err(left),
+        (Spot::S3(client, key), _) => client.delete(key).await.map_err(left),
+        (Spot::Local(path), seen) => {
+            let now = LocalFile::open(&Location::from_path(path), path)?.version()?;
+            if !matches!(seen, Seen::Local(before) if *before == now) {
+                let changed = Error::new(ErrorKind::Conflict, "the file has changed while it was copied");
+                return Err(left(changed.with("file", path.display())));
+            }
+            std::fs::remove_file(path).map_err(|cause| {
+                left(Error::io("the file cannot be removed", cause).with("file", path.display()))
+            })
+        }
     }
 }

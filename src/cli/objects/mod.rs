@@ -33,6 +33,12 @@ impl Spot {
     ///
     /// `Usage` for another kind of storage, and what making a client fails with.
     pub(crate) fn of(name: &Name, context: &Context) -> Result<Self> {
+        if name.is_standard() {
+            return Err(Error::new(ErrorKind::Usage, "this command does not take standard input or output")
+                .hint(
+                    "keyfold put - OBJECT reads it, keyfold cat OBJECT writes it; a file of that name is ./-",
+                ));
+        }
         let location: Location = name.as_ref().parse()?;
         if let Some(path) = location.as_path() {
             return Ok(Self::Local(path.to_owned()));

@@ -1,8 +1,9 @@
 //! `keyfold put`: one object from a file or from standard input, under a condition if asked.
 
+use std::io::{self, Read};
+
 use clap::Args;
 use futures::stream;
-use tokio::io::AsyncReadExt;
 
 use super::{Spot, described};
 use crate::cli::Context;
@@ -11,7 +12,7 @@ use crate::cli::name::Name;
 use crate::cli::output::{print_json, say};
 use crate::cli::settings::Settings;
 use crate::client::s3::{ObjectInfo, PutCondition, PutOptions, S3Client};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 const EXAMPLES: &str = "\
 EXAMPLES:
@@ -19,7 +20,7 @@ EXAMPLES:
   pg_dump shop | zstd | keyfold put - s3://lake/backup/shop.sql.zst
   keyfold put lock.json s3://lake/lock.json --if-absent";
 
-/// Bytes that are read from standard input at a time
+/// Bytes that are read from standard input at a time.
 const PIECE: usize = 1 << 20;
 
 /// Write one object from a file or from standard input
@@ -47,7 +48,7 @@ pub(crate) struct PutArgs {
     if_absent: bool,
 
     /// Write only if the object still has this `ETag`
-    #[arg(long, value_name = "ETAG")]
+    #[arg(long, value_name = "ETAG", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     if_match: Option<String>,
 
     /// Print nothing, or one JSON object [default: text]
@@ -74,11 +75,16 @@ fn options(args: &PutArgs) -> PutOptions {
 
 pub(crate) async fn run(args: PutArgs, settings: &Settings, context: &Context) -> Result<()> {
     let (client, key) = Spot::object(&args.target, context)?;
+    if key.ends_with('/') {
+        return Err(Error::new(ErrorKind::Usage, "this is a folder, not an object")
+            .with("target", format!("{:?}", args.target))
+            .hint("say the name of the object as well; keyfold cp takes it from the file"));
+    }
     let options = options(&args);
     let info = if args.source.is_standard() {
-        context.signals.interrupt(from_stdin(&client, &key, options)).await?
+        context.signals.interrupt_changes(from_stdin(&client, &key, options)).await?
     } else {
-        context.signals.interrupt(client.put_file(&key, args.source.as_ref(), options)).await?
+        context.signals.interrupt_changes(client.put_file(&key, args.source.as_ref(), options)).await?
     };
     match args.output.or(settings.output).unwrap_or_default() {
         ReportFormat::Json => print_json(&described(client.bucket()?, &info)),
@@ -89,13 +95,20 @@ pub(crate) async fn run(args: PutArgs, settings: &Settings, context: &Context) -
     }
 }
 
+/// The next bytes of standard input; none at its end.
+fn piece() -> io::Result<Vec<u8>> {
+    let mut piece = Vec::with_capacity(PIECE);
+    io::stdin().lock().take(PIECE as u64).read_to_end(&mut piece)?;
+    Ok(piece)
+}
+
 async fn from_stdin(client: &S3Client, key: &str, options: PutOptions) -> Result<ObjectInfo> {
-    let body = stream::try_unfold(tokio::io::stdin(), |mut input| async move {
-        let mut piece = vec![0; PIECE];
-        let read = input.read(&mut piece).await;
-        let read = read.map_err(|cause| Error::io("cannot read standard input", cause))?;
-        piece.truncate(read);
-        Ok((read > 0).then(|| (piece.into(), input)))
+    let body = stream::try_unfold((), |()| async {
+        let piece = tokio::task::spawn_blocking(piece).await;
+        let piece =
+            piece.map_err(|cause| Error::internal("a worker thread did not finish").because(cause))?;
+        let piece = piece.map_err(|cause| Error::io("cannot read standard input", cause))?;
+        Ok((!piece.is_empty()).then(|| (piece.into(), ())))
     });
     client.put_stream(key, body, options).await
 }

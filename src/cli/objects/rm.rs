@@ -41,10 +41,15 @@ pub(crate) struct RmArgs {
 }
 
 pub(crate) async fn run(args: RmArgs, settings: &Settings, context: &Context) -> Result<()> {
-    let mut removed = Vec::new();
+    // All are looked for before the first is removed: a name that is wrong changes nothing.
+    let mut found = Vec::new();
     for name in &args.locations {
         let Spot::S3(client, key) = Spot::of(name, context)? else { return Err(local(name)) };
         let keys = keys(&client, &key, name, args.recursive).await?;
+        found.push((client, keys));
+    }
+    let mut removed = Vec::new();
+    for (client, keys) in found {
         if !args.dry_run {
             client.delete_many(&keys).await?;
         }
@@ -57,7 +62,9 @@ pub(crate) async fn run(args: RmArgs, settings: &Settings, context: &Context) ->
         }
         ReportFormat::Text => {
             let verb = if args.dry_run { "would remove" } else { "removed" };
-            removed.iter().for_each(|location| say(&format!("{verb} {location}")));
+            for location in &removed {
+                say(&format!("{verb} {location}"));
+            }
             Ok(())
         }
     }

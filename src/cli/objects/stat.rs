@@ -1,5 +1,7 @@
 //! `keyfold stat`: what is known of an object without reading it.
 
+use std::fmt::Write;
+
 use clap::Args;
 
 use super::{Spot, described, missing, moment};
@@ -43,11 +45,11 @@ pub(crate) async fn run(args: StatArgs, settings: &Settings, context: &Context) 
     ];
     for (name, value) in facts {
         if let Some(value) = value {
-            text.push_str(&format!("{name:13}  {value}\n"));
+            let _ = writeln!(text, "{name:13}  {value}");
         }
     }
     for (name, value) in info.metadata {
-        text.push_str(&format!("metadata       {name}={value}\n"));
+        let _ = writeln!(text, "metadata       {name}={value}");
     }
     print(&text)
 }

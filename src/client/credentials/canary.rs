@@ -2,7 +2,7 @@
 //! logged on the finest level.
 
 use std::fmt::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
 use chrono::Utc;
 use tracing::field::{Field, Visit};
@@ -46,6 +46,29 @@ impl tracing::Subscriber for Log {
     fn exit(&self, _: &span::Id) {}
 }
 
+/// Wants every event, and drops it.
+struct Want;
+
+impl tracing::Subscriber for Want {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {}
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
 const JSON: &str = r#"{"Version":1,"AccessKeyId":"canary","SecretAccessKey":"canary","Token":"canary","SessionToken":"canary",
     "Expiration":"2199-01-01T00:00:00Z"}"#;
 const XML: &str = "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>canary</AccessKeyId>\
@@ -54,6 +77,15 @@ const XML: &str = "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKey
 
 /// All that a source is made from: settings, the configuration and the variables.
 type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a [(&'a str, &'a str)]);
+
+/// `tracing` asks the subscriber of the thread that comes to an event first whether anyone wants it, and remembers
+/// the answer for all threads: so every thread has one that wants all.
+fn want_all_on_every_thread() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        tracing::subscriber::set_global_default(Want).expect("the only subscriber of all threads")
+    });
+}
 
 /// What the source printed along its way; whether it lent keys.
 fn printed((settings, config, vars): Case<'_>) -> (String, bool) {
@@ -67,6 +99,7 @@ fn printed((settings, config, vars): Case<'_>) -> (String, bool) {
         said.set(name, value).expect("a setting");
     }
     let environment = Environment::new(vars.iter().copied(), Some(home.path().to_owned()));
+    want_all_on_every_thread();
     let log = Log::default();
     let mut text = String::new();
     let lent = tracing::subscriber::with_default(log.clone(), || {

@@ -22,6 +22,7 @@ impl fmt::Debug for Environment {
 }
 
 impl Environment {
+    #[cfg(test)]
     pub(crate) fn new<'a>(vars: impl IntoIterator<Item = (&'a str, &'a str)>, home: Option<PathBuf>) -> Self {
         let vars = vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned().into())).collect();
         Self { vars, home }

@@ -47,7 +47,7 @@ pub(crate) struct Lease {
     pub(crate) place: Place,
 }
 
-/// The storage that keys were lent for; the client checks that it is the one it works on.
+/// The storage that keys were lent for; the client refuses to use them for another bucket.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) bucket: Option<String>,

@@ -43,8 +43,8 @@ impl Vending {
     ///
     /// `Usage` for settings that cannot be read.
     pub(super) fn new(url: &str, settings: &S3Settings, http: &HttpClient, plain: Plain) -> Result<Self> {
-        let params =
-            answer::pairs(settings.credentials_params.as_deref().unwrap_or_default(), "credentials_params")?;
+        let params = settings.credentials_params.as_ref().map_or("", ExposeSecret::expose_secret);
+        let params = answer::pairs(params, "credentials_params")?;
         let (url, posted) = filled(url, params);
         if url.contains('{') {
             return Err(Error::new(ErrorKind::Usage, "a name in the URL has no value")

@@ -55,10 +55,7 @@ impl ObjectContent {
     /// `InvalidData` for a range behind the end, `Conflict` if the object is no longer this version, `Io`.
     pub(crate) fn range(&self, start: u64, len: usize) -> Result<Bytes> {
         let end = start.checked_add(len as u64).filter(|end| *end <= self.len());
-        let end = end.ok_or_else(|| {
-            Error::new(ErrorKind::InvalidData, "the file ends before its content does")
-                .with("file", self.0.object.location())
-        })?;
+        let end = end.ok_or_else(|| self.too_short())?;
         if let Some(bytes) = self.held(start, end) {
             return Ok(bytes);
         }
@@ -86,13 +83,25 @@ impl ObjectContent {
     ///
     /// As [`ObjectContent::range`].
     pub(crate) fn hold(&self, ranges: Vec<Range<u64>>) -> Result<()> {
+        if ranges.iter().all(|range| self.held(range.start, range.end).is_some()) {
+            return Ok(());
+        }
         self.replace(Vec::new());
         let fetched = self.fetch_all(ranges)?;
         self.replace(fetched);
         Ok(())
     }
 
+    fn too_short(&self) -> Error {
+        Error::new(ErrorKind::InvalidData, "the file ends before its content does")
+            .with("file", self.0.object.location())
+            .hint("it may be truncated or damaged; restore it")
+    }
+
     fn fetch_all(&self, ranges: Vec<Range<u64>>) -> Result<Vec<(u64, Bytes)>> {
+        if ranges.iter().any(|range| range.end > self.len()) {
+            return Err(self.too_short());
+        }
         let content = self.clone();
         let parts = split(merged(ranges));
         let fetched = self.0.object.wait(|_, _| async move {
@@ -105,9 +114,11 @@ impl ObjectContent {
         Ok(joined(fetched))
     }
 
-    /// Forgets what is held.
+    /// Forgets what is held, unless it is a small object as a whole: then all is there already.
     pub(crate) fn release(&self) {
-        self.replace(Vec::new());
+        if self.held(0, self.len()).is_none() {
+            self.replace(Vec::new());
+        }
     }
 
     /// All bytes, in a temporary file that has no name.
@@ -130,7 +141,18 @@ impl ObjectContent {
 
     async fn fetch(&self, range: Range<u64>) -> Result<Bytes> {
         let object = &self.0.object;
+        let wanted = range.end - range.start;
         let bytes = object.store.range(&object.key, &self.0.version, range).await?;
+        if bytes.len() as u64 != wanted {
+            return Err(Error::new(
+                ErrorKind::Io,
+                "the store sent another number of bytes than it was asked for",
+            )
+            .with("file", object.location())
+            .with("asked", wanted)
+            .with("sent", bytes.len())
+            .hint("try again"));
+        }
         self.0.fetched.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         Ok(bytes)
     }

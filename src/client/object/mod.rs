@@ -136,14 +136,27 @@ impl ObjectStage {
     /// # Errors
     ///
     /// `PermissionDenied` or `Io`; nothing has changed then, unless the text says that this is not known.
-    pub(crate) fn commit(mut self, expected: Option<ObjectVersion>) -> Result<Put> {
+    pub(crate) fn commit(self, expected: Option<ObjectVersion>) -> Result<Put> {
+        self.put(expected.map_or(Expected::Absent, Expected::Version))
+    }
+
+    /// Writes the object in the place of whatever is there. Whoever folds rows into it at the same time sees that it
+    /// has changed.
+    ///
+    /// # Errors
+    ///
+    /// As [`ObjectStage::commit`].
+    pub(crate) fn replace(self) -> Result<Put> {
+        self.put(Expected::Anything)
+    }
+
+    fn put(mut self, expected: Expected) -> Result<Put> {
         let failed = |cause| Error::io("cannot read a temporary file", cause);
         self.file.flush().map_err(failed)?;
         // Opened anew: an engine may have written the file by its name.
         let file = self.file.reopen().map_err(failed)?;
         let len = file.metadata().map_err(failed)?.len();
         let (store, key) = (Arc::clone(&self.target.store), Arc::clone(&self.target.key));
-        let expected = expected.map_or(Expected::Absent, Expected::Version);
         // What has begun is seen to its end, cancelled or not: half-way, nobody would know.
         let work = async move { store.put(&key, file, len, &expected).await };
         let put = self.target.io.wait(|| Ok(()), work);

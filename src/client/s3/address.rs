@@ -1,9 +1,12 @@
 //! Where a bucket and a key are on the network: path style or virtual-hosted style, and the one way in which a
 //! key stands in a URL.
 
+use std::borrow::Cow;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
+use crate::client::credentials::Place;
 use crate::client::http::{Plain, service_url};
 use crate::client::s3_settings::S3Settings;
 use crate::error::{Error, ErrorKind, Result};
@@ -27,6 +30,8 @@ pub(super) struct Endpoint {
     path_style: bool,
     /// The service is that of AWS itself.
     pub(super) is_aws: bool,
+    /// What the settings say of the service.
+    said: S3Settings,
 }
 
 /// What a request is about.
@@ -43,10 +48,11 @@ impl Endpoint {
     /// `Usage` for a URL that cannot be used.
     pub(super) fn new(settings: &S3Settings) -> Result<Self> {
         let region = settings.region.clone().unwrap_or_else(|| DEFAULT_REGION.to_owned());
+        check_region(&region)?;
         let plain = if settings.allow_http == Some(true) { Plain::Anywhere } else { Plain::Loopback };
         let (base, own) = match &settings.endpoint_url {
             Some(url) => (url.trim_end_matches('/').to_owned(), true),
-            None => (vendor(&region)?, false),
+            None => (vendor(&region), false),
         };
         let base = service_url(&base, "endpoint_url", plain)?;
         if base.query().is_some() || base.fragment().is_some() || !base.username().is_empty() {
@@ -58,7 +64,33 @@ impl Endpoint {
             .hint("keys are settings of their own"));
         }
         let is_aws = base.host_str().is_some_and(is_vendor);
-        Ok(Self { base, region, path_style: settings.path_style.unwrap_or(own && !is_aws), is_aws })
+        let path_style = settings.path_style.unwrap_or(own && !is_aws);
+        let said = S3Settings {
+            endpoint_url: settings.endpoint_url.clone(),
+            region: settings.region.clone(),
+            path_style: settings.path_style,
+            allow_http: settings.allow_http,
+            ..S3Settings::default()
+        };
+        Ok(Self { base, region, path_style, is_aws, said })
+    }
+
+    /// The service that keys were lent for, as far as the settings leave it open.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` for a URL that cannot be used.
+    pub(super) fn lent(&self, place: &Place) -> Result<Cow<'_, Self>> {
+        let lent = S3Settings {
+            endpoint_url: place.endpoint_url.clone(),
+            region: place.region.clone(),
+            ..S3Settings::default()
+        };
+        let both = self.said.clone().or(lent);
+        if (&both.endpoint_url, &both.region) == (&self.said.endpoint_url, &self.said.region) {
+            return Ok(Cow::Borrowed(self));
+        }
+        Self::new(&both).map(Cow::Owned)
     }
 
     /// The URL of `target` with the parameters of `query`.
@@ -99,7 +131,8 @@ impl Endpoint {
 
     /// A name with a dot would not match the certificate of the host.
     fn is_in_path(&self, bucket: &str) -> bool {
-        self.path_style || bucket.contains('.')
+        // Nor would a host keep capital letters, which old buckets may have.
+        self.path_style || bucket.contains('.') || bucket.contains(|letter: char| letter.is_ascii_uppercase())
     }
 }
 
@@ -120,18 +153,27 @@ pub(super) fn copy_source(bucket: &str, key: &str) -> String {
     format!("{bucket}/{}", utf8_percent_encode(key, PATH))
 }
 
-fn vendor(region: &str) -> Result<String> {
+/// A region goes into host names and headers.
+fn check_region(region: &str) -> Result<()> {
     if region.is_empty() || !region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
         return Err(Error::new(ErrorKind::Usage, "this is not the name of a region")
-            .with("region", region)
+            .with("region", region.escape_default())
             .hint("for example eu-west-1"));
     }
-    let tail = if region.starts_with("cn-") { ".cn" } else { "" };
-    Ok(format!("https://s3.{region}.amazonaws.com{tail}"))
+    Ok(())
 }
 
+fn vendor(region: &str) -> String {
+    let tail = if region.starts_with("cn-") { ".cn" } else { "" };
+    format!("https://s3.{region}.amazonaws.com{tail}")
+}
+
+/// Whether a host is one of S3 itself: others, too, have names below amazonaws.com, such as a machine that runs a
+/// service of its own.
 fn is_vendor(host: &str) -> bool {
-    host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn")
+    let own = host.strip_suffix(".amazonaws.com").or_else(|| host.strip_suffix(".amazonaws.com.cn"));
+    let names_s3 = |part: &str| part == "s3" || part.starts_with("s3-");
+    own.is_some_and(|own| own.split('.').any(names_s3) && !own.split('.').any(|part| part == "elb"))
 }
 
 /// Refuses names that would change the meaning of a URL; the rest is for the service to judge.
@@ -206,6 +248,32 @@ mod tests {
         let service = endpoint("https://host/s3").url(Target::Service, &[]).expect("a url");
         assert_eq!(service.as_str(), "https://host/s3");
         assert!(aws.is_aws && !endpoint("https://host").is_aws);
+        let elsewhere =
+            ["https://lb.us-east-1.elb.amazonaws.com", "https://ec2-1.compute-1.amazonaws.com:9000"];
+        assert!(elsewhere.iter().all(|url| !endpoint(url).is_aws));
+        assert_eq!(
+            aws.url(Target::Object("Lake", "a"), &[]).expect("a url").as_str(),
+            "https://s3.eu-west-1.amazonaws.com/Lake/a"
+        );
+    }
+
+    #[test]
+    fn a_lender_says_where_the_service_is_only_if_nobody_else_does() {
+        let place = Place {
+            endpoint_url: Some("https://lent.example".to_owned()),
+            region: Some("lent".to_owned()),
+            ..Place::default()
+        };
+        let open = Endpoint::new(&S3Settings::default()).expect("an endpoint");
+        let lent = open.lent(&place).expect("an endpoint");
+        assert_eq!((at(&lent, "a").as_str(), lent.region.as_str()), ("https://lent.example/lake/a", "lent"));
+        assert!(open.is_aws && !lent.is_aws);
+        let said = endpoint("https://said.example");
+        let lent = said.lent(&place).expect("an endpoint");
+        assert_eq!((at(&lent, "a").as_str(), lent.region.as_str()), ("https://said.example/lake/a", "lent"));
+        assert!(matches!(said.lent(&Place::default()), Ok(Cow::Borrowed(_))));
+        let plain = Place { endpoint_url: Some("http://lent.example".to_owned()), ..Place::default() };
+        assert!(open.lent(&plain).is_err(), "keys would travel in the clear");
     }
 
     #[test]
@@ -214,6 +282,10 @@ mod tests {
         for bucket in ["", "a/b", "a?b", "..", "a b"] {
             assert!(own.url(Target::Bucket(bucket), &[]).is_err(), "{bucket}");
         }
-        assert!(Endpoint::new(&S3Settings::default().with_region("evil.example/")).is_err());
+        for region in ["evil.example/", "eu-west-1\n", "é", ""] {
+            let settings = S3Settings::default().with_region(region);
+            assert!(Endpoint::new(&settings).is_err());
+            assert!(Endpoint::new(&settings.with_endpoint_url("http://127.0.0.1:9")).is_err());
+        }
     }
 }

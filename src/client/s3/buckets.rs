@@ -9,7 +9,7 @@ use super::address::Target;
 use super::list::timestamp;
 use super::request::Request;
 use super::{S3Client, xml};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 
 /// What a service tells of one of its buckets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +34,13 @@ impl S3Client {
             "us-east-1" => request,
             region => request.body(xml::create_bucket(region)),
         };
-        request.fetch().await?;
-        Ok(())
+        match request.fetch().await {
+            // An earlier attempt made it, and its answer was lost.
+            Err(failed) if !(failed.ambiguous && failed.code == "BucketAlreadyOwnedByYou") => {
+                Err(failed.into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// All buckets of the account.
@@ -69,6 +74,11 @@ impl S3Client {
         match Request::new(&self.inner, Method::HEAD, Target::Bucket(name)).send().await {
             Ok(_) => Ok(true),
             Err(failed) if failed.is(StatusCode::NOT_FOUND) => Ok(false),
+            // The answer has no body that would say why.
+            Err(failed) if failed.is_refusal() => match self.bucket_location(name).await {
+                Err(told) if told.kind() == ErrorKind::NotFound => Ok(false),
+                told => told.map(|_| true),
+            },
             Err(failed) => Err(failed.into()),
         }
     }
@@ -95,8 +105,11 @@ impl S3Client {
     ///
     /// `Conflict` if it is not empty, `NotFound`.
     pub async fn delete_bucket(&self, name: &str) -> Result<()> {
-        Request::new(&self.inner, Method::DELETE, Target::Bucket(name)).fetch().await?;
-        Ok(())
+        match Request::new(&self.inner, Method::DELETE, Target::Bucket(name)).fetch().await {
+            // An earlier attempt deleted it, and its answer was lost.
+            Err(failed) if !(failed.ambiguous && failed.is(StatusCode::NOT_FOUND)) => Err(failed.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Deletes a bucket with all objects and unfinished uploads in it; gives the number of objects.

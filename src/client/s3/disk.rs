@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::multipart::{Source, in_parts, part_size};
 use super::put::PutOptions;
 use super::{ObjectInfo, S3Client};
+use crate::client::io::blocking;
 use crate::client::local::{Commit, LocalFile};
 use crate::core::location::Location;
 use crate::error::{Error, ErrorKind, Result};
@@ -31,13 +32,12 @@ impl S3Client {
     ) -> Result<ObjectInfo> {
         let path = path.as_ref().to_path_buf();
         let shown = path.display().to_string();
-        let opened = tokio::task::spawn_blocking(move || {
+        let opened = blocking(move || {
             let file = LocalFile::open(&Location::from_path(&path), &path)?.read()?;
             let len = file.metadata().map_err(|cause| Error::io("cannot look at the file", cause))?.len();
-            Ok::<_, Error>(Source::File(Arc::new(file), len))
+            Ok(Source::File(Arc::new(file), len))
         });
-        let source =
-            opened.await.map_err(|cause| Error::internal("a worker did not finish").because(cause))??;
+        let source = opened.await?;
         self.put_source(key, source, options).await.map_err(|error| error.with_missing("file", shown))
     }
 
@@ -85,13 +85,11 @@ impl S3Client {
         let stage = Arc::new(target.stage()?);
         self.fill(key, &info, stage.file_ref()).await?;
         let stage = Arc::into_inner(stage).ok_or_else(|| Error::internal("a download is still at work"))?;
-        let committed = tokio::task::spawn_blocking(move || {
+        let committed = blocking(move || {
             let before = target.version()?;
             stage.commit(before.as_ref())
         });
-        let committed =
-            committed.await.map_err(|cause| Error::internal("a worker did not finish").because(cause))?;
-        match committed? {
+        match committed.await? {
             Commit::Committed(_) => Ok(info),
             Commit::Conflict => {
                 Err(Error::new(ErrorKind::Conflict, "someone else changed the file meanwhile")
@@ -109,11 +107,8 @@ impl S3Client {
             async move {
                 let bytes = self.get_range(key, start..start + len, info.e_tag.as_deref()).await?;
                 let file = file?;
-                let written = tokio::task::spawn_blocking(move || file.write_all_at(&bytes, start));
-                let written = written
-                    .await
-                    .map_err(|cause| Error::internal("a worker did not finish").because(cause))?;
-                written.map_err(|cause| Error::io("cannot write the file", cause).hint("is the disk full?"))
+                let full = |cause| Error::io("cannot write the file", cause).hint("is the disk full?");
+                blocking(move || file.write_all_at(&bytes, start).map_err(full)).await
             }
         })
         .await

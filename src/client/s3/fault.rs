@@ -1,7 +1,9 @@
 //! What an answer that is not a success means: try again, sign anew, or tell the user.
 
+use std::time::Duration;
+
 use http::StatusCode;
-use http::header::HeaderMap;
+use http::header::{HeaderMap, RETRY_AFTER};
 
 use super::address::Target;
 use super::xml::{self, Failure};
@@ -14,6 +16,8 @@ pub(super) struct Fault {
     failure: Failure,
     /// The region that the service says is the right one.
     region: Option<String>,
+    /// How long the service asks to wait.
+    pub(super) wait: Option<Duration>,
 }
 
 /// What to do about a [`Fault`].
@@ -30,7 +34,9 @@ impl Fault {
         let mut failure = xml::failure(body).unwrap_or_default();
         let told = headers.get("x-amz-bucket-region").and_then(|value| value.to_str().ok());
         let region = told.map(str::to_owned).or_else(|| failure.region.take());
-        Self { status, failure, region }
+        let wait = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let wait = wait.and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs);
+        Self { status, failure, region, wait }
     }
 
     /// The failure in the body of an answer that began as a success.
@@ -40,15 +46,19 @@ impl Fault {
             "PreconditionFailed" => StatusCode::PRECONDITION_FAILED,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        Some(Self { status, failure, region: None })
+        Some(Self { status, failure, region: None, wait: None })
     }
 
     pub(super) fn remedy(&self) -> Remedy {
         match self.failure.code.as_str() {
             "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => Remedy::NewKeys,
             // Another writer was at work in the same moment; which of the two won shows when it is tried again.
-            "ConditionalRequestConflict" | "OperationAborted" => Remedy::Retry,
-            "RequestTimeout" | "SlowDown" | "InternalError" | "ServiceUnavailable" => Remedy::Retry,
+            "ConditionalRequestConflict"
+            | "OperationAborted"
+            | "RequestTimeout"
+            | "SlowDown"
+            | "InternalError"
+            | "ServiceUnavailable" => Remedy::Retry,
             _ if self.status == StatusCode::NOT_IMPLEMENTED => Remedy::None,
             _ if self.status.is_server_error() => Remedy::Retry,
             _ => match self.status {
@@ -60,7 +70,10 @@ impl Fault {
 
     /// Whether the request may have taken effect all the same.
     pub(super) fn is_ambiguous(&self) -> bool {
-        self.status.is_server_error() || self.status == StatusCode::REQUEST_TIMEOUT
+        // A service that asks to slow down has done nothing.
+        let overloaded =
+            self.status == StatusCode::SERVICE_UNAVAILABLE || self.status == StatusCode::NOT_IMPLEMENTED;
+        self.status == StatusCode::REQUEST_TIMEOUT || self.status.is_server_error() && !overloaded
     }
 
     pub(super) fn code(&self) -> &str {
@@ -174,6 +187,11 @@ impl Fault {
             StatusCode::CONFLICT => {
                 told(K::Conflict, "someone else is changing the same object or bucket", "run it again")
             }
+            StatusCode::RANGE_NOT_SATISFIABLE => told(
+                K::InvalidInput,
+                "the range begins behind the end of the object",
+                "look at its size first",
+            ),
             StatusCode::NOT_IMPLEMENTED => told(
                 K::Unsupported,
                 "the service cannot do this",

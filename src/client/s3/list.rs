@@ -84,7 +84,7 @@ impl S3Client {
             .query("encoding-type", "url")
             .query("prefix", prefix)
             .maybe_query("delimiter", delimiter.map(str::to_owned))
-            .maybe_query("continuation-token", token);
+            .maybe_query("continuation-token", token.clone());
         let page: xml::ListBucketResult = xml::read(&request.fetch().await?)?;
         let escaped = page.encoding_type.as_deref() == Some("url");
         let mut entries = Vec::with_capacity(page.contents.len() + page.common_prefixes.len());
@@ -101,7 +101,17 @@ impl S3Client {
                 metadata: BTreeMap::new(),
             }));
         }
-        Ok((entries, page.next_continuation_token.filter(|token| !token.is_empty())))
+        let next = page.next_continuation_token.filter(|next| !next.is_empty());
+        // A list that ends too early would be taken for all there is.
+        if page.is_truncated == Some(true) && (next.is_none() || next == token) {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "the service cuts off its list, and does not say how to go on",
+            )
+            .with("prefix", self.named(prefix))
+            .hint("it may know the first version of lists only; name each object"));
+        }
+        Ok((entries, next))
     }
 }
 

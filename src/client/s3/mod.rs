@@ -11,19 +11,24 @@ mod fault;
 mod get;
 mod list;
 mod multipart;
+mod pending;
 mod presign;
 mod put;
 mod request;
+mod stream;
+mod waits;
 mod xml;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::http::Method;
 use chrono::{DateTime, Utc};
 use object_store::client::HttpClient;
 
-use crate::client::credentials::{self, Credentials};
+use crate::client::credentials::{self, Credentials, Lease};
 use crate::client::http;
 use crate::client::s3_settings::S3Settings;
 use crate::error::{Error, ErrorKind, Result};
@@ -33,8 +38,11 @@ use request::Request;
 pub use buckets::BucketInfo;
 pub use get::Download;
 pub use list::ListEntry;
-pub use multipart::{MultipartUpload, PendingUpload};
+pub use multipart::MultipartUpload;
+pub(crate) use multipart::aborts_done;
+pub use pending::PendingUpload;
 pub use presign::PresignedUrl;
+pub(crate) use put::UNKNOWN;
 pub use put::{PutCondition, PutOptions};
 
 /// A client for one S3 service, and perhaps one bucket of it. Cheap to clone; connections are shared, and
@@ -57,13 +65,18 @@ pub struct S3Client {
     bucket: Option<Arc<str>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Inner {
     http: HttpClient,
     endpoint: Endpoint,
-    credentials: Option<Credentials>,
+    credentials: Option<Arc<Credentials>>,
     single_writer: bool,
+    silence: Duration,
 }
+
+/// How long a service may be silent. There is no limit for a whole answer: a large part on a slow line takes as long
+/// as it takes.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// What is known of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,10 +106,11 @@ impl S3Client {
         let profile = credentials::profile_settings(&settings)?;
         let settings = settings.or(profile);
         let http = http::connect()?;
-        let credentials = Credentials::new(&settings, &http)?;
+        let credentials = Credentials::new(&settings, &http)?.map(Arc::new);
         let endpoint = Endpoint::new(&settings)?;
         let single_writer = settings.single_writer == Some(true);
-        Ok(Self { inner: Arc::new(Inner { http, endpoint, credentials, single_writer }), bucket: None })
+        let inner = Inner { http, endpoint, credentials, single_writer, silence: SILENCE };
+        Ok(Self { inner: Arc::new(inner), bucket: None })
     }
 
     /// A client with the settings of the environment.
@@ -114,6 +128,14 @@ impl S3Client {
         Self { inner: Arc::clone(&self.inner), bucket: Some(bucket.into().into()) }
     }
 
+    /// The same client, for which a service that is silent for `silence` (30 seconds unless said) has not answered.
+    /// The time that it takes to send a large body does not count.
+    #[must_use]
+    pub fn with_read_timeout(&self, silence: Duration) -> Self {
+        let inner = Inner { silence, ..Inner::clone(&self.inner) };
+        Self { inner: Arc::new(inner), bucket: self.bucket.clone() }
+    }
+
     /// The bucket whose objects this client is for.
     ///
     /// # Errors
@@ -125,15 +147,16 @@ impl S3Client {
         })
     }
 
-    /// The region that requests are signed for.
+    /// The region that requests are signed for, if it is not the lender of the keys that names one.
     #[must_use]
     pub fn region(&self) -> &str {
         &self.inner.endpoint.region
     }
 
     /// Whether the conditions of a request are known to be kept, so that nobody has to find out.
-    pub(crate) fn keeps_conditions(&self) -> bool {
-        self.inner.endpoint.is_aws
+    pub(crate) async fn keeps_conditions(&self) -> Result<bool> {
+        let lease = self.inner.lease().await?;
+        Ok(self.inner.endpoint(lease.as_ref())?.is_aws)
     }
 
     /// Whether the user vouches that nobody else writes.
@@ -148,4 +171,31 @@ impl S3Client {
     fn bucket_request(&self, method: Method) -> Result<Request<'_>> {
         Ok(Request::new(&self.inner, method, Target::Bucket(self.bucket()?)))
     }
+}
+
+impl Inner {
+    /// Keys that hold; `None` if requests are not to be signed.
+    async fn lease(&self) -> Result<Option<Lease>> {
+        match &self.credentials {
+            Some(credentials) => credentials.get().await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The service that the keys are for.
+    fn endpoint(&self, lease: Option<&Lease>) -> Result<Cow<'_, Endpoint>> {
+        lease.map_or(Ok(Cow::Borrowed(&self.endpoint)), |lease| self.endpoint.lent(&lease.place))
+    }
+}
+
+/// Keys for one bucket are not tried on another: the service would only say that access is denied.
+fn check_place(lease: Option<&Lease>, target: Target<'_>) -> Result<()> {
+    let (Target::Bucket(asked) | Target::Object(asked, _)) = target else { return Ok(()) };
+    let lent = lease.and_then(|lease| lease.place.bucket.as_deref()).filter(|lent| *lent != asked);
+    lent.map_or(Ok(()), |lent| {
+        Err(Error::new(ErrorKind::PermissionDenied, "the keys were lent for another bucket")
+            .with("bucket", asked)
+            .with("lent for", lent)
+            .hint("use that bucket, or ask for keys for this one in credentials_params"))
+    })
 }

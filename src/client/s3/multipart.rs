@@ -3,18 +3,19 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use futures::stream::{self, FuturesUnordered};
 use futures::{StreamExt, TryStreamExt};
 use http::Method;
 use tokio::task::JoinHandle;
 
-use super::list::{timestamp, unescaped};
 use super::put::PutOptions;
 use super::request::Failed;
 use super::{ObjectInfo, S3Client, xml};
+use crate::client::io::blocking;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Parts on their way at a time.
@@ -58,16 +59,14 @@ impl Source {
             }
             Self::File(file, _) => {
                 let file = Arc::clone(file);
-                let read = tokio::task::spawn_blocking(move || {
-                    let mut buffer = vec![0; size];
-                    file.read_exact_at(&mut buffer, start).map(|()| buffer)
-                });
-                let read =
-                    read.await.map_err(|cause| Error::internal("a worker did not finish").because(cause))?;
-                let read = read.map_err(|cause| {
+                let changed = |cause| {
                     Error::io("cannot read the file", cause).hint("it may have changed while it was uploaded")
-                });
-                read.map(Bytes::from)
+                };
+                blocking(move || {
+                    let mut buffer = vec![0; size];
+                    file.read_exact_at(&mut buffer, start).map(|()| buffer.into()).map_err(changed)
+                })
+                .await
             }
         }
     }
@@ -93,19 +92,7 @@ pub(super) fn part_size(len: u64, asked: Option<u64>) -> Result<u64> {
     Ok(size)
 }
 
-/// An upload that nobody has completed: its parts cost storage until it is aborted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PendingUpload {
-    /// The key it is for.
-    pub key: String,
-    /// The name of the upload.
-    pub upload_id: String,
-    /// When it began.
-    pub started: Option<DateTime<Utc>>,
-}
-
-/// An upload in parts. What it is dropped before [`MultipartUpload::complete`] is aborted.
+/// An upload in parts. One that is dropped before [`MultipartUpload::complete`] is aborted.
 #[derive(Debug)]
 pub struct MultipartUpload {
     client: S3Client,
@@ -161,7 +148,9 @@ impl MultipartUpload {
     /// `AlreadyExists` or `Conflict` if it does not hold, and as [`MultipartUpload::queue`]; nothing is visible then.
     pub async fn complete(mut self) -> Result<ObjectInfo> {
         while !self.sent.is_empty() {
-            self.landed().await?;
+            if let Err(error) = self.landed().await {
+                return Err(self.give_up(error).await);
+            }
         }
         self.e_tags.sort_unstable();
         let e_tags = self.e_tags.drain(..).map(|(_, e_tag)| e_tag).collect();
@@ -175,16 +164,36 @@ impl MultipartUpload {
         match self.client.complete_upload(&self.key, &upload_id, &e_tags, &self.options).await {
             Ok(e_tag) => {
                 self.upload_id = None;
-                Ok(self.client.written(&self.key, size, Some(e_tag), self.options.clone()))
+                Ok(self.options.clone().written(&self.key, size, e_tag))
             }
             Err(failed) => {
+                let ambiguous = failed.ambiguous;
                 let settled = self.client.settle(&self.key, &self.options, failed).await;
-                if settled.is_ok() {
-                    self.upload_id = None;
+                match settled {
+                    // It may still be at work on it: an abort would undo what is about to be done.
+                    Err(error) if ambiguous => {
+                        self.upload_id = None;
+                        Err(error)
+                    }
+                    Err(error) => Err(self.give_up(error).await),
+                    Ok(info) => {
+                        self.upload_id = None;
+                        Ok(info)
+                    }
                 }
-                settled
             }
         }
+    }
+
+    /// Aborts after `error`, and waits for it: what is left to the drop is lost if the program ends first. If the
+    /// service does not answer, nobody waits.
+    pub(super) async fn give_up(self, error: Error) -> Error {
+        if error.kind() != ErrorKind::Io
+            && let Err(left) = self.abort().await
+        {
+            tracing::warn!(error = %left, "an upload was given up and could not be aborted");
+        }
+        error
     }
 
     /// The name of the upload.
@@ -213,6 +222,34 @@ impl MultipartUpload {
     }
 }
 
+/// Aborts of uploads that were dropped, in this process.
+static ABORTS: AtomicUsize = AtomicUsize::new(0);
+
+/// One of them; it counts until it is dropped, even if its runtime ends first.
+struct UnderWay;
+
+impl UnderWay {
+    fn new() -> Self {
+        ABORTS.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        ABORTS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Waits until the uploads that were dropped are aborted, at most for `limit`: a program that ends before that leaves
+/// their parts behind.
+pub(crate) async fn aborts_done(limit: Duration) {
+    let end = Instant::now() + limit;
+    while ABORTS.load(Ordering::Relaxed) > 0 && Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 impl Drop for MultipartUpload {
     fn drop(&mut self) {
         let Some(upload_id) = self.upload_id.take() else { return };
@@ -223,7 +260,9 @@ impl Drop for MultipartUpload {
             return;
         };
         let (client, key) = (self.client.clone(), self.key.clone());
+        let under_way = UnderWay::new();
         runtime.spawn(async move {
+            let _until_then = under_way;
             if let Err(error) = client.abort(&key, &upload_id).await {
                 tracing::warn!(key, upload_id, %error, "an upload was given up and could not be aborted");
             }
@@ -267,9 +306,16 @@ impl S3Client {
         let mut upload = self.start_upload(key, options).await?;
         let mut start = 0;
         while start < source.len() {
-            let part = source.part(start, size).await?;
-            start += part.len() as u64;
-            upload.queue(part).await?;
+            let queued = match source.part(start, size).await {
+                Ok(part) => {
+                    start += part.len() as u64;
+                    upload.queue(part).await
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = queued {
+                return Err(upload.give_up(error).await);
+            }
         }
         upload.complete().await
     }
@@ -305,53 +351,12 @@ impl S3Client {
             .await
     }
 
-    async fn abort(&self, key: &str, upload_id: &str) -> Result<()> {
+    pub(super) async fn abort(&self, key: &str, upload_id: &str) -> Result<()> {
         match self.request(Method::DELETE, key)?.query("uploadId", upload_id).fetch().await {
             Ok(_) => Ok(()),
             Err(failed) if failed.code == "NoSuchUpload" => Ok(()),
             Err(failed) => Err(failed.into()),
         }
-    }
-
-    /// Uploads to keys that begin with `prefix` which nobody has completed.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound` if the bucket does not exist, `PermissionDenied`, `Unsupported` or `Io`.
-    pub async fn pending_uploads(&self, prefix: &str) -> Result<Vec<PendingUpload>> {
-        let (mut all, mut marker) = (Vec::new(), None::<(String, String)>);
-        loop {
-            let (key, id) = marker.take().unzip();
-            let request = self
-                .bucket_request(Method::GET)?
-                .query("uploads", "")
-                .query("encoding-type", "url")
-                .query("prefix", prefix)
-                .maybe_query("key-marker", key)
-                .maybe_query("upload-id-marker", id);
-            let page: xml::ListMultipartUploadsResult = xml::read(&request.fetch().await?)?;
-            let escaped = page.encoding_type.as_deref() == Some("url");
-            for upload in page.upload {
-                all.push(PendingUpload {
-                    key: unescaped(&upload.key, escaped)?,
-                    upload_id: upload.upload_id,
-                    started: upload.initiated.as_deref().and_then(timestamp),
-                });
-            }
-            match (page.is_truncated, page.next_key_marker, page.next_upload_id_marker) {
-                (Some(true), Some(key), Some(id)) => marker = Some((unescaped(&key, escaped)?, id)),
-                _ => return Ok(all),
-            }
-        }
-    }
-
-    /// Aborts an upload that nobody has completed; its parts are gone then.
-    ///
-    /// # Errors
-    ///
-    /// `PermissionDenied` or `Io`.
-    pub async fn abort_upload(&self, upload: &PendingUpload) -> Result<()> {
-        self.abort(&upload.key, &upload.upload_id).await
     }
 }
 

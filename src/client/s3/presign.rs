@@ -14,14 +14,14 @@ use object_store::aws::AwsCredential;
 use sha2::{Digest, Sha256};
 use url::{Position, Url};
 
-use super::S3Client;
 use super::address::{Target, query_escaped};
+use super::{S3Client, check_place};
 use crate::core::location::redacted;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The shortest and the longest life of a URL.
 const SHORTEST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const LONGEST: Duration = Duration::from_hours(7 * 24);
 
 /// A URL that is a secret: it prints without its signature.
 #[derive(Clone)]
@@ -85,20 +85,21 @@ impl S3Client {
             return Err(Error::new(ErrorKind::Usage, "a presigned URL lives for 1 second to 7 days")
                 .with("seconds", expires_in.as_secs()));
         }
-        let Some(credentials) = &self.inner.credentials else {
+        let Some(lease) = self.inner.lease().await? else {
             return Err(Error::new(ErrorKind::Usage, "an unsigned client cannot sign a URL")
                 .hint("set credentials, and leave no_sign_request"));
         };
-        let lease = credentials.get().await?;
+        let target = Target::Object(self.bucket()?, key);
+        check_place(Some(&lease), target)?;
         let now = Utc::now();
         let asked = TimeDelta::from_std(expires_in).unwrap_or(TimeDelta::days(7));
-        let left = lease.expires.map_or(asked, |end| asked.min(end - now));
+        let left = lease.expires.map_or(asked, |end| asked.min(end - lease.skew - now));
         if left < TimeDelta::seconds(1) {
             return Err(Error::new(ErrorKind::PermissionDenied, "the keys end before the URL could be used")
                 .hint("get new keys"));
         }
-        let endpoint = &self.inner.endpoint;
-        let url = endpoint.url(Target::Object(self.bucket()?, key), &[])?;
+        let endpoint = self.inner.endpoint(Some(&lease))?;
+        let url = endpoint.url(target, &[])?;
         let url = signed(method, url, &lease.credential, &endpoint.region, now, left.num_seconds());
         let expires = now + TimeDelta::seconds(left.num_seconds());
         Ok(PresignedUrl { url, expires, clamped: left < asked })

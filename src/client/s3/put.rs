@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt};
 use http::header::{self, HeaderName};
 use http::{Method, StatusCode};
 
@@ -22,6 +22,11 @@ const KEYS_PER_DELETE: usize = 1_000;
 
 /// The user metadata that names the writer of a conditional put.
 pub(super) const WRITER: &str = "keyfold-writer";
+
+/// The message of a write that someone else has replaced since, if it was there at all.
+pub(crate) const UNKNOWN: &str = "an answer was lost, and someone else has written since";
+
+const LOOK: &str = "whether the object was written is not known; look at it before you try again";
 
 /// Under which condition an object is written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -85,6 +90,19 @@ impl PutOptions {
         let writer = uuid::Uuid::now_v7().simple().to_string();
         self.metadata.insert(WRITER.to_owned(), writer);
         self
+    }
+
+    /// What is known of the object that was written with these.
+    pub(super) fn written(self, key: &str, size: u64, e_tag: String) -> ObjectInfo {
+        let content_type = self.content_type.unwrap_or_else(|| media_type::of_name(key));
+        ObjectInfo {
+            key: key.to_owned(),
+            size,
+            last_modified: None,
+            e_tag: Some(e_tag),
+            content_type: Some(content_type),
+            metadata: self.metadata,
+        }
     }
 
     /// The headers that describe the object.
@@ -157,47 +175,11 @@ impl S3Client {
         let request = options.describe(self.request(Method::PUT, key)?, key)?.body(body);
         match options.condition.demand(request)?.send().await {
             Ok(answer) => {
-                let e_tag = answer.header("etag").map(str::to_owned);
-                Ok(self.written(key, size, e_tag, options))
+                // Whatever is at the other end, without one it has not stored an object.
+                let e_tag = answer.header("etag").map(str::to_owned).ok_or_else(xml::foreign)?;
+                Ok(options.written(key, size, e_tag))
             }
             Err(failed) => self.settle(key, &options, failed).await,
-        }
-    }
-
-    /// Writes an object from a stream of any length; memory holds a few parts.
-    ///
-    /// # Errors
-    ///
-    /// As [`S3Client::put`], and what the stream fails with; nothing is visible then.
-    pub async fn put_stream<S>(&self, key: &str, body: S, options: PutOptions) -> Result<ObjectInfo>
-    where
-        S: Stream<Item = Result<Bytes>> + Send,
-    {
-        let part_size = options.part_size.unwrap_or(super::multipart::STREAM_PART);
-        let mut body = std::pin::pin!(body);
-        let mut upload = None;
-        let mut held = Vec::new();
-        while let Some(piece) = body.next().await {
-            held.extend_from_slice(&piece?);
-            while held.len() as u64 >= part_size {
-                let rest = held.split_off(usize::try_from(part_size).unwrap_or(usize::MAX));
-                let part = std::mem::replace(&mut held, rest);
-                if upload.is_none() {
-                    upload = Some(self.start_upload(key, options.clone()).await?);
-                }
-                if let Some(upload) = &mut upload {
-                    upload.queue(part.into()).await?;
-                }
-            }
-        }
-        match upload {
-            None => self.put_whole(key, held.into(), options).await,
-            Some(mut upload) => {
-                if !held.is_empty() {
-                    upload.queue(held.into()).await?;
-                }
-                upload.complete().await
-            }
         }
     }
 
@@ -214,31 +196,15 @@ impl S3Client {
                 tracing::debug!(key, "the put took effect, although the answer did not say so");
                 return Ok(found.clone());
             }
-            if found.is_err() {
-                return Err(failed
-                    .error
-                    .hint("whether the object was written is not known; look at it before you try again"));
+            let lost = options.condition.broken(&failed).is_some();
+            if lost && matches!(found, Ok(Some(_))) {
+                return Err(Error::new(ErrorKind::Conflict, UNKNOWN).with("object", object).hint(LOOK));
+            }
+            if !lost || found.is_err() {
+                return Err(failed.error.hint(LOOK));
             }
         }
         Err(options.condition.broken(&failed).map_or(failed.error, |error| error.with("object", object)))
-    }
-
-    pub(super) fn written(
-        &self,
-        key: &str,
-        size: u64,
-        e_tag: Option<String>,
-        options: PutOptions,
-    ) -> ObjectInfo {
-        let content_type = options.content_type.unwrap_or_else(|| media_type::of_name(key));
-        ObjectInfo {
-            key: key.to_owned(),
-            size,
-            last_modified: None,
-            e_tag,
-            content_type: Some(content_type),
-            metadata: options.metadata,
-        }
     }
 
     /// Deletes an object; one that is not there counts as deleted.
@@ -271,12 +237,40 @@ impl S3Client {
             chunks.map(|keys| self.delete_some(keys)).buffered(4).try_collect().await?;
         let failures: Vec<_> = failures.into_iter().flatten().collect();
         let Some(first) = failures.first() else { return Ok(()) };
-        Err(Error::new(ErrorKind::PermissionDenied, "some objects could not be deleted")
+        let kind = if first.code == "AccessDenied" { ErrorKind::PermissionDenied } else { ErrorKind::Io };
+        Err(Error::new(kind, "some objects could not be deleted")
             .with("first", self.named(&first.key))
             .with("code", &first.code)
             .with("message", first.message.as_deref().unwrap_or_default())
             .with("objects", failures.len())
-            .hint("the others are gone"))
+            .hint("the others are gone; run it again for the rest"))
+    }
+
+    /// Deletes an object if it is still the one with `e_tag`.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` if it is another one, and as [`S3Client::delete`].
+    pub async fn delete_if(&self, key: &str, e_tag: &str) -> Result<()> {
+        let changed = || {
+            Error::new(ErrorKind::Conflict, "the object has changed meanwhile")
+                .with("object", self.named(key))
+                .hint("it was not deleted")
+        };
+        // Not every service looks at the condition of a delete.
+        match self.head(key).await? {
+            Some(found) if found.e_tag.as_deref() == Some(e_tag) => {}
+            Some(_) => return Err(changed()),
+            None => return Ok(()),
+        }
+        match self.request(Method::DELETE, key)?.header(header::IF_MATCH, e_tag)?.fetch().await {
+            Ok(_) => Ok(()),
+            Err(failed) if failed.code == "NoSuchKey" => Ok(()),
+            Err(failed) if failed.is(StatusCode::PRECONDITION_FAILED) => Err(changed()),
+            // Nor does every service take one.
+            Err(failed) if failed.is(StatusCode::NOT_IMPLEMENTED) => self.delete(key).await,
+            Err(failed) => Err(failed.into()),
+        }
     }
 
     async fn delete_some(&self, keys: &[String]) -> Result<Vec<xml::DeleteError>> {

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use futures::StreamExt;
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream};
 use http::Method;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::uri::InvalidUri;
 use object_store::aws::AwsAuthorizer;
 use object_store::client::{HttpError, HttpErrorKind, HttpRequest, HttpResponse};
-use url::Url;
 
-use super::Inner;
 use super::address::Target;
 use super::fault::{Fault, Remedy};
+use super::waits::Waits;
+use super::{Inner, check_place};
 use crate::client::credentials::Lease;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -24,20 +24,17 @@ const LARGEST_ANSWER: usize = 64 << 20;
 /// A peer that cannot be reached is tried this often: a wrong address has to be told within seconds.
 const CONNECT_RETRIES: u32 = 3;
 
+/// How often a request is sent again at most; the waits between end earlier.
+const RETRIES: usize = 15;
+
 /// How often work is asked for again that failed after the answer had begun.
 const RETRIES_OF_WORK: usize = 4;
 
-/// Waits between attempts: 100 ms, doubled up to 10 s, each cut by chance so that many clients do not come at
-/// once; two minutes in all.
-fn backoff() -> impl Iterator<Item = Duration> {
-    ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(100))
-        .with_max_delay(Duration::from_secs(10))
-        .with_factor(2.0)
-        .with_jitter()
-        .with_max_times(15)
-        .build()
-}
+/// The same for one that does not answer.
+const TIMEOUT_RETRIES: u32 = 1;
+
+/// No line is slower, in bytes per second: a body may take this long before the answer is waited for.
+const SLOWEST: u64 = 16 << 10;
 
 /// What is asked of the service. Every request can be sent again: those that change something say so by a
 /// condition, or have the same effect twice.
@@ -52,10 +49,9 @@ pub(super) struct Request<'a> {
 }
 
 /// A success.
-#[derive(Debug)]
 pub(super) struct Answer {
     pub(super) headers: HeaderMap,
-    response: HttpResponse,
+    body: BoxStream<'static, Result<Bytes, HttpError>>,
 }
 
 /// A failure, and whether the request may have taken effect nevertheless.
@@ -121,15 +117,20 @@ impl<'a> Request<'a> {
     /// Sends it and reads the answer, which may begin as a success and have a failure in its body: the service
     /// answers before it is done with long work.
     pub(super) async fn fetch_result<T>(self, read: impl Fn(&[u8]) -> Result<T>) -> Result<T, Failed> {
-        let mut waits = backoff().take(RETRIES_OF_WORK);
+        let mut waits = Waits::of(RETRIES_OF_WORK);
+        let mut ambiguous = false;
         loop {
-            let body = self.clone().fetch().await?;
+            // What an earlier round may have done still counts.
+            let fetched = self.clone().fetch().await;
+            let body =
+                fetched.map_err(|failed| Failed { ambiguous: ambiguous || failed.ambiguous, ..failed })?;
             let Some(fault) = Fault::in_success(&body) else {
                 return read(&body).map_err(|error| Failed { ambiguous: true, ..Failed::before(error) });
             };
+            ambiguous = true;
             let retry = fault.remedy() == Remedy::Retry;
             let failed = Failed::answered(fault, self.target, true);
-            match waits.next().filter(|_| retry) {
+            match waits.next(None).filter(|_| retry) {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => return Err(failed),
             }
@@ -138,53 +139,54 @@ impl<'a> Request<'a> {
 
     /// Sends it until it succeeds or trying again cannot help.
     pub(super) async fn send(self) -> Result<Answer, Failed> {
-        let url = self.inner.endpoint.url(self.target, &self.query).map_err(Failed::before)?;
-        let mut waits = backoff();
-        let (mut ambiguous, mut unreachable, mut renewed) = (false, 0, false);
-        let mut lease = self.lease().await.map_err(Failed::before)?;
+        let mut waits = Waits::of(RETRIES);
+        let (mut ambiguous, mut unreachable, mut unanswered, mut renewed) = (false, 0, 0, false);
+        let unsent = |ambiguous| move |error| Failed { ambiguous, ..Failed::before(error) };
+        let mut lease = self.inner.lease().await.map_err(unsent(false))?;
         loop {
-            let failed = match self.attempt(&url, lease.as_ref()).await {
-                Ok(Ok(response)) => {
-                    let headers = response.headers().clone();
-                    return Ok(Answer { headers, response });
-                }
-                Ok(Err(fault)) => {
+            let attempt = self.attempt(lease.as_ref()).await.map_err(unsent(ambiguous))?;
+            let (failed, asked) = match attempt {
+                Ok(answer) => return Ok(answer),
+                Err(Attempt::Answered(fault)) => {
                     ambiguous |= fault.is_ambiguous();
-                    let remedy = fault.remedy();
-                    let failed = Failed::answered(fault, self.target, ambiguous);
+                    let (remedy, asked) = (fault.remedy(), fault.wait);
+                    let failed = self.told(Failed::answered(fault, self.target, ambiguous));
                     match (remedy, &lease) {
                         (Remedy::NewKeys, Some(old)) if !renewed => {
                             renewed = true;
-                            lease = self.renewed(old).await.map_err(Failed::before)?;
+                            lease = self.renewed(old).await.map_err(unsent(ambiguous))?;
                             continue;
                         }
-                        (Remedy::Retry, _) => failed,
+                        (Remedy::Retry, _) => (failed, asked),
                         _ => return Err(failed),
                     }
                 }
-                Err(cause) => {
-                    let connected = cause.kind() != HttpErrorKind::Connect;
-                    ambiguous |= connected;
-                    unreachable += u32::from(!connected);
-                    let failed = Failed::unanswered(cause, self.target, &url, ambiguous);
-                    if unreachable > CONNECT_RETRIES {
+                Err(Attempt::Unanswered(cause, host)) => {
+                    unreachable += u32::from(cause.kind() == HttpErrorKind::Connect);
+                    unanswered += u32::from(cause.kind() == HttpErrorKind::Timeout);
+                    ambiguous |= cause.kind() != HttpErrorKind::Connect;
+                    let failed = Failed::unanswered(cause, self.target, &host, ambiguous);
+                    if unreachable > CONNECT_RETRIES || unanswered > TIMEOUT_RETRIES {
                         return Err(failed);
                     }
-                    failed
+                    (failed, None)
                 }
             };
-            let Some(wait) = waits.next() else { return Err(failed) };
+            let Some(wait) = waits.next(asked) else { return Err(failed) };
             tracing::debug!(error = %failed.error, ?wait, "trying again");
             tokio::time::sleep(wait).await;
-            lease = self.lease().await.map_err(Failed::before)?;
+            lease = self.inner.lease().await.map_err(unsent(ambiguous))?;
         }
     }
 
-    async fn lease(&self) -> Result<Option<Lease>> {
-        match &self.inner.credentials {
-            Some(credentials) => credentials.get().await.map(Some),
-            None => Ok(None),
+    /// Says whose keys were refused, where that is what failed.
+    fn told(&self, mut failed: Failed) -> Failed {
+        if let Some(credentials) = &self.inner.credentials
+            && failed.error.kind() == ErrorKind::PermissionDenied
+        {
+            failed.error = failed.error.with("keys from", credentials.source());
         }
+        failed
     }
 
     async fn renewed(&self, old: &Lease) -> Result<Option<Lease>> {
@@ -194,36 +196,56 @@ impl<'a> Request<'a> {
         }
     }
 
-    async fn attempt(
-        &self,
-        url: &Url,
-        lease: Option<&Lease>,
-    ) -> Result<Result<HttpResponse, Fault>, HttpError> {
+    /// Sends it once.
+    ///
+    /// # Errors
+    ///
+    /// What is known before anything is sent.
+    async fn attempt(&self, lease: Option<&Lease>) -> Result<Result<Answer, Attempt>> {
+        check_place(lease, self.target)?;
+        let endpoint = self.inner.endpoint(lease)?;
+        let url = endpoint.url(self.target, &self.query)?;
         let mut request = HttpRequest::new(self.body.clone().into());
         *request.method_mut() = self.method.clone();
         *request.headers_mut() = self.headers.clone();
-        match url.as_str().parse() {
-            Ok(uri) => *request.uri_mut() = uri,
-            Err(cause) => return Err(HttpError::new(HttpErrorKind::Unknown, cause)),
-        }
+        *request.uri_mut() = url
+            .as_str()
+            .parse()
+            .map_err(|cause: InvalidUri| Error::internal("a URL cannot be sent to").because(cause))?;
         if let Some(lease) = lease {
-            AwsAuthorizer::new(&lease.credential, "s3", &self.inner.endpoint.region)
-                .authorize(&mut request, None);
+            AwsAuthorizer::new(&lease.credential, "s3", &endpoint.region).authorize(&mut request, None);
         }
-        let response = self.inner.http.execute(request).await?;
-        if response.status().is_success() {
-            return Ok(Ok(response));
-        }
-        let (status, headers) = (response.status(), response.headers().clone());
-        let body = if self.method == Method::HEAD { Bytes::new() } else { limited(response).await? };
-        Ok(Err(Fault::new(status, &headers, &body)))
+        let answered = self.exchange(request).await;
+        Ok(answered.unwrap_or_else(|cause| {
+            Err(Attempt::Unanswered(cause, url.host_str().unwrap_or_default().to_owned()))
+        }))
     }
+
+    async fn exchange(&self, request: HttpRequest) -> Result<Result<Answer, Attempt>, HttpError> {
+        let silence = self.inner.silence;
+        let sending = Duration::from_secs(self.body.len() as u64 / SLOWEST);
+        let response = within(silence + sending, self.inner.http.execute(request)).await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = flowing(response, silence);
+        if status.is_success() {
+            return Ok(Ok(Answer { headers, body }));
+        }
+        let body = if self.method == Method::HEAD { Bytes::new() } else { limited(body).await? };
+        Ok(Err(Attempt::Answered(Fault::new(status, &headers, &body))))
+    }
+}
+
+/// One attempt that did not succeed.
+enum Attempt {
+    Answered(Fault),
+    /// And the host that did not answer.
+    Unanswered(HttpError, String),
 }
 
 impl Answer {
     /// The body, in pieces as they come.
     pub(super) fn stream(self) -> BoxStream<'static, Result<Bytes, HttpError>> {
-        self.response.into_body().bytes_stream()
+        self.body
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
@@ -231,7 +253,7 @@ impl Answer {
     }
 
     async fn bytes(self) -> Result<Bytes> {
-        limited(self.response).await.map_err(|cause| {
+        limited(self.body).await.map_err(|cause| {
             Error::new(ErrorKind::Io, "the answer of the service broke off").hint("try again").because(cause)
         })
     }
@@ -248,7 +270,7 @@ impl Failed {
         Self { error: fault.into_error(target), status, code, ambiguous }
     }
 
-    fn unanswered(cause: HttpError, target: Target<'_>, url: &Url, ambiguous: bool) -> Self {
+    fn unanswered(cause: HttpError, target: Target<'_>, host: &str, ambiguous: bool) -> Self {
         let (message, hint) = match cause.kind() {
             HttpErrorKind::Connect => {
                 ("the service cannot be reached", "check the endpoint URL, the region and the network")
@@ -256,9 +278,13 @@ impl Failed {
             HttpErrorKind::Timeout => ("the service did not answer in time", "try again later"),
             _ => ("the connection to the service broke off", "try again"),
         };
-        let host = url.host_str().unwrap_or_default();
         let error = Error::new(ErrorKind::Io, message).with("host", host).hint(hint).because(cause);
         Self { error: about(error, target), status: None, code: String::new(), ambiguous }
+    }
+
+    /// Whether the service understood, and said no.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.status.is_some_and(|status| (400..500).contains(&status))
     }
 
     pub(super) fn is(&self, status: http::StatusCode) -> bool {
@@ -275,9 +301,8 @@ fn about(error: Error, target: Target<'_>) -> Error {
 }
 
 /// The body of an answer that is not an object.
-async fn limited(response: HttpResponse) -> Result<Bytes, HttpError> {
+async fn limited(mut pieces: BoxStream<'static, Result<Bytes, HttpError>>) -> Result<Bytes, HttpError> {
     let mut body = Vec::new();
-    let mut pieces = response.into_body().bytes_stream();
     while let Some(piece) = pieces.next().await {
         body.extend_from_slice(&piece?);
         if body.len() > LARGEST_ANSWER {
@@ -285,4 +310,21 @@ async fn limited(response: HttpResponse) -> Result<Bytes, HttpError> {
         }
     }
     Ok(body.into())
+}
+
+/// The body of an answer, which breaks off when the service is silent for too long.
+fn flowing(response: HttpResponse, silence: Duration) -> BoxStream<'static, Result<Bytes, HttpError>> {
+    let pieces = response.into_body().bytes_stream();
+    let next = move |mut pieces: BoxStream<'static, Result<Bytes, HttpError>>| async move {
+        let piece = within(silence, async { pieces.next().await.transpose() }).await?;
+        Ok(piece.map(|piece| (piece, pieces)))
+    };
+    stream::try_unfold(pieces, next).boxed()
+}
+
+async fn within<T>(time: Duration, work: impl Future<Output = Result<T, HttpError>>) -> Result<T, HttpError> {
+    match tokio::time::timeout(time, work).await {
+        Ok(result) => result,
+        Err(cause) => Err(HttpError::new(HttpErrorKind::Timeout, cause)),
+    }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use quick_xml::escape::escape;
+use quick_xml::events::Event;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -25,6 +26,7 @@ pub(super) struct ListBucketResult {
     #[serde(default)]
     pub(super) common_prefixes: Vec<Prefix>,
     pub(super) next_continuation_token: Option<String>,
+    pub(super) is_truncated: Option<bool>,
     /// `url` if keys are escaped.
     pub(super) encoding_type: Option<String>,
 }
@@ -110,7 +112,8 @@ pub(super) struct ListMultipartUploadsResult {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Upload {
     pub(super) key: String,
-    pub(super) upload_id: String,
+    #[serde(rename = "UploadId")]
+    pub(super) id: String,
     pub(super) initiated: Option<String>,
 }
 
@@ -129,17 +132,60 @@ pub(super) struct DeleteError {
     pub(super) message: Option<String>,
 }
 
+/// An answer in XML, which is known by its outermost element: many of them may be empty, and a web page would be read
+/// as one that is.
+pub(super) trait Document: DeserializeOwned {
+    const ROOTS: &'static [&'static str];
+}
+
+macro_rules! documents {
+    ($($document:ty: $($root:literal)+;)+) => {
+        $(impl Document for $document {
+            const ROOTS: &'static [&'static str] = &[$($root),+];
+        })+
+    };
+}
+
+documents! {
+    ListBucketResult: "ListBucketResult";
+    ListAllMyBucketsResult: "ListAllMyBucketsResult";
+    LocationConstraint: "LocationConstraint";
+    InitiateMultipartUploadResult: "InitiateMultipartUploadResult";
+    CompleteMultipartUploadResult: "CompleteMultipartUploadResult";
+    CopyObjectResult: "CopyObjectResult" "CopyPartResult";
+    ListMultipartUploadsResult: "ListMultipartUploadsResult";
+    DeleteResult: "DeleteResult";
+}
+
 /// Reads an answer.
 ///
 /// # Errors
 ///
 /// `InvalidData` if it is not what S3 answers.
-pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
-    quick_xml::de::from_reader(body).map_err(|cause| {
-        Error::new(ErrorKind::InvalidData, "the service gave an answer that S3 does not give")
-            .hint("check the endpoint URL")
-            .because(cause)
-    })
+pub(super) fn read<T: Document>(body: &[u8]) -> Result<T> {
+    if !T::ROOTS.contains(&root(body).unwrap_or_default().as_str()) {
+        return Err(foreign());
+    }
+    quick_xml::de::from_reader(body).map_err(|cause| foreign().because(cause))
+}
+
+fn root(body: &[u8]) -> Option<String> {
+    let mut reader = quick_xml::Reader::from_reader(body);
+    loop {
+        match reader.read_event() {
+            Ok(Event::Start(element) | Event::Empty(element)) => {
+                return std::str::from_utf8(element.local_name().as_ref()).ok().map(str::to_owned);
+            }
+            Ok(Event::Eof) | Err(_) => return None,
+            Ok(_) => {}
+        }
+    }
+}
+
+/// The error for what is not S3.
+pub(super) fn foreign() -> Error {
+    Error::new(ErrorKind::InvalidData, "the service gave an answer that S3 does not give")
+        .hint("check the endpoint URL")
 }
 
 /// The failure in a body, if there is one.
@@ -202,7 +248,11 @@ mod tests {
     fn a_list_may_be_empty_and_keys_keep_their_spaces_when_escaped() {
         let empty = b"<ListBucketResult><Name>b</Name><KeyCount>0</KeyCount></ListBucketResult>";
         assert!(read::<ListBucketResult>(empty).expect("reads").contents.is_empty());
-        assert!(read::<ListBucketResult>(b"{}").is_err());
+        for foreign in ["{}", "", "<html/>", "<!DOCTYPE html><html><body>x</body></html>"] {
+            assert!(read::<ListBucketResult>(foreign.as_bytes()).is_err(), "{foreign}");
+            assert!(read::<DeleteResult>(foreign.as_bytes()).is_err(), "{foreign}");
+            assert!(read::<LocationConstraint>(foreign.as_bytes()).is_err(), "{foreign}");
+        }
     }
 
     #[test]

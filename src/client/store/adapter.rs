@@ -41,12 +41,20 @@ impl Adapter {
         Self { store, abilities }
     }
 
-    /// Whether the object that is there was written by `writer`.
-    async fn is_of(&self, path: &Path, writer: &str) -> Option<ObjectVersion> {
+    /// What became of a write that was refused, or not answered: the object itself tells who wrote it.
+    async fn settle(&self, path: &Path, writer: &str, otherwise: Put) -> Result<Put> {
         let options = GetOptions { head: true, ..GetOptions::default() };
-        let found = self.store.get_opts(path, options).await.ok()?;
-        let named = found.attributes.get(&Attribute::Metadata(WRITER.into()));
-        named.is_some_and(|named| named.as_ref() == writer).then(|| version(&found.meta))
+        match self.store.get_opts(path, options).await {
+            Ok(found) => {
+                let named = found.attributes.get(&Attribute::Metadata(WRITER.into()));
+                let ours = named.is_some_and(|named| named.as_ref() == writer);
+                Ok(if ours { Put::Done(version(&found.meta)) } else { otherwise })
+            }
+            Err(object_store::Error::NotFound { .. }) => Ok(otherwise),
+            Err(cause) => {
+                Err(failed(cause).hint("whether the object was written is not known; look at it first"))
+            }
+        }
     }
 }
 
@@ -55,11 +63,13 @@ fn version(meta: &ObjectMeta) -> ObjectVersion {
 }
 
 fn path(key: &str) -> Result<Path> {
-    Path::parse(key).map_err(|_| {
+    let refused = || {
         Error::new(ErrorKind::Unsupported, "this store cannot hold an object of this name")
             .with("key", key)
             .hint("leave out empty parts, . and .. between slashes")
-    })
+    };
+    // A slash at the start would be taken off, and the key be that of another object.
+    Path::parse(key).ok().filter(|path| path.as_ref() == key).ok_or_else(refused)
 }
 
 fn failed(cause: object_store::Error) -> Error {
@@ -144,6 +154,7 @@ impl Store for Adapter {
         let mut body = vec![0; size];
         file.read_exact_at(&mut body, 0).map_err(|cause| Error::io("cannot read a temporary file", cause))?;
         let mode = match expected {
+            Expected::Anything => PutMode::Overwrite,
             Expected::Absent => PutMode::Create,
             Expected::Version(version) => PutMode::Update(UpdateVersion {
                 e_tag: version.e_tag.clone(),
@@ -159,13 +170,22 @@ impl Store for Adapter {
             Ok(done) => {
                 Ok(Put::Done(ObjectVersion { size: len, e_tag: done.e_tag, generation: done.version }))
             }
-            Err(
-                object_store::Error::AlreadyExists { .. }
-                | object_store::Error::Precondition { .. }
-                | object_store::Error::NotFound { .. },
-            ) => {
-                // A request that was sent again after an answer was lost finds what it wrote itself.
-                Ok(self.is_of(&path, &writer).await.map_or(Put::Conflict, Put::Done))
+            // A request that was sent again after an answer was lost finds what it wrote itself.
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+                self.settle(&path, &writer, Put::Conflict).await
+            }
+            // An object that has gone is not the one that was read; where none was, it is the bucket that is missing.
+            Err(object_store::Error::NotFound { .. }) if matches!(expected, Expected::Version(_)) => {
+                Ok(Put::Conflict)
+            }
+            Err(cause @ object_store::Error::Generic { .. }) => {
+                match self.settle(&path, &writer, Put::Unknown).await {
+                    Ok(done @ Put::Done(_)) => Ok(done),
+                    _ => {
+                        Err(failed(cause)
+                            .hint("whether the object was written is not known; look at it first"))
+                    }
+                }
             }
             Err(cause) => Err(failed(cause)),
         }
@@ -218,7 +238,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_key_that_cannot_be_kept_is_refused() {
-        let refused = Adapter::memory().head("a//b").await;
-        assert_eq!(refused.map_err(|e| e.kind()), Err(ErrorKind::Unsupported));
+        for key in ["a//b", "/a", "a/../b"] {
+            let refused = Adapter::memory().head(key).await;
+            assert_eq!(refused.map_err(|e| e.kind()), Err(ErrorKind::Unsupported), "{key}");
+        }
     }
 }

@@ -48,6 +48,8 @@ pub(crate) enum Expected {
     Absent,
     /// The object is still this one.
     Version(ObjectVersion),
+    /// Nothing: whatever is there is replaced.
+    Anything,
 }
 
 /// How a write ended.
@@ -58,6 +60,8 @@ pub(crate) enum Put {
     Done(ObjectVersion),
     /// What was expected does not hold; nothing was written.
     Conflict,
+    /// An answer was lost, and someone else has written since: whether this write was there in between cannot be known.
+    Unknown,
 }
 
 /// What a store can do; asked before any work starts.

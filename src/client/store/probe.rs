@@ -26,6 +26,7 @@ impl Probe {
     pub(super) async fn check(&self, client: &S3Client, key: &str) -> Result<Keeps> {
         match *self.0.get_or_try_init(|| ask(client, key)).await? {
             keeps @ (Keeps::All | Keeps::Whole) => Ok(keeps),
+            Keeps::None if client.single_writer() => Ok(Keeps::None),
             Keeps::None => Err(Error::new(
                 ErrorKind::Unsupported,
                 "the service ignores the conditions of a write, so that two writers could undo each other's work",
@@ -42,8 +43,10 @@ async fn ask(client: &S3Client, key: &str) -> Result<Keeps> {
     let kept = ask_about(client, &probe).await;
     // Whatever was answered, nothing is left behind.
     let removed = client.delete(&probe).await;
+    if let Err(error) = removed {
+        tracing::warn!(object = probe, %error, "what the service was asked by could not be removed");
+    }
     let kept = kept?;
-    removed?;
     tracing::debug!(?kept, "asked the service whether it keeps conditions");
     Ok(kept)
 }

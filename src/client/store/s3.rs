@@ -9,7 +9,7 @@ use futures::TryStreamExt;
 
 use super::probe::{Keeps, Probe};
 use super::{Abilities, Expected, ObjectVersion, Put, Store};
-use crate::client::s3::{ObjectInfo, PutCondition, PutOptions, S3Client};
+use crate::client::s3::{ObjectInfo, PutCondition, PutOptions, S3Client, UNKNOWN};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What is sent in one request where conditions are not kept for parts: it stands in memory.
@@ -29,7 +29,7 @@ impl S3Store {
     }
 
     async fn keeps(&self, key: &str) -> Result<Keeps> {
-        if self.client.keeps_conditions() || self.client.single_writer() {
+        if self.client.keeps_conditions().await? {
             return Ok(Keeps::All);
         }
         self.probe.check(&self.client, key).await
@@ -48,15 +48,37 @@ impl S3Store {
         }
     }
 
-    fn condition(&self, expected: &Expected) -> Result<PutCondition> {
+    /// Media type and metadata of the object that is replaced.
+    async fn like(&self, key: &str, expected: &Expected) -> Result<PutOptions> {
+        let mut options = PutOptions::default();
+        if let Expected::Version(_) = expected
+            && let Some(replaced) = self.client.head(key).await?
+        {
+            options.content_type = replaced.content_type;
+            options.metadata = replaced.metadata;
+        }
+        Ok(options)
+    }
+
+    /// The condition of a write. Whoever vouches that nobody else writes is believed only where none would be kept.
+    async fn condition(&self, key: &str, expected: &Expected) -> Result<PutCondition> {
         Ok(match expected {
-            _ if self.client.single_writer() => PutCondition::Overwrite,
+            Expected::Anything => PutCondition::Overwrite,
+            _ if self.keeps(key).await? == Keeps::None => PutCondition::Overwrite,
             Expected::Absent => PutCondition::IfAbsent,
             Expected::Version(version) => PutCondition::IfMatch(version.e_tag.clone().ok_or_else(|| {
                 Error::new(ErrorKind::Unsupported, "the service gives its objects no ETag")
                     .hint("without one nobody can see that someone else wrote meanwhile")
             })?),
         })
+    }
+}
+
+/// How it is told that what was expected does not hold.
+fn refused(expected: &Expected) -> ErrorKind {
+    match expected {
+        Expected::Absent => ErrorKind::AlreadyExists,
+        Expected::Version(_) | Expected::Anything => ErrorKind::Conflict,
     }
 }
 
@@ -98,19 +120,19 @@ impl Store for S3Store {
     }
 
     async fn put(&self, key: &str, file: File, len: u64, expected: &Expected) -> Result<Put> {
-        let condition = self.condition(expected)?;
+        let condition = self.condition(key, expected).await?;
         // Someone who vouches that nobody else writes still wants to hear of what was seen.
         if condition == PutCondition::Overwrite
-            && self.head(key).await?.map(Expected::Version).unwrap_or(Expected::Absent) != *expected
+            && *expected != Expected::Anything
+            && self.head(key).await?.map_or(Expected::Absent, Expected::Version) != *expected
         {
             return Ok(Put::Conflict);
         }
-        let options = PutOptions::default().with_condition(condition);
+        let options = self.like(key, expected).await?.with_condition(condition);
         match self.write(key, file, len, options).await {
             Ok(written) => Ok(Put::Done(version(written))),
-            Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::Conflict) => {
-                Ok(Put::Conflict)
-            }
+            Err(error) if error.message() == UNKNOWN => Ok(Put::Unknown),
+            Err(error) if error.kind() == refused(expected) => Ok(Put::Conflict),
             Err(error) => Err(error),
         }
     }

@@ -13,7 +13,7 @@ use object_store::client::{HttpClient, HttpRequest, HttpRequestBody, HttpRespons
 use url::Url;
 
 use super::{Abilities, Expected, ObjectVersion, Put, Store};
-use crate::client::http::{Plain, connect, service_url};
+use crate::client::http::{Plain, connect_patient, service_url};
 use crate::error::{Error, ErrorKind, Result};
 
 /// As many redirects are followed; nothing secret is sent along.
@@ -39,9 +39,8 @@ impl WebStore {
     /// # Errors
     ///
     /// `Usage` for a URL that cannot be read, or without encryption where that is not allowed.
-    pub(crate) fn new(url: &str, allow_plain: bool) -> Result<Self> {
-        let plain = if allow_plain { Plain::Anywhere } else { Plain::Loopback };
-        Ok(Self { url: service_url(url, "location", plain)?, plain, http: connect()? })
+    pub(crate) fn new(url: &str, plain: Plain) -> Result<Self> {
+        Ok(Self { url: service_url(url, "location", plain)?, plain, http: connect_patient()? })
     }
 
     /// Asks for the file, or bytes of it; follows redirects.
@@ -103,6 +102,25 @@ impl WebStore {
         error.with("host", host(&self.url)).with("status", status.as_u16())
     }
 
+    /// Not every server looks at conditions, and some give no `ETag`: then the size has to do.
+    fn same(&self, response: &HttpResponse, version: &ObjectVersion) -> Result<()> {
+        let size = match response.status() {
+            StatusCode::PARTIAL_CONTENT => {
+                text(response, header::CONTENT_RANGE).and_then(|range| range.rsplit('/').next())
+            }
+            StatusCode::OK => text(response, header::CONTENT_LENGTH),
+            _ => return Ok(()),
+        };
+        let size = size.and_then(|size| size.parse::<u64>().ok());
+        let e_tag = text(response, header::ETAG);
+        let other_tag =
+            version.e_tag.as_deref().is_some_and(|wanted| e_tag.is_some_and(|found| found != wanted));
+        if other_tag || size.is_some_and(|size| size != version.size) {
+            return Err(self.refused(StatusCode::PRECONDITION_FAILED));
+        }
+        Ok(())
+    }
+
     fn cannot_write(&self) -> Error {
         Error::new(ErrorKind::Unsupported, "a web server can only be read").with("host", host(&self.url))
     }
@@ -162,13 +180,15 @@ impl Store for WebStore {
         let mut headers = vec![(header::RANGE, format!("bytes={}-{}", range.start, range.end - 1))];
         headers.extend(version.e_tag.iter().map(|e_tag| (header::IF_MATCH, e_tag.clone())));
         let response = self.get(&headers).await?;
+        self.same(&response, version)?;
         let broken =
             |cause| Error::new(ErrorKind::Io, "the connection broke off").hint("try again").because(cause);
         match response.status() {
-            StatusCode::PARTIAL_CONTENT => response.into_body().bytes().await.map_err(broken),
-            // It sends all; the head of it is at hand anyway.
-            StatusCode::OK if range.start == 0 => {
-                let len = usize::try_from(range.end).unwrap_or(usize::MAX);
+            // If it sends all, the head of it is at hand anyway.
+            status
+                if status == StatusCode::PARTIAL_CONTENT || status == StatusCode::OK && range.start == 0 =>
+            {
+                let len = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
                 let mut head = Vec::new();
                 let mut pieces = response.into_body().bytes_stream();
                 while head.len() < len
@@ -192,6 +212,7 @@ impl Store for WebStore {
         if response.status() != StatusCode::OK {
             return Err(self.refused(response.status()));
         }
+        self.same(&response, version)?;
         let mut at = 0;
         let mut pieces = response.into_body().bytes_stream();
         while let Some(piece) = pieces.next().await {

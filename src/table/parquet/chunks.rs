@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
+use std::iter;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::RowSelection;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use parquet::file::page_index::offset_index::OffsetIndexMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 
 use crate::client::file::Content;
@@ -59,7 +61,7 @@ impl Chunks {
             Inner::Local { .. } => Ok(()),
             Inner::Object(content) => {
                 let end = content.len();
-                content.hold(vec![end.saturating_sub(FOOTER)..end])
+                content.hold(iter::once(end.saturating_sub(FOOTER)..end).collect())
             }
         }
     }
@@ -98,14 +100,14 @@ fn pages(
     let pages = metadata
         .offset_index()
         .and_then(|index| index.get(group)?.get(leaf))
-        .map(|index| index.page_locations());
+        .map(OffsetIndexMetaData::page_locations);
     match (rows, pages) {
         (Some(rows), Some(pages)) if !pages.is_empty() => {
             let first = pages[0].offset.unsigned_abs();
             let dictionary = start..first.max(start);
             rows.scan_ranges(pages).into_iter().chain([dictionary]).collect()
         }
-        _ => vec![start..start + len],
+        _ => iter::once(start..start + len).collect(),
     }
 }
 

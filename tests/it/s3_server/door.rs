@@ -177,7 +177,7 @@ fn error(status: StatusCode, code: &str, message: &str) -> Answer {
 fn xml(status: StatusCode, code: &str, rest: &str) -> Answer {
     let text = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code>{rest}\
-         <RequestId>test</RequestId></Error>"
+         </Error>"
     );
     let mut answer = Response::new(Bytes::from(text));
     *answer.status_mut() = status;

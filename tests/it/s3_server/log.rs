@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use http::Method;
+use uuid::Uuid;
 
 use super::operation::{Operation, Target};
 use super::store::locked;
@@ -50,6 +51,7 @@ impl Counts {
 /// A request under way, written to by whoever answers it.
 #[derive(Debug)]
 pub(crate) struct Record {
+    id: String,
     target: Target,
     method: Method,
     range: Option<String>,
@@ -60,11 +62,17 @@ pub(crate) struct Record {
 
 impl Record {
     pub(crate) fn new(target: Target, method: Method, range: Option<String>, bytes_in: u64) -> Self {
-        Self { target, method, range, bytes_in, bytes_out: AtomicU64::new(0), status: AtomicU16::new(0) }
+        let id = Uuid::now_v7().simple().to_string();
+        Self { id, target, method, range, bytes_in, bytes_out: AtomicU64::new(0), status: AtomicU16::new(0) }
     }
 
     pub(crate) fn sent(&self, bytes: usize) {
         self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// What the request is called in its answer, and by whoever reports on it.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
     }
 
     pub(crate) fn answered(&self, status: http::StatusCode) {

@@ -329,9 +329,10 @@ impl TestServer {
 
 impl Drop for TestServer {
     fn drop(&mut self) {
-        // Waiting for the tasks is not allowed in an async test, and a hanging answer would never end.
+        // A runtime may not be waited for in an async test, except by another thread.
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+            let stopped = std::thread::spawn(move || runtime.shutdown_timeout(Duration::from_secs(1)));
+            drop(stopped.join());
         }
     }
 }

@@ -56,6 +56,9 @@ pub(crate) fn flowing(
     {
         head.headers.insert(CONTENT_LENGTH, bytes.len().into());
     }
+    if let Ok(id) = record.id().parse() {
+        head.headers.insert("x-amz-request-id", id);
+    }
     let kept = if is_head { 0 } else { pace.cut.unwrap_or(bytes.len()).min(bytes.len()) };
     let is_cut = !is_head && pace.cut.is_some();
     let whole = pieces(bytes.slice(..kept), pace, record);

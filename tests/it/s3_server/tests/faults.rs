@@ -18,7 +18,9 @@ async fn requests_slow_down_as_often_as_ordered() {
     server.fail(Fault::new(Effect::SlowDown).on(Operation::PutObject).prefix("p/").skip(1).times(2));
     assert_eq!(put(&server, "other").await.status, 200);
     assert_eq!(put(&server, "p/0").await.status, 200);
-    assert_eq!(put(&server, "p/1").await.refusal(), (503, "SlowDown".to_owned()));
+    let slow = put(&server, "p/1").await;
+    assert_eq!(slow.refusal(), (503, "SlowDown".to_owned()));
+    assert!(slow.header("x-amz-request-id").is_some());
     assert_eq!(Ask::get(&server, "/lake/p/0").send().await.status, 200);
     assert_eq!(server.open_faults(), 1);
     assert_eq!(put(&server, "p/2").await.status, 503);

@@ -60,7 +60,9 @@ async fn a_list_comes_in_pages_and_in_order() {
     for n in 0..25 {
         server.put_raw(BUCKET, &format!("p/{n:02}"), "text");
     }
-    server.put_raw(BUCKET, "q", "text");
+    for neighbour in ["o", "q"] {
+        server.put_raw(BUCKET, neighbour, "text");
+    }
     let (mut keys, mut token, mut pages) = (Vec::new(), String::new(), 0);
     loop {
         let page = list(&server, &format!("&prefix=p/&max-keys=10{token}")).await;
