@@ -14,7 +14,7 @@ use crate::core::location::Location;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Opens locations, and holds what several calls share. Cheap to clone; all clones are one session.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Session(Arc<State>);
 
 #[derive(Debug)]
@@ -26,21 +26,18 @@ struct State {
     io: Arc<Io>,
 }
 
-impl Default for State {
+impl Default for Session {
     fn default() -> Self {
-        Self {
-            run_id: uuid::Uuid::now_v7().to_string(),
-            cancelled: AtomicBool::new(false),
-            progress: Progress::default(),
-            stores: Stores::default(),
-            io: Arc::default(),
-        }
+        Self::with_s3_over(S3Settings::default(), S3Settings::default())
     }
 }
 
-/// How far the work at hand has come, for whoever wants to show it.
+/// How far the work at hand has come, for whoever wants to show it. Clones are one.
+#[derive(Debug, Clone, Default)]
+pub struct Progress(Arc<Counts>);
+
 #[derive(Debug, Default)]
-pub struct Progress {
+struct Counts {
     done: AtomicU64,
     total: AtomicU64,
 }
@@ -48,19 +45,19 @@ pub struct Progress {
 impl Progress {
     /// Starts a piece of work of `total` bytes.
     pub fn start(&self, total: u64) {
-        self.done.store(0, Ordering::Relaxed);
-        self.total.store(total, Ordering::Relaxed);
+        self.0.done.store(0, Ordering::Relaxed);
+        self.0.total.store(total, Ordering::Relaxed);
     }
 
     /// Says that `bytes` more are done.
     pub fn advance(&self, bytes: u64) {
-        self.done.fetch_add(bytes, Ordering::Relaxed);
+        self.0.done.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Bytes done, and bytes in all; both 0 before anything has started.
     #[must_use]
     pub fn get(&self) -> (u64, u64) {
-        (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
+        (self.0.done.load(Ordering::Relaxed), self.0.total.load(Ordering::Relaxed))
     }
 }
 
@@ -74,12 +71,19 @@ impl Session {
     /// A session that reaches S3 by `settings`; what they leave open, the environment says.
     #[must_use]
     pub fn with_s3(settings: S3Settings) -> Self {
-        Self(Arc::new(State { stores: Stores::new(settings, S3Settings::default()), ..State::default() }))
+        Self::with_s3_over(settings, S3Settings::default())
     }
 
     /// The same, with `file` for what neither `settings` nor the environment say.
     pub(crate) fn with_s3_over(settings: S3Settings, file: S3Settings) -> Self {
-        Self(Arc::new(State { stores: Stores::new(settings, file), ..State::default() }))
+        let progress = Progress::default();
+        Self(Arc::new(State {
+            run_id: uuid::Uuid::now_v7().to_string(),
+            cancelled: AtomicBool::new(false),
+            stores: Stores::new(settings, file, progress.clone()),
+            progress,
+            io: Arc::default(),
+        }))
     }
 
     /// The S3 service of this session.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::client::s3_settings::S3Settings;
+use crate::client::session::Progress;
 use crate::client::store::{Adapter, Store};
 use crate::core::location::{Location, Scheme};
 use crate::error::{Error, ErrorKind, Result};
@@ -12,19 +13,29 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::client::s3::S3Client;
 
 /// What was opened so far, and how to open more.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Stores {
     settings: S3Settings,
     /// For what neither the settings nor the environment say.
     fallback: S3Settings,
+    /// Of transfers.
+    #[cfg_attr(not(feature = "s3"), expect(dead_code, reason = "only transfers of S3 are counted"))]
+    progress: Progress,
     opened: Mutex<HashMap<(Scheme, String), Arc<dyn Store>>>,
     #[cfg(feature = "s3")]
     client: OnceLock<S3Client>,
 }
 
 impl Stores {
-    pub(crate) fn new(settings: S3Settings, fallback: S3Settings) -> Self {
-        Self { settings, fallback, ..Self::default() }
+    pub(crate) fn new(settings: S3Settings, fallback: S3Settings, progress: Progress) -> Self {
+        Self {
+            settings,
+            fallback,
+            progress,
+            opened: Mutex::default(),
+            #[cfg(feature = "s3")]
+            client: OnceLock::new(),
+        }
     }
 
     /// The store that holds `location`, and the key there.
@@ -84,7 +95,7 @@ impl Stores {
         if let Some(client) = self.client.get() {
             return Ok(client.clone());
         }
-        let client = S3Client::new(self.settings()?)?;
+        let client = S3Client::new(self.settings()?)?.with_progress(self.progress.clone());
         Ok(self.client.get_or_init(|| client).clone())
     }
 }

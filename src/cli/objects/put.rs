@@ -9,7 +9,8 @@ use super::{Spot, described};
 use crate::cli::Context;
 use crate::cli::args::ReportFormat;
 use crate::cli::name::Name;
-use crate::cli::output::{print_json, say};
+use crate::cli::output::{one_line, print_json, say};
+use crate::cli::progress::Progress;
 use crate::cli::settings::Settings;
 use crate::client::s3::{ObjectInfo, PutCondition, PutOptions, S3Client};
 use crate::error::{Error, ErrorKind, Result};
@@ -81,15 +82,17 @@ pub(crate) async fn run(args: PutArgs, settings: &Settings, context: &Context) -
             .hint("say the name of the object as well; keyfold cp takes it from the file"));
     }
     let options = options(&args);
+    let progress = Progress::show(&context.session);
     let info = if args.source.is_standard() {
         context.signals.interrupt_changes(from_stdin(&client, &key, options)).await?
     } else {
         context.signals.interrupt_changes(client.put_file(&key, args.source.as_ref(), options)).await?
     };
+    drop(progress);
     match args.output.or(settings.output).unwrap_or_default() {
         ReportFormat::Json => print_json(&described(client.bucket()?, &info)),
         ReportFormat::Text => {
-            say(&format!("{} bytes to s3://{}/{key}", info.size, client.bucket()?));
+            say(&one_line(&format!("{} bytes to s3://{}/{key}", info.size, client.bucket()?)));
             Ok(())
         }
     }

@@ -69,11 +69,14 @@ impl S3Client {
                 }
                 let copied = request
                     .fetch_result(|body| xml::read::<xml::CopyObjectResult>(body).map(|done| done.e_tag));
-                Ok(copied.await?)
+                let e_tag = copied.await?;
+                self.progress.advance(len);
+                Ok(e_tag)
             }
         };
+        self.progress.start(source.size);
         let e_tags = in_parts(source.size, PART, copy).await?;
-        let done = upload.complete_with(e_tags, source.size).await?;
+        let done = upload.complete_with(e_tags, source.size).await?.into_result()?;
         Ok(done.e_tag.unwrap_or_default())
     }
 }

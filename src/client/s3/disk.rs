@@ -102,13 +102,16 @@ impl S3Client {
     /// Writes the bytes of an object into `file`, several ranges at a time, all of one version.
     pub(crate) async fn fill(&self, key: &str, info: &ObjectInfo, file: &std::fs::File) -> Result<()> {
         let cloned = || file.try_clone().map_err(|cause| Error::io("cannot open the new file", cause));
+        self.progress.start(info.size);
         in_parts(info.size, RANGE, |start, len| {
             let file = cloned();
             async move {
                 let bytes = self.get_range(key, start..start + len, info.e_tag.as_deref()).await?;
                 let file = file?;
                 let full = |cause| Error::io("cannot write the file", cause).hint("is the disk full?");
-                blocking(move || file.write_all_at(&bytes, start).map_err(full)).await
+                blocking(move || file.write_all_at(&bytes, start).map_err(full)).await?;
+                self.progress.advance(len);
+                Ok(())
             }
         })
         .await

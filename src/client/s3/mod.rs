@@ -31,6 +31,7 @@ use object_store::client::HttpClient;
 use crate::client::credentials::{self, Credentials, Lease};
 use crate::client::http;
 use crate::client::s3_settings::S3Settings;
+use crate::client::session::Progress;
 use crate::error::{Error, ErrorKind, Result};
 use address::{Endpoint, Target};
 use request::Request;
@@ -63,6 +64,7 @@ pub use put::{PutCondition, PutOptions};
 pub struct S3Client {
     inner: Arc<Inner>,
     bucket: Option<Arc<str>>,
+    progress: Progress,
 }
 
 #[derive(Debug, Clone)]
@@ -110,7 +112,7 @@ impl S3Client {
         let endpoint = Endpoint::new(&settings)?;
         let single_writer = settings.single_writer == Some(true);
         let inner = Inner { http, endpoint, credentials, single_writer, silence: SILENCE };
-        Ok(Self { inner: Arc::new(inner), bucket: None })
+        Ok(Self { inner: Arc::new(inner), bucket: None, progress: Progress::default() })
     }
 
     /// A client with the settings of the environment.
@@ -125,7 +127,7 @@ impl S3Client {
     /// The same client for the objects of `bucket`.
     #[must_use]
     pub fn with_bucket(&self, bucket: impl Into<String>) -> Self {
-        Self { inner: Arc::clone(&self.inner), bucket: Some(bucket.into().into()) }
+        Self { bucket: Some(bucket.into().into()), ..self.clone() }
     }
 
     /// The same client, for which a service that is silent for `silence` (30 seconds unless said) has not answered.
@@ -133,7 +135,13 @@ impl S3Client {
     #[must_use]
     pub fn with_read_timeout(&self, silence: Duration) -> Self {
         let inner = Inner { silence, ..Inner::clone(&self.inner) };
-        Self { inner: Arc::new(inner), bucket: self.bucket.clone() }
+        Self { inner: Arc::new(inner), ..self.clone() }
+    }
+
+    /// The same client, which tells `progress` how far an upload, a download or a copy has come.
+    #[must_use]
+    pub fn with_progress(&self, progress: Progress) -> Self {
+        Self { progress, ..self.clone() }
     }
 
     /// The bucket whose objects this client is for.

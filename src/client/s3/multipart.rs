@@ -21,6 +21,13 @@ use crate::error::{Error, ErrorKind, Result};
 /// Parts on their way at a time.
 pub(super) const IN_FLIGHT: usize = 4;
 
+/// What a service answers that would have to decide between two writers: parts it wants all again.
+const CONTENDED: &str = "ConditionalRequestConflict";
+
+/// How often an object is sent for that, with growing pauses in between.
+const ROUNDS: u32 = 4;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
 /// What S3 allows.
 const MOST_PARTS: u64 = 10_000;
 const SMALLEST_PART: u64 = 5 << 20;
@@ -146,7 +153,11 @@ impl MultipartUpload {
     /// # Errors
     ///
     /// `AlreadyExists` or `Conflict` if it does not hold, and as [`MultipartUpload::queue`]; nothing is visible then.
-    pub async fn complete(mut self) -> Result<ObjectInfo> {
+    pub async fn complete(self) -> Result<ObjectInfo> {
+        self.finish().await?.into_result()
+    }
+
+    async fn finish(mut self) -> Result<Completed> {
         while !self.sent.is_empty() {
             if let Err(error) = self.landed().await {
                 return Err(self.give_up(error).await);
@@ -159,12 +170,15 @@ impl MultipartUpload {
     }
 
     /// Completes an upload whose parts were made by other means.
-    pub(super) async fn complete_with(mut self, e_tags: Vec<String>, size: u64) -> Result<ObjectInfo> {
+    pub(super) async fn complete_with(mut self, e_tags: Vec<String>, size: u64) -> Result<Completed> {
         let upload_id = self.id().to_owned();
         match self.client.complete_upload(&self.key, &upload_id, &e_tags, &self.options).await {
             Ok(e_tag) => {
                 self.upload_id = None;
-                Ok(self.options.clone().written(&self.key, size, e_tag))
+                Ok(Completed::Done(self.options.clone().written(&self.key, size, e_tag)))
+            }
+            Err(failed) if failed.code == CONTENDED && !failed.ambiguous => {
+                Ok(Completed::Contended(self.give_up(failed.error).await))
             }
             Err(failed) => {
                 let ambiguous = failed.ambiguous;
@@ -178,7 +192,7 @@ impl MultipartUpload {
                     Err(error) => Err(self.give_up(error).await),
                     Ok(info) => {
                         self.upload_id = None;
-                        Ok(info)
+                        Ok(Completed::Done(info))
                     }
                 }
             }
@@ -218,6 +232,23 @@ impl MultipartUpload {
     fn stop(&self) {
         for part in &self.sent {
             part.abort();
+        }
+    }
+}
+
+/// How the end of an upload went.
+#[derive(Debug)]
+pub(super) enum Completed {
+    Done(ObjectInfo),
+    /// Another writer was at work in the same moment, and the service wants all parts again.
+    Contended(Error),
+}
+
+impl Completed {
+    pub(super) fn into_result(self) -> Result<ObjectInfo> {
+        match self {
+            Self::Done(info) => Ok(info),
+            Self::Contended(error) => Err(error),
         }
     }
 }
@@ -302,7 +333,21 @@ impl S3Client {
         source: Source,
         options: PutOptions,
     ) -> Result<ObjectInfo> {
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..ROUNDS {
+            match self.put_all_parts(key, &source, options.clone()).await? {
+                Completed::Done(info) => return Ok(info),
+                Completed::Contended(error) => tracing::debug!(%error, ?pause, "trying again with all parts"),
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 4;
+        }
+        self.put_all_parts(key, &source, options).await?.into_result()
+    }
+
+    async fn put_all_parts(&self, key: &str, source: &Source, options: PutOptions) -> Result<Completed> {
         let size = part_size(source.len(), options.part_size)?;
+        self.progress.start(source.len());
         let mut upload = self.start_upload(key, options).await?;
         let mut start = 0;
         while start < source.len() {
@@ -317,16 +362,18 @@ impl S3Client {
                 return Err(upload.give_up(error).await);
             }
         }
-        upload.complete().await
+        upload.finish().await
     }
 
     async fn put_part(&self, key: &str, upload_id: &str, number: u64, part: Bytes) -> Result<String> {
+        let len = part.len() as u64;
         let request = self
             .request(Method::PUT, key)?
             .query("partNumber", number.to_string())
             .query("uploadId", upload_id)
             .body(part);
         let answer = request.send().await?;
+        self.progress.advance(len);
         answer.header("etag").map(str::to_owned).ok_or_else(|| {
             Error::new(ErrorKind::InvalidData, "the service took a part and gave no ETag")
                 .with("object", self.named(key))
@@ -343,7 +390,7 @@ impl S3Client {
         let request = || {
             let request =
                 self.request(Method::POST, key)?.query("uploadId", upload_id).body(xml::complete(e_tags));
-            options.condition.demand(request)
+            options.condition.demand(request).map(|request| request.not_after(CONTENDED))
         };
         request()
             .map_err(Failed::before)?

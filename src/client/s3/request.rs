@@ -46,6 +46,8 @@ pub(super) struct Request<'a> {
     query: Vec<(&'static str, String)>,
     headers: HeaderMap,
     body: Bytes,
+    /// The code of a failure after which it cannot succeed, whatever the code means for others.
+    not_after: Option<&'static str>,
 }
 
 /// A success.
@@ -71,7 +73,15 @@ impl From<Failed> for Error {
 
 impl<'a> Request<'a> {
     pub(super) fn new(inner: &'a Inner, method: Method, target: Target<'a>) -> Self {
-        Self { inner, method, target, query: Vec::new(), headers: HeaderMap::new(), body: Bytes::new() }
+        Self {
+            inner,
+            method,
+            target,
+            query: Vec::new(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            not_after: None,
+        }
     }
 
     pub(super) fn query(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -102,6 +112,16 @@ impl<'a> Request<'a> {
         self
     }
 
+    /// The same, not to be tried again after a failure of this code.
+    pub(super) fn not_after(mut self, code: &'static str) -> Self {
+        self.not_after = Some(code);
+        self
+    }
+
+    fn retries(&self, fault: &Fault) -> bool {
+        fault.remedy() == Remedy::Retry && self.not_after != Some(fault.code())
+    }
+
     /// Sends it and reads the answer whole.
     pub(super) async fn fetch(self) -> Result<Bytes, Failed> {
         let target = self.target;
@@ -128,7 +148,7 @@ impl<'a> Request<'a> {
                 return read(&body).map_err(|error| Failed { ambiguous: true, ..Failed::before(error) });
             };
             ambiguous = true;
-            let retry = fault.remedy() == Remedy::Retry;
+            let retry = self.retries(&fault);
             let failed = Failed::answered(fault, self.target, true);
             match waits.next(None).filter(|_| retry) {
                 Some(wait) => tokio::time::sleep(wait).await,
@@ -149,7 +169,7 @@ impl<'a> Request<'a> {
                 Ok(answer) => return Ok(answer),
                 Err(Attempt::Answered(fault)) => {
                     ambiguous |= fault.is_ambiguous();
-                    let (remedy, asked) = (fault.remedy(), fault.wait);
+                    let (remedy, retry, asked) = (fault.remedy(), self.retries(&fault), fault.wait);
                     let failed = self.told(Failed::answered(fault, self.target, ambiguous));
                     match (remedy, &lease) {
                         (Remedy::NewKeys, Some(old)) if !renewed => {
@@ -157,7 +177,7 @@ impl<'a> Request<'a> {
                             lease = self.renewed(old).await.map_err(unsent(ambiguous))?;
                             continue;
                         }
-                        (Remedy::Retry, _) => (failed, asked),
+                        _ if retry => (failed, asked),
                         _ => return Err(failed),
                     }
                 }

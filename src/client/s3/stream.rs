@@ -18,6 +18,8 @@ impl S3Client {
     where
         S: Stream<Item = Result<Bytes>> + Send,
     {
+        // Nobody knows how long it is.
+        self.progress.start(0);
         let mut parts = Parts { client: self, key, options, held: Vec::new(), upload: None };
         match (parts.take_all(body).await, parts.upload) {
             (Ok(()), None) => self.put_whole(key, parts.held.into(), parts.options).await,

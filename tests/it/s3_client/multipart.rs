@@ -110,3 +110,37 @@ async fn sizes_of_parts_that_no_service_takes_are_refused() {
     }
     assert_eq!(server.counts().total(), 0);
 }
+
+#[tokio::test]
+async fn an_upload_that_met_another_writer_at_its_end_is_sent_again_with_all_parts() {
+    let server = lake();
+    let client = client(&server);
+    server.fail(Fault::new(Effect::Conflict).on(Operation::CompleteMultipartUpload).times(2));
+    let large = bytes(17 * MIB);
+    let options = plain().with_condition(PutCondition::IfAbsent);
+    client.put("a", large.clone(), options.clone()).await.expect("put");
+    assert_eq!(read(&client, "a").await, large);
+    assert_eq!(server.counts().of(Operation::CreateMultipartUpload), 3);
+    assert_eq!(server.counts().of(Operation::CompleteMultipartUpload), 3, "none is asked for twice");
+    assert!(server.uploads().is_empty());
+    server.fail(Fault::new(Effect::Conflict).on(Operation::CompleteMultipartUpload).always());
+    let refused = client.put("b", large, options).await.expect_err("always another writer");
+    assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused:?}");
+    assert!(server.uploads().is_empty());
+}
+
+#[tokio::test]
+async fn whoever_wants_to_know_is_told_how_far_a_transfer_has_come() {
+    let server = lake();
+    let session = keyfold::Session::default();
+    let client = client(&server).with_progress(session.progress().clone());
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, large) = (folder.path().join("a"), bytes(17 * MIB));
+    std::fs::write(&path, &large).expect("written");
+    let all = (large.len() as u64, large.len() as u64);
+    client.put_file("a", &path, plain()).await.expect("put");
+    assert_eq!(session.progress().get(), all);
+    session.progress().start(0);
+    client.get_file("a", &path).await.expect("got");
+    assert_eq!(session.progress().get(), all);
+}
