@@ -15,6 +15,7 @@ use object_store::{
 };
 
 use super::{Abilities, Expected, ObjectVersion, Put, Store};
+use crate::client::io::blocking;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The metadata that names the writer of an object.
@@ -28,17 +29,55 @@ const RANGE: u64 = 8 << 20;
 pub(crate) struct Adapter {
     store: Arc<dyn ObjectStore>,
     abilities: Abilities,
+    puts: Puts,
+}
+
+/// How a store takes an object: always in one request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Puts {
+    /// It keeps the bytes as they are handed over.
+    Memory,
+    /// It sends them, up to so many.
+    #[cfg(any(feature = "gcs", feature = "azure"))]
+    Sent(u64),
+}
+
+impl Puts {
+    /// The first `len` bytes of a temporary file.
+    fn body(self, file: &File, len: u64) -> Result<Bytes> {
+        match self {
+            Self::Memory => {
+                let size =
+                    usize::try_from(len).map_err(|_| Error::internal("an object is too large for memory"))?;
+                let mut body = vec![0; size];
+                file.read_exact_at(&mut body, 0)
+                    .map_err(|cause| Error::io("cannot read a temporary file", cause))?;
+                Ok(body.into())
+            }
+            #[cfg(any(feature = "gcs", feature = "azure"))]
+            Self::Sent(most) if len > most => Err(Error::new(
+                ErrorKind::Unsupported,
+                "the object is too large for one request to this store",
+            )
+            .with("bytes", len)
+            .with("at most", most)
+            .hint("write several smaller ones")),
+            #[cfg(any(feature = "gcs", feature = "azure"))]
+            Self::Sent(_) => super::mapped::bytes(file, len),
+        }
+    }
 }
 
 impl Adapter {
     /// Memory that lives as long as this.
     pub(crate) fn memory() -> Self {
-        Self::new(Arc::new(object_store::memory::InMemory::new()), Abilities { write: true, list: true })
+        let abilities = Abilities { write: true, list: true };
+        Self::new(Arc::new(object_store::memory::InMemory::new()), abilities, Puts::Memory)
     }
 
     /// `store`, which can do what `abilities` say.
-    pub(crate) fn new(store: Arc<dyn ObjectStore>, abilities: Abilities) -> Self {
-        Self { store, abilities }
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, abilities: Abilities, puts: Puts) -> Self {
+        Self { store, abilities, puts }
     }
 
     /// What became of a write that was refused, or not answered: the object itself tells who wrote it.
@@ -150,9 +189,8 @@ impl Store for Adapter {
     }
 
     async fn put(&self, key: &str, file: File, len: u64, expected: &Expected) -> Result<Put> {
-        let size = usize::try_from(len).map_err(|_| Error::internal("an object is too large for memory"))?;
-        let mut body = vec![0; size];
-        file.read_exact_at(&mut body, 0).map_err(|cause| Error::io("cannot read a temporary file", cause))?;
+        let puts = self.puts;
+        let body = blocking(move || puts.body(&file, len)).await?;
         let mode = match expected {
             Expected::Anything => PutMode::Overwrite,
             Expected::Absent => PutMode::Create,

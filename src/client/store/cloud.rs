@@ -13,6 +13,7 @@ use object_store::gcp::GoogleCloudStorageBuilder;
 
 use std::sync::Arc;
 
+use super::adapter::Puts;
 use super::{Abilities, Adapter};
 use crate::client::http::{self, Plain};
 #[cfg(feature = "azure")]
@@ -20,6 +21,12 @@ use crate::core::location::Location;
 use crate::error::{Error, ErrorKind, Result};
 
 const ALL: Abilities = Abilities { write: true, list: true };
+
+/// What one request can write, as their documentation says.
+#[cfg(feature = "gcs")]
+const LARGEST_GOOGLE: u64 = 5 << 40;
+#[cfg(feature = "azure")]
+const LARGEST_AZURE: u64 = 5_000 << 20;
 
 /// The connections of keyfold: without redirects, which would carry tokens to another host, and in the clear only where
 /// that is allowed.
@@ -64,7 +71,7 @@ pub(crate) fn google(bucket: &str, plain: Plain) -> Result<Adapter> {
         .with_http_connector(Connector(plain))
         .build();
     let store = built.map_err(|cause| wrong(cause, "set GOOGLE_APPLICATION_CREDENTIALS to a key file"))?;
-    Ok(Adapter::new(Arc::new(store), ALL))
+    Ok(Adapter::new(Arc::new(store), ALL, Puts::Sent(LARGEST_GOOGLE)))
 }
 
 /// A container of Azure Blob Storage.
@@ -84,7 +91,7 @@ pub(crate) fn azure(location: &Location, plain: Plain) -> Result<Adapter> {
     let store = builder.build().map_err(|cause| {
         wrong(cause, "set AZURE_STORAGE_ACCOUNT_NAME, and AZURE_STORAGE_ACCOUNT_KEY or another credential")
     })?;
-    Ok(Adapter::new(Arc::new(store), ALL))
+    Ok(Adapter::new(Arc::new(store), ALL, Puts::Sent(LARGEST_AZURE)))
 }
 
 fn wrong(cause: object_store::Error, hint: &'static str) -> Error {

@@ -3,6 +3,8 @@
 mod adapter;
 #[cfg(any(feature = "gcs", feature = "azure"))]
 pub(crate) mod cloud;
+#[cfg(any(feature = "gcs", feature = "azure"))]
+mod mapped;
 #[cfg(feature = "s3")]
 mod probe;
 #[cfg(feature = "s3")]
