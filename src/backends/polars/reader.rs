@@ -18,7 +18,7 @@ use crate::core::options::ReadOptions;
 use crate::error::{Error, Result};
 use crate::interfaces::{Frame, Reader};
 use crate::table::ipc::IpcScan;
-use crate::table::read_as::{asked_schema, needed, read_as};
+use crate::table::read_as::{Asked, asked_schema, needed, read_as};
 use crate::table::source::Source;
 use crate::table::text::TextScan;
 
@@ -61,13 +61,11 @@ impl PolarsReader {
         schema: &SchemaRef,
         options: &ReadOptions,
     ) -> Result<LazyFrame> {
-        let needed = needed(schema, options)?;
-        let plan = if scan::is_sound(&files, schema).await {
-            scan::scan(&files)?
-        } else {
-            spool::lazy(spool::parquet(files, &needed)).await?
-        };
-        let options = options.clone();
+        if !scan::is_sound(&files, schema).await {
+            let asked = Asked::new(schema, options)?;
+            return spool::lazy(spool::parquet(files, asked, options.limit)).await;
+        }
+        let (plan, needed, options) = (scan::scan(&files)?, needed(schema, options)?, options.clone());
         run(move || asked(plan, &needed, &options)).await
     }
 }

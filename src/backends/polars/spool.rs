@@ -1,8 +1,9 @@
 //! Arrow batches of another engine as a lazy frame that Polars can scan as often as it likes.
 
 use std::fs::File;
+use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::{StreamExt, stream};
 use polars::prelude as pl;
@@ -12,7 +13,8 @@ use super::{bring, crossing, failed, ffi, run};
 use crate::client::file::DataFile;
 use crate::error::{Error, Result};
 use crate::interfaces::BatchStream;
-use crate::table::parquet::{Scan, describe, undecodable};
+use crate::table::parquet::{Scan, describe};
+use crate::table::read_as::{Asked, limited};
 use crate::table::spill::{MEMORY_BYTES, SpillFile, Spilled};
 
 /// Pulls a stream and makes a lazy frame of it.
@@ -51,33 +53,23 @@ where
     BatchStream::new(schema, stream)
 }
 
-/// The columns of `wanted` of Parquet files, read by Arrow: for types that Polars' own reader does not
-/// know.
-pub(super) fn parquet(files: Vec<DataFile>, wanted: &SchemaRef) -> BatchStream {
-    let schema = SchemaRef::clone(wanted);
+/// What is asked for of Parquet files, read by Arrow: for stores and types that Polars' own reader does not know.
+pub(super) fn parquet(files: Vec<DataFile>, asked: Asked, limit: Option<usize>) -> BatchStream {
+    let schema = asked.schema();
+    let asked = Arc::new(asked);
     let batches = files.into_iter().flat_map(move |file| {
-        let read = parquet_file(&file, &schema);
-        let (first, rest) = read.map_or_else(|error| (Some(Err(error)), None), |rows| (None, Some(rows)));
-        first.into_iter().chain(rest.into_iter().flatten())
+        let asked = Arc::clone(&asked);
+        let names: Vec<&str> = asked.stored().fields().iter().map(|field| field.name().as_str()).collect();
+        let (failed, rows) = match Scan::open(&file, &names) {
+            Ok(rows) => (None, Some(rows)),
+            Err(error) => (Some(Err(error)), None),
+        };
+        let rows = rows.into_iter().flatten().map(move |batch| asked.of(&batch?));
+        let named =
+            move |batch: Result<_>| batch.map_err(|error| error.with_missing("file", file.location()));
+        failed.into_iter().chain(rows).map(named)
     });
-    blocking(SchemaRef::clone(wanted), batches)
-}
-
-type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
-
-fn parquet_file(file: &DataFile, wanted: &SchemaRef) -> Result<Batches> {
-    let location = file.location().clone();
-    let names: Vec<&str> = wanted.fields().iter().map(|field| field.name().as_str()).collect();
-    let rows = Scan::open(file, &names).map_err(|error| error.with_missing("file", &location))?;
-    let wanted = SchemaRef::clone(wanted);
-    let arranged = rows.map(move |batch| {
-        let batch = batch?;
-        let columns = wanted.fields().iter().filter_map(|field| batch.column_by_name(field.name()).cloned());
-        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        RecordBatch::try_new_with_options(SchemaRef::clone(&wanted), columns.collect(), &options)
-            .map_err(undecodable)
-    });
-    Ok(Box::new(arranged.map(move |batch| batch.map_err(|error| error.with_missing("file", &location)))))
+    blocking(schema, limited(batches, limit))
 }
 
 /// Decodes a whole file.
@@ -87,7 +79,9 @@ fn parquet_file(file: &DataFile, wanted: &SchemaRef) -> Result<Batches> {
 /// What is wrong with it.
 pub(super) fn check(file: &DataFile) -> Result<()> {
     let (schema, _) = describe(file)?;
-    parquet_file(file, &schema)?.try_for_each(|batch| batch.map(drop))
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let decode = || Scan::open(file, &names)?.try_for_each(|batch| batch.map(drop));
+    decode().map_err(|error| error.with_missing("file", file.location()))
 }
 
 /// Scans a spilled file by an open handle. The plan holds the handle, so the file may lose its name at

@@ -7,7 +7,7 @@ use arrow::buffer::Buffer;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::ipc::convert::fb_to_schema;
 use arrow::ipc::reader::read_footer_length;
-use arrow::ipc::{Block, MessageHeader, MetadataVersion, root_as_footer, root_as_message};
+use arrow::ipc::{Block, MessageHeader, MetadataVersion, root_as_footer};
 
 use super::bytes::{Bytes, Part};
 use super::{check, damaged, guarded};
