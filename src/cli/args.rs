@@ -71,6 +71,7 @@ pub(crate) enum Command {
     Ls(ls::LsArgs),
     Cp(cp::CpArgs),
     /// Move one object or file: copy it, then remove the source
+    #[command(after_help = cp::MOVES)]
     Mv(cp::CpArgs),
     Rm(rm::RmArgs),
     Cat(cat::CatArgs),

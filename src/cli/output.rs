@@ -38,6 +38,11 @@ pub(crate) fn say(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// The text with its control characters escaped: a line stays one, and a terminal takes no orders from a name.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
 pub(crate) fn json_line(value: &impl Serialize) -> Result<String> {
     let mut line = serde_json::to_string(value)
         .map_err(|cause| Error::internal("a report cannot be written as JSON").because(cause))?;

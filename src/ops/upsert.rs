@@ -11,8 +11,8 @@ use crate::factory::{DataReaderWriterFactory, UpsertFactory};
 use crate::interfaces::Frame;
 use crate::ops::builder::{Builder, Parts};
 use crate::table::source::Source;
-use crate::table::text::with_marks;
 use crate::table::target::{check_target, target_format};
+use crate::table::text::with_marks;
 use crate::table::upsert::source_schema;
 
 /// Folds new rows into data at rest.

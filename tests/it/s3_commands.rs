@@ -281,6 +281,25 @@ fn a_presigned_url_can_be_read_like_a_file() {
 }
 
 #[test]
+fn a_name_with_control_characters_prints_in_one_line() {
+    let server = server();
+    let place = place(&server);
+    place.file("a.csv", ORDERS);
+    let (odd, shown) = ("s3://lake/a\nb\u{1b}[2J.csv", "s3://lake/a\\nb\\u{1b}[2J.csv");
+    for (args, lines) in [
+        (&["put", "a.csv", odd][..], 1),
+        (&["cp", "a.csv", odd], 1),
+        (&["ls", "s3://lake/"], 1),
+        (&["stat", odd], 5),
+        (&["rm", odd], 1),
+    ] {
+        let run = place.run(args);
+        let said = format!("{}{}", run.ok().out, run.err);
+        assert!(said.contains(shown) && said.lines().count() == lines, "{args:?}: {said:?}");
+    }
+}
+
+#[test]
 fn no_command_prints_a_secret_however_much_is_logged() {
     const SECRET: &str = "canary/secret+key";
     let server = TestServer::builder().key("tester", SECRET).bucket("lake").start();
@@ -288,30 +307,34 @@ fn no_command_prints_a_secret_however_much_is_logged() {
     let permanent = place(&server);
     let mut lent = place(&server);
     lent.set([("AWS_ACCESS_KEY_ID", "lent".to_owned()), ("AWS_SESSION_TOKEN", "canary-token".to_owned())]);
-    let commands: &[&[&str]] = &[
-        &["put", "orders.csv", "s3://lake/a.csv", "--output", "json"],
-        &["write", "orders.csv", "s3://lake/a.parquet", "--mode", "overwrite"],
-        &["upsert", "orders.csv", "s3://lake/a.parquet", "--id", "id", "--output", "json"],
-        &["read", "s3://lake/a.parquet", "--backend", "datafusion"],
-        &["count", "s3://lake/*.csv"],
-        &["schema", "s3://lake/a.csv"],
-        &["ls", "s3://lake/", "--output", "json"],
-        &["stat", "s3://lake/a.csv"],
-        &["cat", "s3://lake/a.csv"],
-        &["cat", "s3://lake/missing.csv"],
-        &["cp", "s3://lake/a.csv", "s3://lake/b.csv"],
-        &["mv", "s3://lake/b.csv", "b.csv"],
-        &["ls", "s3://nowhere/"],
-        &["bucket", "ls"],
-        &["bucket", "create", "lake"],
-        &["rm", "s3://lake/a.csv"],
-        &["ls", "--help"],
+    let commands: &[(i32, &[&str])] = &[
+        (0, &["put", "orders.csv", "s3://lake/a.csv", "--output", "json"]),
+        (0, &["write", "orders.csv", "s3://lake/a.parquet", "--mode", "overwrite"]),
+        (0, &["upsert", "orders.csv", "s3://lake/a.parquet", "--id", "id", "--output", "json"]),
+        (0, &["read", "s3://lake/a.parquet", "--backend", "datafusion"]),
+        (0, &["count", "s3://lake/*.csv"]),
+        (0, &["schema", "s3://lake/a.csv"]),
+        (0, &["ls", "s3://lake/", "--output", "json"]),
+        (0, &["stat", "s3://lake/a.csv"]),
+        (0, &["cat", "s3://lake/a.csv"]),
+        (1, &["cat", "s3://lake/missing.csv"]),
+        (0, &["cp", "s3://lake/a.csv", "s3://lake/b.csv"]),
+        (0, &["mv", "b.csv", "s3://lake/b.csv"]),
+        (0, &["mv", "s3://lake/b.csv", "s3://lake/c.csv"]),
+        (1, &["ls", "s3://nowhere/"]),
+        (0, &["bucket", "ls"]),
+        (1, &["bucket", "create", "lake"]),
+        (0, &["rm", "s3://lake/gone.csv"]),
+        (0, &["ls", "--help"]),
     ];
     for place in [permanent, lent] {
         place.file("orders.csv", ORDERS);
-        for command in commands {
+        for (code, command) in commands {
             for logged in [&["--log-level", "trace"][..], &["-vv", "--log-format", "json"]] {
+                place.file("b.csv", ORDERS);
+                server.put_raw("lake", "gone.csv", ORDERS);
                 let run = place.run(&[command, logged].concat());
+                assert_eq!(run.code, Some(*code), "{command:?}: {}", run.err);
                 for said in [&run.out, &run.err] {
                     assert!(!said.contains("canary"), "{command:?} {logged:?} said:\n{said}");
                 }

@@ -203,6 +203,23 @@ fn an_upsert_that_changes_nothing_reads_the_footer_and_the_keys() {
 }
 
 #[test]
+fn a_read_with_a_limit_fetches_the_first_row_group_alone() {
+    let server = TestServer::builder().bucket("lake").start();
+    let place = place(&server);
+    place.file("stored.csv", format!("id\n{}", (0..100_000).map(|id| format!("{id}\n")).collect::<String>()));
+    let write = ["write", "stored.csv", "s3://lake/t.parquet", "--compression", "none"];
+    place.run(&[&write[..], &["--row-group-rows", "10000"]].concat()).ok();
+    let size = server.get_raw("lake", "t.parquet").expect("there").len() as u64;
+    for backend in ["polars", "datafusion"] {
+        server.reset_counts();
+        let read = ["read", "s3://lake/t.parquet", "--limit", "3", "--output", "csv", "--backend", backend];
+        assert_eq!(place.run(&read).ok().out, "id\n0\n1\n2\n");
+        let sent = server.counts().bytes_out;
+        assert!(size > 500_000 && sent < size / 2, "{backend}: {sent} of {size} bytes were sent");
+    }
+}
+
+#[test]
 fn a_large_object_goes_up_in_parts_and_is_fetched_in_ranges() {
     let server = TestServer::builder().bucket("lake").start();
     let place = place(&server);

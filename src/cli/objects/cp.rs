@@ -9,7 +9,8 @@ use super::Spot;
 use crate::cli::Context;
 use crate::cli::args::ReportFormat;
 use crate::cli::name::Name;
-use crate::cli::output::{print_json, say};
+use crate::cli::output::{one_line, print_json, say};
+use crate::cli::progress::Progress;
 use crate::cli::settings::Settings;
 use crate::client::local::{LocalFile, Version};
 use crate::client::s3::PutOptions;
@@ -24,6 +25,14 @@ EXAMPLES:
 
   A target that ends with a slash is a folder. From object to object, the
   service copies by itself.";
+
+pub(crate) const MOVES: &str = "\
+EXAMPLES:
+  keyfold mv orders.csv s3://lake/raw/
+  keyfold mv s3://lake/raw/orders.csv s3://lake/done/
+
+  A target that ends with a slash is a folder. The source is removed only if
+  it is still what was copied.";
 
 /// Copy one object or file
 ///
@@ -55,7 +64,9 @@ pub(crate) async fn run(args: CpArgs, moves: bool, settings: &Settings, context:
     }
     let target = below(target, &source);
     let seen = if moves { Some(Seen::of(&source).await?) } else { None };
+    let progress = Progress::show(&context.session);
     let (size, to) = context.signals.interrupt_changes(copy(&source, &target, moves)).await?;
+    drop(progress);
     if let Some(seen) = seen {
         remove(&source, &seen).await?;
     }
@@ -65,7 +76,7 @@ pub(crate) async fn run(args: CpArgs, moves: bool, settings: &Settings, context:
             print_json(&json!({ "source": from, "target": to, "bytes": size, "moved": moves }))
         }
         ReportFormat::Text => {
-            say(&format!("{size} bytes from {from} to {to}"));
+            say(&one_line(&format!("{size} bytes from {from} to {to}")));
             Ok(())
         }
     }

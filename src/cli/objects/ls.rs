@@ -4,11 +4,11 @@ use clap::Args;
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 
-use super::{Spot, described, moment};
+use super::{Spot, listed, moment};
 use crate::cli::Context;
 use crate::cli::args::ReportFormat;
 use crate::cli::name::Name;
-use crate::cli::output::{emit, print, print_json};
+use crate::cli::output::{emit, one_line, print, print_json};
 use crate::cli::settings::Settings;
 use crate::client::s3::{ListEntry, S3Client};
 use crate::error::{Error, ErrorKind, Result};
@@ -83,7 +83,7 @@ async fn objects(client: &S3Client, prefix: &str, recursive: bool, output: Repor
                     return Ok(());
                 }
             }
-            (ReportFormat::Json, ListEntry::Object(object)) => objects.push(described(bucket, &object)),
+            (ReportFormat::Json, ListEntry::Object(object)) => objects.push(listed(bucket, &object)),
             (ReportFormat::Json, ListEntry::Prefix(prefix)) => prefixes.push(prefix),
         }
     }
@@ -106,9 +106,5 @@ fn line(bucket: &str, entry: &ListEntry) -> String {
         ListEntry::Object(object) => (object.size.to_string(), moment(object.last_modified), &object.key),
         ListEntry::Prefix(prefix) => ("-".to_owned(), None, prefix),
     };
-    let key: String = key
-        .chars()
-        .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
-        .collect();
-    format!("{size:>14}  {:20}  s3://{bucket}/{key}\n", modified.unwrap_or_default())
+    format!("{size:>14}  {:20}  s3://{bucket}/{}\n", modified.unwrap_or_default(), one_line(key))
 }

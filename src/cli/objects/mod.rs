@@ -79,8 +79,8 @@ pub(crate) fn moment(at: Option<DateTime<Utc>>) -> Option<String> {
     at.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true))
 }
 
-/// What is known of an object, for machines.
-pub(crate) fn described(bucket: &str, info: &ObjectInfo) -> Value {
+/// What a list tells of an object, for machines.
+pub(crate) fn listed(bucket: &str, info: &ObjectInfo) -> Value {
     json!({
         "location": format!("s3://{bucket}/{}", info.key),
         "bucket": bucket,
@@ -88,7 +88,13 @@ pub(crate) fn described(bucket: &str, info: &ObjectInfo) -> Value {
         "size": info.size,
         "last_modified": moment(info.last_modified),
         "e_tag": info.e_tag,
-        "content_type": info.content_type,
-        "metadata": info.metadata,
     })
+}
+
+/// What is known of an object, for machines.
+pub(crate) fn described(bucket: &str, info: &ObjectInfo) -> Value {
+    let mut known = listed(bucket, info);
+    known["content_type"] = json!(info.content_type);
+    known["metadata"] = json!(info.metadata);
+    known
 }

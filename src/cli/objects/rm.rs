@@ -8,7 +8,7 @@ use super::{Spot, missing};
 use crate::cli::Context;
 use crate::cli::args::ReportFormat;
 use crate::cli::name::Name;
-use crate::cli::output::{print_json, say};
+use crate::cli::output::{one_line, print_json, say};
 use crate::cli::settings::Settings;
 use crate::client::s3::S3Client;
 use crate::error::{Error, ErrorKind, Result};
@@ -63,7 +63,7 @@ pub(crate) async fn run(args: RmArgs, settings: &Settings, context: &Context) ->
         ReportFormat::Text => {
             let verb = if args.dry_run { "would remove" } else { "removed" };
             for location in &removed {
-                say(&format!("{verb} {location}"));
+                say(&one_line(&format!("{verb} {location}")));
             }
             Ok(())
         }

@@ -8,7 +8,7 @@ use super::{Spot, described, missing, moment};
 use crate::cli::Context;
 use crate::cli::args::ReportFormat;
 use crate::cli::name::Name;
-use crate::cli::output::{print, print_json};
+use crate::cli::output::{one_line, print, print_json};
 use crate::cli::settings::Settings;
 use crate::error::Result;
 
@@ -37,6 +37,7 @@ pub(crate) async fn run(args: StatArgs, settings: &Settings, context: &Context) 
     if args.output.or(settings.output).unwrap_or_default() == ReportFormat::Json {
         return print_json(&described(bucket, &info));
     }
+    let key = one_line(&key);
     let mut text = format!("location       s3://{bucket}/{key}\nsize           {} bytes\n", info.size);
     let facts = [
         ("last modified", moment(info.last_modified)),
@@ -45,7 +46,7 @@ pub(crate) async fn run(args: StatArgs, settings: &Settings, context: &Context) 
     ];
     for (name, value) in facts {
         if let Some(value) = value {
-            let _ = writeln!(text, "{name:13}  {value}");
+            let _ = writeln!(text, "{name:13}  {}", one_line(&value));
         }
     }
     for (name, value) in info.metadata {

@@ -83,7 +83,7 @@ type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a [(&'a str, &'a str)]);
 fn want_all_on_every_thread() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        tracing::subscriber::set_global_default(Want).expect("the only subscriber of all threads")
+        tracing::subscriber::set_global_default(Want).expect("the only subscriber of all threads");
     });
 }
 
