@@ -6,6 +6,7 @@ pub(crate) mod handover;
 pub(crate) mod ipc;
 pub(crate) mod parquet;
 pub(crate) mod read_as;
+mod single;
 pub(crate) mod source;
 pub(crate) mod spill;
 pub(crate) mod target;
@@ -19,9 +20,11 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 use crate::client::session::Session;
+use crate::core::format::Format;
+use crate::core::location::Location;
 use crate::core::merge::MergeRule;
 use crate::core::merge::kernel::{Incoming, Matcher, Outcome};
-use crate::core::report::WorkCounts;
+use crate::core::report::{PhaseTimes, WorkCounts};
 use crate::error::Result;
 
 /// One stored file of some format, opened for an upsert.
@@ -56,4 +59,89 @@ pub(crate) trait StoredFile: Send {
         out: &mut File,
         work: &mut WorkCounts,
     ) -> Result<()>;
+}
+
+/// A place into which rows are folded: one file, or a table of many.
+pub(crate) trait UpsertTarget: Send {
+    /// The name it goes by.
+    fn location(&self) -> &Location;
+
+    /// Looks at what is there now. Nothing is locked for a dry run.
+    fn open(&mut self, session: &Session, dry_run: bool) -> Result<Found>;
+
+    /// What will be there, with the columns of `schema` and no rows; nothing is written yet.
+    fn create(&mut self, session: &Session, schema: &SchemaRef) -> Result<Box<dyn StoredTable>>;
+
+    /// Whether writers wait for each other in a line, so that one that lost may try again at once.
+    fn has_a_line(&self) -> bool;
+}
+
+/// What stands at a target.
+pub(crate) enum Found {
+    /// Nothing.
+    Nothing,
+    /// A version of it.
+    Table(Box<dyn StoredTable>),
+    /// Someone replaced it in the moment it was looked at.
+    Changed,
+}
+
+/// One version of what rows are folded into.
+///
+/// The calls come in this order: `fit`, `find`, then `plan` and `apply` if a row has changed. Only the last one writes.
+pub(crate) trait StoredTable: Send {
+    /// The format.
+    fn format(&self) -> Format;
+
+    /// Names the version; `None` if there is nothing yet.
+    fn version(&self) -> Option<String>;
+
+    /// As [`StoredFile::schema`].
+    fn schema(&self) -> SchemaRef;
+
+    /// As [`StoredFile::fit`].
+    fn fit(
+        &mut self,
+        schema: &SchemaRef,
+        incoming: Vec<RecordBatch>,
+        rule: &MergeRule,
+    ) -> Result<(SchemaRef, Vec<RecordBatch>)>;
+
+    /// As [`StoredFile::find`]. Rows are numbered through all files; the number of rows is not known of every table.
+    fn find(
+        &mut self,
+        session: &Session,
+        matcher: &mut Matcher<'_>,
+        work: &mut WorkCounts,
+    ) -> Result<Option<u64>>;
+
+    /// Counts the files that `outcome` makes and removes.
+    fn plan(&mut self, incoming: &Incoming, outcome: &Outcome, work: &mut WorkCounts) -> Result<()>;
+
+    /// Writes what has changed, and puts it in place in one step if the version is still this one.
+    fn apply(&mut self, session: &Session, change: &Change<'_>, done: &mut Done<'_>) -> Result<Applied>;
+}
+
+/// What is to be done to a table.
+#[derive(Debug)]
+pub(crate) struct Change<'a> {
+    pub(crate) incoming: &'a Incoming,
+    pub(crate) outcome: &'a Outcome,
+}
+
+/// What is counted while it is done.
+#[derive(Debug)]
+pub(crate) struct Done<'a> {
+    pub(crate) work: &'a mut WorkCounts,
+    pub(crate) times: &'a mut PhaseTimes,
+}
+
+/// How a change ended.
+#[derive(Debug)]
+#[must_use]
+pub(crate) enum Applied {
+    /// It is in place; this names the new version.
+    Committed(String),
+    /// Someone else came first.
+    Conflict,
 }

@@ -1,31 +1,30 @@
-//! The life of an upsert into one file: prepare, plan, match, apply, commit, and again if someone else
-//! came first.
+//! The life of an upsert: prepare, plan, match, apply, commit, and again if someone else came first.
 
 use std::io::Read;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use futures::StreamExt;
 
-use crate::client::file::{Commit, Content, DataFile, Locked};
 use crate::client::session::Session;
-use crate::core::format::{Format, unchangeable};
+use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::merge::MergeRule;
 use crate::core::merge::kernel::{Incoming, Matcher, Outcome};
 use crate::core::options::UpsertOptions;
-use crate::core::report::{PhaseTimes, UpsertReport, WorkCounts};
+use crate::core::report::{PhaseTimes, UpsertReport, WorkCounts, millis};
 use crate::core::schema::check_names;
 use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::BatchStream;
-use crate::table::StoredFile;
 use crate::table::again::{look_again, pause};
-use crate::table::parquet::{NewParquet, ParquetFile};
+use crate::table::parquet::ParquetFile;
+use crate::table::single::SingleFile;
 use crate::table::source::format_of;
-use crate::table::target::{check_target, new_target_format};
-use crate::table::text::{TextFile, check_plain};
+use crate::table::target::check_target;
+use crate::table::text::TextFile;
+use crate::table::{Applied, Change, Done, Found, StoredFile, StoredTable, UpsertTarget};
 
 /// Folds the rows of `stream` into `target`. The stream is run once; what it gave is used again if the
 /// work has to be done again.
@@ -47,10 +46,9 @@ pub(crate) async fn upsert(
     let (target, rule, options) = (target.clone(), rule.clone(), options.clone());
     session
         .run(move |session| {
-            let file = session.open(&target)?;
-            let mut job =
-                Job { session, file, schema, batches, rule, options, backend, times: PhaseTimes::default() };
-            job.times.prepare = millis(prepare);
+            let place = Box::new(SingleFile::new(session, &target, &options)?);
+            let times = PhaseTimes { prepare: millis(prepare), ..PhaseTimes::default() };
+            let mut job = Job { session, place, schema, batches, rule, options, backend, times };
             job.run(started).map_err(|e| e.with_missing("target", &target))
         })
         .await
@@ -90,14 +88,10 @@ pub(crate) fn source_schema(
     look_again(session, describe).map_err(|e: Error| e.with_missing("target", target))
 }
 
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// One upsert, with everything that outlives a conflict.
 struct Job<'a> {
     session: &'a Session,
-    file: DataFile,
+    place: Box<dyn UpsertTarget>,
     schema: SchemaRef,
     batches: Vec<RecordBatch>,
     rule: MergeRule,
@@ -138,7 +132,7 @@ impl Job<'_> {
                 }
                 Attempt::Conflict => {
                     tracing::info!(attempt = conflicts + 1, "someone else changed the target");
-                    if self.file.path().is_none() {
+                    if !self.place.has_a_line() {
                         pause(self.session, begun.elapsed(), conflicts)?;
                     }
                 }
@@ -150,63 +144,29 @@ impl Job<'_> {
     }
 
     fn attempt(&mut self) -> Result<Attempt> {
-        if self.file.version()?.is_none() {
-            return self.create();
-        }
-        if self.options.dry_run {
-            // Nothing will be written, so nobody has to wait and a file that is read-only will do.
-            let format = format_of(&self.file, self.options.format)?;
-            let stored = self.open(self.file.read()?, format)?;
-            return self.fold(stored, format, None);
-        }
-        let Some(locked) = self.file.lock(self.session)? else { return Ok(Attempt::Conflict) };
-        let format = format_of(&self.file, self.options.format)?;
-        let stored = self.open(locked.content()?, format)?;
-        self.fold(stored, format, Some(&locked))
+        let stored = match self.place.open(self.session, self.options.dry_run)? {
+            Found::Table(stored) => stored,
+            Found::Nothing => {
+                self.name_columns();
+                self.place.create(self.session, &self.schema)?
+            }
+            Found::Changed => return Ok(Attempt::Conflict),
+        };
+        self.fold(stored)
     }
 
-    fn open(&self, content: Content, format: Format) -> Result<Box<dyn StoredFile>> {
-        Ok(match format {
-            Format::Parquet => Box::new(ParquetFile::open(content)?),
-            Format::Csv | Format::Ndjson => {
-                let file = content.into_file()?;
-                check_plain(&file, self.file.location())?;
-                Box::new(TextFile::open(self.session, file, self.file.location(), format, &self.options.csv)?)
-            }
-            Format::Json | Format::Arrow | Format::ArrowStream => {
-                return Err(unchangeable().with("format", format));
-            }
-        })
-    }
-
-    fn create(&mut self) -> Result<Attempt> {
-        let format = new_target_format(&self.file, &self.options)?;
+    /// Nothing came in, not even names: as a batch it has the columns it must have.
+    fn name_columns(&mut self) {
         if self.schema.fields().is_empty() {
-            // Nothing came in, not even names: as a batch it has the columns it must have.
             let columns = self.rule.ids().iter().map(String::as_str).chain(self.rule.modified());
             let fields: Vec<Field> = columns.map(|name| Field::new(name, DataType::Utf8, true)).collect();
             self.schema = Arc::new(Schema::new(fields));
             self.batches.clear();
         }
-        let stored: Box<dyn StoredFile> = match format {
-            Format::Parquet => Box::new(NewParquet::new(Arc::clone(&self.schema), self.options.compression)),
-            Format::Csv | Format::Ndjson => {
-                Box::new(TextFile::create(format, &self.options.csv, &self.schema, self.file.location())?)
-            }
-            Format::Json | Format::Arrow | Format::ArrowStream => {
-                return Err(unchangeable().with("format", format));
-            }
-        };
-        self.fold(stored, format, None)
     }
 
     /// Matches the incoming rows against `stored` and writes what has changed.
-    fn fold(
-        &mut self,
-        mut stored: Box<dyn StoredFile>,
-        format: Format,
-        locked: Option<&Locked>,
-    ) -> Result<Attempt> {
+    fn fold(&mut self, mut stored: Box<dyn StoredTable>) -> Result<Attempt> {
         let start = Instant::now();
         let mut work = WorkCounts::default();
         let incoming = self.settle(stored.as_mut())?;
@@ -214,20 +174,21 @@ impl Job<'_> {
         self.times.plan += millis(start.elapsed());
         let start = Instant::now();
         let rows = stored.find(self.session, &mut matcher, &mut work)?;
-        let outcome = matcher.finish(Some(rows))?;
+        let outcome = matcher.finish(rows)?;
         self.times.matching += millis(start.elapsed());
-        let created = self.file.version()?.is_none();
-        let mut report = self.report(format, created, locked, &outcome);
+        let mut report = self.report(stored.as_ref(), &outcome);
         if outcome.rows.is_no_change() {
             report.created = false;
             work.bytes_written = (!self.options.dry_run).then_some(0);
         } else {
-            work.files_added = 1;
-            work.files_removed = u64::from(!created);
-            if !self.options.dry_run
-                && !self.write(stored.as_mut(), &incoming, &outcome, locked, &mut work, &mut report)?
-            {
-                return Ok(Attempt::Conflict);
+            stored.plan(&incoming, &outcome, &mut work)?;
+            if !self.options.dry_run {
+                let change = Change { incoming: &incoming, outcome: &outcome };
+                let mut done = Done { work: &mut work, times: &mut self.times };
+                match stored.apply(self.session, &change, &mut done)? {
+                    Applied::Committed(version) => report.version_after = Some(version),
+                    Applied::Conflict => return Ok(Attempt::Conflict),
+                }
             }
         }
         report.work = work;
@@ -235,7 +196,7 @@ impl Job<'_> {
     }
 
     /// The incoming rows in the stored types, one per id.
-    fn settle(&self, stored: &mut dyn StoredFile) -> Result<Incoming> {
+    fn settle(&self, stored: &mut dyn StoredTable) -> Result<Incoming> {
         // A text file without a single record names no columns; as a batch it is as good as any empty one.
         let schema = if self.schema.fields().is_empty() { stored.schema() } else { Arc::clone(&self.schema) };
         let batches = if self.schema.fields().is_empty() { Vec::new() } else { self.batches.clone() };
@@ -243,53 +204,16 @@ impl Job<'_> {
         Incoming::settle(&schema, &batches, &self.rule)
     }
 
-    /// Writes the new file and commits it; whether it was.
-    fn write(
-        &mut self,
-        stored: &mut dyn StoredFile,
-        incoming: &Incoming,
-        outcome: &Outcome,
-        locked: Option<&Locked>,
-        work: &mut WorkCounts,
-        report: &mut UpsertReport,
-    ) -> Result<bool> {
-        let start = Instant::now();
-        let mut stage = self.file.stage()?;
-        stored.rewrite(self.session, incoming, outcome, stage.file(), work)?;
-        self.times.apply += millis(start.elapsed());
-        let start = Instant::now();
-        self.session.check()?;
-        let commit = stage.commit(locked.map(Locked::version))?;
-        self.times.commit += millis(start.elapsed());
-        match commit {
-            Commit::Committed(version) => {
-                report.version_after = Some(version.to_string());
-                Ok(true)
-            }
-            // Folding in the same rows again changes nothing, whether or not they were there already.
-            Commit::Conflict | Commit::Unknown => Ok(false),
-        }
-    }
-
-    fn report(
-        &self,
-        format: Format,
-        created: bool,
-        locked: Option<&Locked>,
-        outcome: &Outcome,
-    ) -> UpsertReport {
-        let version = match locked {
-            Some(locked) => Some(locked.version().to_string()),
-            None => self.file.version().ok().flatten().map(|version| version.to_string()),
-        };
+    fn report(&self, stored: &dyn StoredTable, outcome: &Outcome) -> UpsertReport {
+        let version = stored.version();
         UpsertReport {
-            target: self.file.location().to_string(),
-            format,
+            target: self.place.location().to_string(),
+            format: stored.format(),
             backend: self.backend.to_owned(),
             method: self.rule.method().to_string(),
             run_id: self.session.run_id().to_owned(),
             dry_run: self.options.dry_run,
-            created,
+            created: version.is_none(),
             rows: outcome.rows.clone(),
             work: WorkCounts::default(),
             conflicts: 0,
