@@ -5,6 +5,7 @@ pub(crate) mod fit;
 pub(crate) mod handover;
 pub(crate) mod ipc;
 pub(crate) mod parquet;
+mod ranges;
 pub(crate) mod read_as;
 mod single;
 pub(crate) mod source;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::basic::{ConvertedType, LogicalType, Type as Physical};
+use parquet::file::metadata::ParquetMetaData;
 use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor, Type, TypePtr};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -125,6 +126,22 @@ pub(super) fn widened(schema: &Schema) -> SchemaRef {
         };
         DataType::Dictionary(Box::new(keys), Box::new(values.clone()))
     })
+}
+
+/// The schema with INT96 columns as the timestamps that `table` has in their place.
+pub(super) fn with_timestamps(schema: &SchemaRef, footer: &ParquetMetaData, table: &Schema) -> SchemaRef {
+    let roots = footer.file_metadata().schema_descr().root_schema().get_fields();
+    let field = |(field, root): (&FieldRef, &TypePtr)| {
+        let old = root.is_primitive() && root.get_physical_type() == Physical::INT96;
+        match table.field_with_name(field.name()).map(Field::data_type) {
+            Ok(timestamp @ DataType::Timestamp(..)) if old => {
+                Arc::new(Field::clone(field).with_data_type(timestamp.clone()))
+            }
+            _ => FieldRef::clone(field),
+        }
+    };
+    let fields: Vec<FieldRef> = schema.fields().iter().zip(roots).map(field).collect();
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }
 
 type Change<'a> = &'a dyn Fn(&DataType, &DataType) -> DataType;

@@ -5,6 +5,7 @@ mod layout;
 mod prune;
 mod rewrite;
 mod scan;
+mod shape;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -16,16 +17,17 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 
 use crate::client::file::{Content, DataFile};
 use crate::error::{Error, ErrorKind, Result};
 use chunks::Chunks;
 
-pub(crate) use rewrite::append;
+pub(crate) use rewrite::{Folded, append, check_missing, widen};
 pub(crate) use scan::Scan;
+pub(crate) use shape::Shape;
 pub(crate) use stored::ParquetFile;
-pub(crate) use writer::{NewParquet, write};
+pub(crate) use writer::{GROUP_ROWS, NewParquet, properties, unwritable, write};
 
 /// A footer, and the file behind it.
 #[derive(Debug, Clone)]
@@ -44,13 +46,30 @@ impl Opened {
     ///
     /// `InvalidData` if it is not a whole Parquet file.
     pub(crate) fn new(content: Content) -> Result<Self> {
+        Self::with_types(content, |own, _| layout::plain(own))
+    }
+
+    /// The same for a file of a table with the columns of `table`: old timestamps that say neither unit nor zone
+    /// (INT96) are read as the table has them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Opened::new`].
+    pub(crate) fn of_table(content: Content, table: &SchemaRef) -> Result<Self> {
+        Self::with_types(content, |own, footer| layout::with_timestamps(&layout::plain(own), footer, table))
+    }
+
+    fn with_types(
+        content: Content,
+        types: impl FnOnce(&SchemaRef, &ParquetMetaData) -> SchemaRef,
+    ) -> Result<Self> {
         let chunks = Chunks::new(content).map_err(|cause| Error::io("cannot look at the file", cause))?;
         chunks.hold_footer()?;
         // With the offset index each page is read by its place; without it, headers are searched for.
         let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
         let metadata = ArrowReaderMetadata::load(&chunks, options.clone()).map_err(unreadable)?;
         let own = SchemaRef::clone(metadata.schema());
-        let plain = layout::plain(&own);
+        let plain = types(&own, metadata.metadata());
         if plain == own {
             return Ok(Self { chunks, metadata, own });
         }

@@ -94,7 +94,7 @@ pub(crate) fn append(
 }
 
 /// Refuses to fill a missing column with nulls where the stored one takes none.
-fn check_missing(stored: &SchemaRef, present: &SchemaRef) -> Result<()> {
+pub(crate) fn check_missing(stored: &SchemaRef, present: &SchemaRef) -> Result<()> {
     let required = |name: &str| {
         Err(Error::new(ErrorKind::InvalidInput, "a new row lacks a column that takes no nulls")
             .with("column", name)
@@ -105,7 +105,7 @@ fn check_missing(stored: &SchemaRef, present: &SchemaRef) -> Result<()> {
 }
 
 /// `batch` with all stored columns, those it lacks as nulls.
-fn widen(stored: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
+pub(crate) fn widen(stored: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
     let columns = stored.fields().iter().map(|field| {
         let column = batch.column_by_name(field.name()).cloned();
         column.unwrap_or_else(|| new_null_array(field.data_type(), batch.num_rows()))
@@ -115,14 +115,14 @@ fn widen(stored: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
 }
 
 /// The incoming rows in stored columns.
-struct Folded {
+pub(crate) struct Folded {
     /// For each stored column, the incoming one; `None` if it did not come in.
     columns: Vec<Option<ArrayRef>>,
     stored: SchemaRef,
 }
 
 impl Folded {
-    fn new(stored: &SchemaRef, incoming: &Incoming, outcome: &Outcome) -> Result<Self> {
+    pub(crate) fn new(stored: &SchemaRef, incoming: &Incoming, outcome: &Outcome) -> Result<Self> {
         if !outcome.inserted.is_empty() {
             check_missing(stored, &incoming.batch().schema())?;
         }
@@ -132,7 +132,7 @@ impl Folded {
     }
 
     /// `batch`, whose first row is `first` in the file, with its share of `pairs` in place.
-    fn update(&self, batch: &RecordBatch, first: u64, pairs: &[Pair]) -> Result<RecordBatch> {
+    pub(crate) fn update(&self, batch: &RecordBatch, first: u64, pairs: &[Pair]) -> Result<RecordBatch> {
         let end = first + batch.num_rows() as u64;
         let own = &pairs[pairs.partition_point(|p| p.stored_row < first)..];
         let own = &own[..own.partition_point(|p| p.stored_row < end)];
@@ -156,7 +156,8 @@ impl Folded {
             .map_err(|cause| Error::internal("replaced rows do not fit the stored columns").because(cause))
     }
 
-    fn inserts(&self, incoming: &Incoming, outcome: &Outcome) -> Result<RecordBatch> {
+    /// The new rows, in stored columns.
+    pub(crate) fn inserts(&self, incoming: &Incoming, outcome: &Outcome) -> Result<RecordBatch> {
         let rows = UInt32Array::from(outcome.inserted.clone());
         let rows = take_record_batch(incoming.batch(), &rows)
             .map_err(|cause| Error::internal("inserts could not be gathered").because(cause))?;
@@ -274,7 +275,7 @@ fn chosen_encoding(column: &ColumnChunkMetaData) -> Option<Encoding> {
 }
 
 /// Codecs that are only read are written as their successor.
-fn rewritable(codec: Codec) -> Codec {
+pub(super) fn rewritable(codec: Codec) -> Codec {
     match codec {
         Codec::LZ4 => Codec::LZ4_RAW,
         Codec::LZO => Codec::SNAPPY,

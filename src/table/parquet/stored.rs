@@ -1,7 +1,8 @@
 //! One stored Parquet file: which of its rows the incoming ones meet.
 //!
 //! Only id and modification columns are read at first, and only of row groups that could hold an
-//! incoming id; other columns are read for just those rows on which the keys do not decide.
+//! incoming id; other columns are read for just those rows on which the keys do not decide. The file may be
+//! one of many: its rows are then numbered on from those of the others, and some of them may count as deleted.
 
 use std::fs::File;
 
@@ -11,16 +12,17 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
+use parquet::basic::Compression as Codec;
 
 use crate::client::file::Content;
 use crate::client::session::Session;
 use crate::core::merge::MergeRule;
 use crate::core::merge::kernel::{Incoming, Matcher, Outcome, Pair};
 use crate::core::report::WorkCounts;
-use crate::core::schema::find_column;
 use crate::error::{Error, Result};
 use crate::table::StoredFile;
 use crate::table::fit::fit_batches;
+use crate::table::parquet::shape::{Selection, Shape};
 use crate::table::parquet::{Opened, prune, rewrite, undecodable};
 
 /// Rows that are decoded at a time.
@@ -30,28 +32,104 @@ pub(super) const BATCH_ROWS: usize = 16 * 1024;
 #[derive(Debug)]
 pub(crate) struct ParquetFile {
     opened: Opened,
-    /// The first row of every row group, and the number of all rows at the end.
+    shape: Shape,
+    /// The first row of every row group, and the one behind the last at the end.
     starts: Vec<u64>,
+    /// Rows that do not count, ascending, numbered like the others.
+    deleted: Vec<u64>,
 }
 
 impl ParquetFile {
     pub(crate) fn open(content: Content) -> Result<Self> {
         let opened = Opened::new(content)?;
-        let mut starts = vec![0];
+        let shape = Shape::own(opened.schema());
+        Ok(Self::new(opened, shape, 0, Vec::new()))
+    }
+
+    /// A file of a table with the columns of `table`. Its rows are numbered from `first`; those of `deleted`, which
+    /// are numbered from 0, do not count. `shape` says where the columns are, given those of the file.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` if it is not a whole Parquet file.
+    pub(crate) fn part(
+        content: Content,
+        table: &SchemaRef,
+        first: u64,
+        deleted: &[u64],
+        shape: impl FnOnce(&SchemaRef) -> Shape,
+    ) -> Result<Self> {
+        let opened = Opened::of_table(content, table)?;
+        let shape = shape(opened.schema());
+        Ok(Self::new(opened, shape, first, deleted.iter().map(|row| first + row).collect()))
+    }
+
+    fn new(opened: Opened, shape: Shape, first: u64, deleted: Vec<u64>) -> Self {
+        let mut starts = vec![first];
         for group in opened.metadata.metadata().row_groups() {
             starts.push(starts[starts.len() - 1] + group.num_rows().unsigned_abs());
         }
-        Ok(Self { opened, starts })
+        Self { opened, shape, starts, deleted }
+    }
+
+    /// The number of row groups.
+    pub(crate) fn groups(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// Rows in the file, deleted ones too.
+    pub(crate) fn rows(&self) -> u64 {
+        self.starts[self.groups()] - self.starts[0]
+    }
+
+    /// Bytes read so far.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.opened.chunks.bytes_read()
+    }
+
+    /// How the first column is compressed, if there is any data.
+    pub(crate) fn codec(&self) -> Option<Codec> {
+        let group = self.opened.metadata.metadata().row_groups().first()?;
+        group.columns().first().map(|column| rewrite::rewritable(column.compression()))
+    }
+
+    /// The rows of a row group, each batch with the number of its first row; deleted rows are among them.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` if they cannot be decoded, and if there are fewer of them than the footer says.
+    pub(crate) fn group_rows(
+        &self,
+        group: usize,
+        columns: &[String],
+    ) -> Result<impl Iterator<Item = Result<(u64, RecordBatch)>> + use<>> {
+        let (mut next, end) = (self.starts[group], self.starts[group + 1]);
+        let mut batches = self.read(group, columns, None)?;
+        Ok(std::iter::from_fn(move || match batches.next() {
+            Some(batch) => Some(batch.map(|batch| {
+                let first = next;
+                next += batch.num_rows() as u64;
+                (first, batch)
+            })),
+            None if next < end => {
+                next = end;
+                Some(Err(short().with("row group", group)))
+            }
+            None => None,
+        }))
+    }
+
+    /// The deleted ones of the `rows` rows from `first`, ascending.
+    pub(crate) fn deleted(&self, first: u64, rows: usize) -> &[u64] {
+        let from = self.deleted.partition_point(|row| *row < first);
+        let to = self.deleted.partition_point(|row| *row < first + rows as u64);
+        &self.deleted[from..to]
     }
 
     /// Reads some columns of a row group, in the order of `columns`.
     fn read(&self, group: usize, columns: &[String], rows: Option<RowSelection>) -> Result<Projected> {
-        let mut indices = Vec::with_capacity(columns.len());
-        for column in columns {
-            indices.push(find_column(self.opened.schema(), column, "stored column")?);
-        }
-        let schema = self.opened.metadata.metadata().file_metadata().schema_descr();
-        let mask = ProjectionMask::roots(schema, indices.iter().copied());
+        let selection = self.shape.select(columns)?;
+        let mask = selection.mask(self.opened.metadata.metadata().file_metadata().schema_descr());
         self.opened.chunks.hold_group(self.opened.metadata.metadata(), group, &mask, rows.as_ref())?;
         let metadata = self.opened.metadata.clone();
         let builder =
@@ -63,7 +141,37 @@ impl ParquetFile {
             Some(rows) => builder.with_row_selection(rows),
             None => builder,
         };
-        Ok(Projected { reader: builder.build().map_err(undecodable)?, columns: columns.to_vec() })
+        Ok(Projected { reader: builder.build().map_err(undecodable)?, selection })
+    }
+
+    /// Shows the rows that could meet incoming ones to the matcher.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` if they cannot be decoded, and as [`Matcher::probe`].
+    pub(crate) fn find_rows(
+        &self,
+        session: &Session,
+        matcher: &mut Matcher<'_>,
+        work: &mut WorkCounts,
+    ) -> Result<()> {
+        let groups = self.opened.metadata.metadata().row_groups();
+        let ids = matcher.ids().iter().filter(|id| self.shape.is_in_file(id));
+        let candidates = prune::candidates(&self.opened, matcher.incoming(), ids);
+        for group in &candidates {
+            session.check()?;
+            self.find_in(*group, matcher, work)?;
+            session.progress().advance(groups[*group].compressed_size().unsigned_abs());
+        }
+        work.row_groups_read += candidates.len() as u64;
+        work.row_groups_skipped += (groups.len() - candidates.len()) as u64;
+        if candidates.is_empty() && !groups.is_empty() {
+            work.files_skipped += 1;
+        } else {
+            work.files_read += 1;
+        }
+        work.bytes_read += self.bytes_read();
+        Ok(())
     }
 
     /// Reads the keys of one row group, then the values of rows that the keys leave open.
@@ -73,19 +181,37 @@ impl ParquetFile {
         let mut open = Vec::new();
         for batch in self.read(group, matcher.key_columns(), None)? {
             let batch = batch?;
-            open.extend(matcher.probe(&batch, row)?);
+            self.probe(&batch, row, matcher, &mut open)?;
             row += batch.num_rows() as u64;
         }
         if row != self.starts[group + 1] {
-            return Err(
-                undecodable("a row group has fewer rows than its footer says").with("row group", group)
-            );
+            return Err(short().with("row group", group));
         }
         let keys = self.opened.chunks.bytes_read();
         self.compare(group, &open, matcher)?;
         work.key_bytes_read += keys - before;
         work.value_bytes_read += self.opened.chunks.bytes_read() - keys;
         self.opened.chunks.release();
+        Ok(())
+    }
+
+    /// Probes the rows between deleted ones, a run at a time.
+    fn probe(
+        &self,
+        keys: &RecordBatch,
+        first: u64,
+        matcher: &mut Matcher<'_>,
+        open: &mut Vec<Pair>,
+    ) -> Result<()> {
+        let end = first + keys.num_rows() as u64;
+        let mut from = first;
+        for row in self.deleted(first, keys.num_rows()).iter().copied().chain([end]) {
+            if row > from {
+                let run = keys.slice(within(from - first), within(row - from));
+                open.extend(matcher.probe(&run, from)?);
+            }
+            from = row + 1;
+        }
         Ok(())
     }
 
@@ -124,10 +250,18 @@ fn selection(pairs: &[Pair], start: u64) -> RowSelection {
     selectors.into()
 }
 
-/// Batches with their columns in the order that was asked for, not in the file's.
+fn within(rows: u64) -> usize {
+    usize::try_from(rows).unwrap_or(usize::MAX)
+}
+
+fn short() -> Error {
+    undecodable("a row group has fewer rows than its footer says")
+}
+
+/// Batches with the columns that were asked for.
 struct Projected {
     reader: ParquetRecordBatchReader,
-    columns: Vec<String>,
+    selection: Selection,
 }
 
 impl Iterator for Projected {
@@ -135,20 +269,13 @@ impl Iterator for Projected {
 
     fn next(&mut self) -> Option<Self::Item> {
         let batch = self.reader.next()?.map_err(undecodable);
-        Some(batch.and_then(|batch| {
-            let indices = self
-                .columns
-                .iter()
-                .map(|column| find_column(&batch.schema(), column, "stored column"))
-                .collect::<Result<Vec<_>>>()?;
-            batch.project(&indices).map_err(undecodable)
-        }))
+        Some(batch.and_then(|batch| self.selection.of(&batch)))
     }
 }
 
 impl StoredFile for ParquetFile {
     fn schema(&self) -> SchemaRef {
-        SchemaRef::clone(self.opened.schema())
+        SchemaRef::clone(self.shape.schema())
     }
 
     fn fit(
@@ -163,22 +290,9 @@ impl StoredFile for ParquetFile {
 
     fn find(&mut self, session: &Session, matcher: &mut Matcher<'_>, work: &mut WorkCounts) -> Result<u64> {
         let groups = self.opened.metadata.metadata().row_groups();
-        let candidates = prune::candidates(&self.opened, matcher.incoming(), matcher.ids());
         session.progress().start(groups.iter().map(|g| g.compressed_size().unsigned_abs()).sum());
-        for group in &candidates {
-            session.check()?;
-            self.find_in(*group, matcher, work)?;
-            session.progress().advance(groups[*group].compressed_size().unsigned_abs());
-        }
-        work.row_groups_read += candidates.len() as u64;
-        work.row_groups_skipped += (groups.len() - candidates.len()) as u64;
-        if candidates.is_empty() && !groups.is_empty() {
-            work.files_skipped += 1;
-        } else {
-            work.files_read += 1;
-        }
-        work.bytes_read += self.opened.chunks.bytes_read();
-        Ok(self.opened.rows())
+        self.find_rows(session, matcher, work)?;
+        Ok(self.rows())
     }
 
     fn rewrite(

@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::table::StoredFile;
 
 /// Rows in a row group of a file that an upsert creates.
-pub(super) const GROUP_ROWS: usize = 256 * 1024;
+pub(crate) const GROUP_ROWS: usize = 256 * 1024;
 
 /// Writes batches as one Parquet file; gives the number of rows.
 pub(crate) fn write(
@@ -47,7 +47,7 @@ pub(crate) fn write(
     Ok(rows)
 }
 
-pub(super) fn unwritable(cause: ParquetError) -> Error {
+pub(crate) fn unwritable(cause: ParquetError) -> Error {
     match cause {
         ParquetError::NYI(_) | ParquetError::ArrowError(_) => {
             Error::new(ErrorKind::Unsupported, "these columns cannot be written as Parquet").because(cause)
@@ -58,7 +58,7 @@ pub(super) fn unwritable(cause: ParquetError) -> Error {
     }
 }
 
-pub(super) fn properties(compression: Compression) -> Result<WriterPropertiesBuilder> {
+pub(crate) fn properties(compression: Compression) -> Result<WriterPropertiesBuilder> {
     let wrong = |cause: ParquetError| {
         Error::new(ErrorKind::Usage, "this level of compression does not exist").because(cause)
     };
