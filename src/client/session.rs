@@ -179,6 +179,71 @@ impl Session {
         Ok(keys.iter().map(|key| location.with_key(key)).collect())
     }
 
+    /// The objects or files below a folder, for code that wants a store of `object_store`. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` for storage that this build does not know, or that holds no folders; `Io` for a local folder
+    /// that is not there.
+    #[cfg(feature = "delta")]
+    pub(crate) fn folder(&self, location: &Location) -> Result<Arc<dyn object_store::ObjectStore>> {
+        if let Some(path) = location.as_path() {
+            return Ok(Arc::new(crate::client::store::LocalObjects::new(path)?));
+        }
+        let (store, key) = self.0.stores.open(location)?;
+        store.objects(key.trim_end_matches('/')).map_err(|error| error.with_missing("location", location))
+    }
+
+    /// Whether there is anything below a folder. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied` or `Io`.
+    #[cfg(feature = "delta")]
+    pub(crate) fn has_any(&self, folder: &Location) -> Result<bool> {
+        if let Some(path) = folder.as_path() {
+            return Ok(std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()));
+        }
+        let (store, key) = self.0.stores.open(folder)?;
+        let key = format!("{}/", key.trim_end_matches('/'));
+        self.wait(async move { store.has_any(&key).await })
+            .map_err(|error| error.with_missing("location", folder))
+    }
+
+    /// Deletes a file or an object that nobody needs; one that is not there counts as deleted. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied` or `Io`.
+    #[cfg(feature = "delta")]
+    pub(crate) fn delete(&self, location: &Location) -> Result<()> {
+        if let Some(path) = location.as_path() {
+            return match std::fs::remove_file(path) {
+                Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+                    Err(Error::io("cannot delete the file", cause).with("file", location))
+                }
+                _ => Ok(()),
+            };
+        }
+        let (store, key) = self.0.stores.open(location)?;
+        // Whoever cleans up does so although the work was cancelled.
+        self.0.io.wait(|| Ok(()), async move { store.delete(&key).await })
+    }
+
+    /// Waits for `work`, which runs on threads of the session's own, unless the session is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// What `work` fails with, and `Cancelled`.
+    #[cfg(feature = "delta")]
+    pub(crate) fn wait<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        self.0.io.wait(|| self.check(), work)
+    }
+
     fn expand(&self, location: &Location) -> Result<Vec<Location>> {
         if let Some(path) = location.as_path() {
             return Ok(expand(location, path)?.into_iter().map(Location::from_path).collect());

@@ -240,6 +240,27 @@ impl Store for Adapter {
         keys.sort();
         Ok(keys)
     }
+
+    #[cfg(feature = "delta")]
+    async fn has_any(&self, folder: &str) -> Result<bool> {
+        let folder = path(folder.trim_end_matches('/'))?;
+        let first = self.store.list(Some(&folder)).try_next().await.map_err(failed)?;
+        Ok(first.is_some())
+    }
+
+    #[cfg(feature = "delta")]
+    async fn delete(&self, key: &str) -> Result<()> {
+        match self.store.delete(&path(key)?).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(cause) => Err(failed(cause)),
+        }
+    }
+
+    #[cfg(feature = "delta")]
+    fn objects(self: Arc<Self>, folder: &str) -> Result<Arc<dyn ObjectStore>> {
+        let store = Arc::clone(&self.store);
+        Ok(Arc::new(object_store::prefix::PrefixStore::new(store, path(folder)?)))
+    }
 }
 
 #[cfg(test)]

@@ -3,12 +3,16 @@
 mod adapter;
 #[cfg(any(feature = "gcs", feature = "azure"))]
 pub(crate) mod cloud;
+#[cfg(feature = "delta")]
+mod local_objects;
 #[cfg(any(feature = "gcs", feature = "azure"))]
 mod mapped;
 #[cfg(feature = "s3")]
 mod probe;
 #[cfg(feature = "s3")]
 mod s3;
+#[cfg(all(feature = "delta", feature = "s3"))]
+mod s3_objects;
 
 #[cfg(feature = "http")]
 pub(crate) mod web;
@@ -16,6 +20,8 @@ pub(crate) mod web;
 use std::fmt;
 use std::fs::File;
 use std::ops::Range;
+#[cfg(feature = "delta")]
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -23,6 +29,8 @@ use bytes::Bytes;
 use crate::error::Result;
 
 pub(crate) use adapter::Adapter;
+#[cfg(feature = "delta")]
+pub(crate) use local_objects::LocalObjects;
 #[cfg(feature = "s3")]
 pub(crate) use s3::S3Store;
 
@@ -104,4 +112,16 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
 
     /// The keys that begin with `prefix`, in order.
     async fn list(&self, prefix: &str) -> Result<Vec<String>>;
+
+    /// Whether there is an object whose key begins with `folder`, which ends with a slash.
+    #[cfg(feature = "delta")]
+    async fn has_any(&self, folder: &str) -> Result<bool>;
+
+    /// Deletes an object; one that is not there counts as deleted.
+    #[cfg(feature = "delta")]
+    async fn delete(&self, key: &str) -> Result<()>;
+
+    /// The objects below `folder`, a key without a slash at its end, for code that wants a store of `object_store`.
+    #[cfg(feature = "delta")]
+    fn objects(self: Arc<Self>, folder: &str) -> Result<Arc<dyn object_store::ObjectStore>>;
 }

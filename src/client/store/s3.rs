@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::ops::Range;
+#[cfg(feature = "delta")]
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -26,6 +28,12 @@ impl S3Store {
     /// A store over the bucket of `client`.
     pub(crate) fn new(client: S3Client) -> Self {
         Self { client, probe: Probe::default() }
+    }
+
+    /// The bucket.
+    #[cfg(feature = "delta")]
+    pub(super) fn client(&self) -> &S3Client {
+        &self.client
     }
 
     async fn keeps(&self, key: &str) -> Result<Keeps> {
@@ -61,7 +69,7 @@ impl S3Store {
     }
 
     /// The condition of a write. Whoever vouches that nobody else writes is believed only where none would be kept.
-    async fn condition(&self, key: &str, expected: &Expected) -> Result<PutCondition> {
+    pub(super) async fn condition(&self, key: &str, expected: &Expected) -> Result<PutCondition> {
         Ok(match expected {
             Expected::Anything => PutCondition::Overwrite,
             _ if self.keeps(key).await? == Keeps::None => PutCondition::Overwrite,
@@ -139,5 +147,20 @@ impl Store for S3Store {
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>> {
         self.client.list(prefix).map_ok(|object| object.key).try_collect().await
+    }
+
+    #[cfg(feature = "delta")]
+    async fn has_any(&self, folder: &str) -> Result<bool> {
+        Ok(self.client.list(folder).try_next().await?.is_some())
+    }
+
+    #[cfg(feature = "delta")]
+    async fn delete(&self, key: &str) -> Result<()> {
+        self.client.delete(key).await
+    }
+
+    #[cfg(feature = "delta")]
+    fn objects(self: Arc<Self>, folder: &str) -> Result<Arc<dyn object_store::ObjectStore>> {
+        Ok(Arc::new(super::s3_objects::S3Objects::new(self, folder)))
     }
 }

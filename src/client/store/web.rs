@@ -244,4 +244,20 @@ impl Store for WebStore {
         Err(Error::new(ErrorKind::Unsupported, "a web server cannot be searched")
             .with("host", host(&self.url)))
     }
+
+    #[cfg(feature = "delta")]
+    async fn has_any(&self, _: &str) -> Result<bool> {
+        Ok(false)
+    }
+
+    #[cfg(feature = "delta")]
+    async fn delete(&self, _: &str) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "a web server can only be read").with("host", host(&self.url)))
+    }
+
+    #[cfg(feature = "delta")]
+    fn objects(self: std::sync::Arc<Self>, _: &str) -> Result<std::sync::Arc<dyn object_store::ObjectStore>> {
+        Err(Error::new(ErrorKind::Unsupported, "a web server cannot hold a table")
+            .with("host", host(&self.url)))
+    }
 }
