@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use clap::builder::{PossibleValuesParser, Resettable, TypedValueParser};
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use strum::VariantNames;
@@ -126,6 +127,14 @@ pub(crate) struct SourceArgs {
     #[arg(long, value_name = "FORMAT", value_parser = one_of::<Format>(Format::VARIANTS))]
     source_format: Option<Format>,
 
+    /// Read this version of a Delta table [default: the last one]
+    #[arg(long, value_name = "N", conflicts_with = "timestamp")]
+    version: Option<u64>,
+
+    /// Read the version of a Delta table that was the last one at this time, such as 2026-11-21T16:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    timestamp: Option<DateTime<Utc>>,
+
     #[command(flatten)]
     pub(crate) csv: CsvArgs,
 }
@@ -136,6 +145,8 @@ impl SourceArgs {
             format: self.source_format,
             schema: types.map(ColumnTypes::into_schema),
             csv: self.csv.options(),
+            version: self.version,
+            timestamp: self.timestamp,
             ..ReadOptions::default()
         }
     }
@@ -188,6 +199,10 @@ pub(crate) struct TargetArgs {
     /// Character between fields of the target [default: as --delimiter]
     #[arg(long, value_name = "CHAR", value_parser = parse_byte, help_heading = CSV)]
     target_delimiter: Option<u8>,
+
+    /// Columns by which a new Delta table is partitioned
+    #[arg(long, value_name = "COL,…", value_delimiter = ',')]
+    pub(crate) partition_by: Option<Vec<String>>,
 }
 
 impl TargetArgs {
@@ -226,6 +241,18 @@ pub(crate) fn parsed<T: FromStr<Err = Error>>(text: &str) -> Result<T, String> {
         Some(hint) => format!("{error}\n  hint: {hint}"),
         None => error.to_string(),
     })
+}
+
+/// A time in ISO 8601; without a zone it is one in UTC.
+fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
+    let zoned = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc());
+    let naive = || {
+        let patterns = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"];
+        let time = patterns.iter().find_map(|pattern| NaiveDateTime::parse_from_str(text, pattern).ok());
+        time.or_else(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0))
+    };
+    let told = zoned.ok().or_else(|| naive().map(|time| time.and_utc()));
+    told.ok_or_else(|| "it must be a time in ISO 8601, such as 2026-11-21T16:00:00Z".to_owned())
 }
 
 fn parse_byte(text: &str) -> Result<u8, String> {
@@ -275,6 +302,16 @@ mod tests {
         assert_eq!(level(&["--log-level", "off"], Some(LogLevel::Error)), LogLevel::Off);
         assert_eq!(level(&["-v"], Some(LogLevel::Error)), LogLevel::Info);
         assert_eq!(level(&["-vv", "--log-level", "off"], None), LogLevel::Debug);
+    }
+
+    #[test]
+    fn a_time_without_a_zone_is_one_in_utc() {
+        let noon = parse_time("2026-11-21T12:00:00Z").expect("a time");
+        for same in ["2026-11-21 12:00:00", "2026-11-21T14:00:00+02:00", "2026-11-21T12:00:00.000"] {
+            assert_eq!(parse_time(same), Ok(noon), "{same}");
+        }
+        assert_eq!(parse_time("2026-11-21"), parse_time("2026-11-21T00:00:00Z"));
+        assert!(parse_time("yesterday").is_err());
     }
 
     #[test]

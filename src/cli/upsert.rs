@@ -114,6 +114,7 @@ pub(crate) fn plan(args: UpsertArgs, settings: &Settings) -> Result<UpsertPlan> 
         max_retries: args.max_retries.or(settings.max_retries).unwrap_or(defaults.max_retries),
         csv: args.target_layout.csv(&args.source_layout.csv),
         compression: args.compression.or(settings.compression).unwrap_or(defaults.compression),
+        partition_by: args.target_layout.partition_by.clone(),
     };
     let read = args.source_layout.options(args.schema);
     read.validate()?;

@@ -37,6 +37,8 @@ pub enum Format {
     Arrow,
     /// An Arrow IPC stream.
     ArrowStream,
+    /// A Delta table: a folder of Parquet files, and a log that says which of them are the table.
+    Delta,
 }
 
 /// How a file of Arrow IPC begins.
@@ -125,10 +127,17 @@ impl Format {
     /// `Unsupported`.
     pub(crate) fn check_changeable(self) -> Result<()> {
         match self {
-            Self::Parquet | Self::Csv | Self::Ndjson => Ok(()),
+            Self::Parquet | Self::Csv | Self::Ndjson | Self::Delta => Ok(()),
             Self::Json | Self::Arrow | Self::ArrowStream => Err(unchangeable().with("format", self)),
         }
     }
+}
+
+/// A format whose rows do not stand in one file.
+pub(crate) fn no_file() -> Error {
+    Error::new(ErrorKind::Unsupported, "a Delta table is not one file")
+        .with("format", Format::Delta)
+        .hint("name the folder of the table, in a build of keyfold with the feature delta")
 }
 
 /// A file to which no rows can be added.
@@ -153,6 +162,7 @@ impl FromStr for Format {
             "json" => Ok(Self::Json),
             "arrow" => Ok(Self::Arrow),
             "arrow-stream" => Ok(Self::ArrowStream),
+            "delta" => Ok(Self::Delta),
             _ => Err(Error::new(ErrorKind::Usage, "unknown format")
                 .with("format", name)
                 .hint(format!("known formats: {}", Self::VARIANTS.join(", ")))),
@@ -192,7 +202,10 @@ mod tests {
     fn an_unknown_name_lists_the_known_ones() {
         let error = "xls".parse::<Format>().expect_err("unknown");
         assert_eq!(error.kind(), ErrorKind::Usage);
-        assert_eq!(error.hint_text(), Some("known formats: parquet, csv, ndjson, json, arrow, arrow-stream"));
+        assert_eq!(
+            error.hint_text(),
+            Some("known formats: parquet, csv, ndjson, json, arrow, arrow-stream, delta")
+        );
     }
 
     #[test]

@@ -121,6 +121,14 @@ impl Location {
         }
     }
 
+    /// Whether the name ends with a slash, as that of a folder may.
+    pub(crate) fn is_folder_name(&self) -> bool {
+        match &self.0 {
+            Place::Path(path) => path.to_string_lossy().ends_with('/'),
+            Place::Url(_, url) => url.ends_with('/'),
+        }
+    }
+
     /// The last segment of the name, without query.
     #[must_use]
     pub fn name(&self) -> String {

@@ -1,6 +1,11 @@
 //! Data at rest: what a file holds, which of its rows the incoming ones meet, and its rewriting.
 
 mod again;
+#[cfg(feature = "delta")]
+pub(crate) mod delta;
+#[cfg(not(feature = "delta"))]
+#[path = "no_delta.rs"]
+pub(crate) mod delta;
 pub(crate) mod fit;
 pub(crate) mod handover;
 pub(crate) mod ipc;

@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 
 use crate::client::file::{Commit, Content, DataFile, Locked};
 use crate::client::session::Session;
-use crate::core::format::{Format, unchangeable};
+use crate::core::format::{Format, no_file, unchangeable};
 use crate::core::location::Location;
 use crate::core::merge::MergeRule;
 use crate::core::merge::kernel::{Incoming, Matcher, Outcome};
@@ -44,6 +44,7 @@ impl SingleFile {
             Format::Json | Format::Arrow | Format::ArrowStream => {
                 return Err(unchangeable().with("format", format));
             }
+            Format::Delta => return Err(no_file()),
         })
     }
 
@@ -81,6 +82,7 @@ impl UpsertTarget for SingleFile {
             Format::Json | Format::Arrow | Format::ArrowStream => {
                 return Err(unchangeable().with("format", format));
             }
+            Format::Delta => return Err(no_file()),
         };
         Ok(self.table(format, State::Absent, stored))
     }

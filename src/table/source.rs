@@ -13,6 +13,8 @@ use crate::core::options::ReadOptions;
 use crate::core::schema::{find_column, type_name};
 use crate::core::text_codec::TextCodec;
 use crate::error::{Error, ErrorKind, Result};
+use crate::table::delta::{At, Snapshot};
+use crate::table::target::is_delta;
 use crate::table::text::{self, TextScan};
 use crate::table::{ipc, parquet};
 
@@ -26,6 +28,8 @@ pub(crate) struct Source {
     pub(crate) format: Format,
     /// The columns of the first file, for formats that store them.
     pub(crate) schema: Option<SchemaRef>,
+    /// The version of a Delta table, which has no files of its own to name.
+    pub(crate) delta: Option<Arc<Snapshot>>,
     rows: u64,
 }
 
@@ -37,6 +41,15 @@ impl Source {
     /// `NotFound`, `InvalidInput` if they differ in format or columns, `InvalidData` for a damaged file.
     pub(crate) fn open(session: &Session, locations: &[Location], options: &ReadOptions) -> Result<Self> {
         options.validate()?;
+        for location in locations {
+            if is_delta(session, location, options.format)? {
+                return Self::open_delta(session, locations, location, options);
+            }
+        }
+        if options.asks_for_version() {
+            return Err(Error::new(ErrorKind::Usage, "only tables have versions")
+                .hint("leave the version out, or name the folder of a Delta table"));
+        }
         let files = session.open_all(locations)?;
         let first = files.first().ok_or_else(|| Error::new(ErrorKind::Usage, "no file is named"))?;
         let format = format_of(first, options.format)?;
@@ -52,11 +65,43 @@ impl Source {
                 .with("first", format));
             }
         }
-        let mut source = Self { files, format, schema: None, rows: 0 };
+        let mut source = Self { files, format, schema: None, delta: None, rows: 0 };
         if !format.is_text() {
             source.read_columns(options)?;
         }
         Ok(source)
+    }
+
+    fn open_delta(
+        session: &Session,
+        locations: &[Location],
+        location: &Location,
+        options: &ReadOptions,
+    ) -> Result<Self> {
+        if locations.len() > 1 {
+            return Err(Error::new(ErrorKind::Unsupported, "a Delta table is read alone")
+                .with("table", location)
+                .hint("read the sources one by one"));
+        }
+        let at = match (options.version, options.timestamp) {
+            (Some(version), _) => At::Version(version),
+            (None, Some(time)) => At::Time(time),
+            (None, None) => At::Latest,
+        };
+        let snapshot = Snapshot::load(session, location, at)?.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "there is no such Delta table")
+                .with("table", location)
+                .hint("its folder has no _delta_log, or an empty one")
+        })?;
+        options.check_named(snapshot.schema())?;
+        let schema = Some(Arc::clone(snapshot.schema()));
+        Ok(Self {
+            files: Vec::new(),
+            format: Format::Delta,
+            schema,
+            delta: Some(Arc::new(snapshot)),
+            rows: 0,
+        })
     }
 
     fn read_columns(&mut self, options: &ReadOptions) -> Result<()> {
@@ -87,6 +132,10 @@ impl Source {
     ) -> Result<Vec<(Format, Vec<Location>)>> {
         let mut groups: Vec<(Format, Vec<Location>)> = Vec::new();
         for location in locations {
+            if is_delta(session, &location, options.format)? {
+                groups.push((Format::Delta, vec![location]));
+                continue;
+            }
             let files = session.open_all(std::slice::from_ref(&location))?;
             for file in files {
                 let format = format_of(&file, options.format)?;
@@ -113,8 +162,9 @@ impl Source {
             Format::Arrow | Format::ArrowStream => ipc::count(session, file, self.format),
             format => text::count(session, file, format, &options.csv),
         };
-        match self.format {
-            Format::Parquet => Ok(self.rows),
+        match (&self.delta, self.format) {
+            (Some(snapshot), _) => snapshot.count(session),
+            (None, Format::Parquet) => Ok(self.rows),
             _ => self.files.iter().map(count).sum(),
         }
     }

@@ -3,13 +3,57 @@
 use crate::client::file::DataFile;
 use crate::client::session::Session;
 use crate::core::format::{Format, unchangeable};
-use crate::core::location::Location;
+use crate::core::location::{Location, Scheme};
 use crate::core::options::{UpsertOptions, WriteOptions};
 use crate::core::text_codec::TextCodec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::again::look_again;
 use crate::table::source::{check_new_name, format_of};
-use crate::table::{ipc, text};
+use crate::table::{delta, ipc, text};
+
+/// Whether a Delta table stands at `location`, or is said to. The store is looked into only if the name does not say
+/// that it is one of a file.
+///
+/// # Errors
+///
+/// `PermissionDenied` or `Io`.
+pub(crate) fn is_delta(session: &Session, location: &Location, said: Option<Format>) -> Result<bool> {
+    if let Some(said) = said {
+        return Ok(said == Format::Delta);
+    }
+    if let Some(path) = location.as_path() {
+        return Ok(path.is_dir() && delta::is_table(session, location)?);
+    }
+    let names_file = !location.is_folder_name() && Format::from_name(&location.name()).is_some();
+    if names_file || location.is_pattern() || location.scheme() == Scheme::Https {
+        return Ok(false);
+    }
+    delta::is_table(session, location)
+}
+
+/// Whether a Delta table stands at `location`, or will: that is what a new target becomes whose name has no extension.
+///
+/// # Errors
+///
+/// As [`is_delta`].
+pub(crate) fn will_be_delta(session: &Session, location: &Location, said: Option<Format>) -> Result<bool> {
+    if is_delta(session, location, said)? {
+        return Ok(true);
+    }
+    if said.is_some() || !delta::IS_KNOWN || location.is_pattern() || location.scheme() == Scheme::Https {
+        return Ok(false);
+    }
+    if location.is_folder_name() {
+        return Ok(true);
+    }
+    if location.name().contains('.') {
+        return Ok(false);
+    }
+    match location.as_path() {
+        Some(path) => Ok(path.is_dir() || !path.exists()),
+        None => Ok(session.open(location)?.version()?.is_none()),
+    }
+}
 
 /// The format of a file to which rows are added; it is not compressed.
 ///
@@ -59,6 +103,9 @@ pub(super) fn new_format(file: &DataFile, options: &WriteOptions) -> Result<(For
 /// `Unsupported` if no rows can be folded into such a file, and whatever is wrong with the target.
 pub(crate) fn target_format(session: &Session, target: &Location, options: &UpsertOptions) -> Result<Format> {
     check_name(target, options)?;
+    if will_be_delta(session, target, options.format)? {
+        return Ok(Format::Delta);
+    }
     let file = session.open(target)?;
     let look = || match file.version()? {
         Some(_) => format_of(&file, options.format),
@@ -107,7 +154,7 @@ pub(super) fn new_target_format(file: &DataFile, options: &UpsertOptions) -> Res
             "a new target without an extension would be a table or a folder",
         )
         .with("target", file.location())
-        .hint("this version writes single files: give the target an extension such as .parquet"));
+        .hint("this build of keyfold writes single files: give the target an extension such as .parquet"));
     }
     options.format.or(by_name).ok_or_else(|| {
         Error::new(ErrorKind::Usage, "the format of the new target cannot be told from its name")

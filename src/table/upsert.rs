@@ -19,10 +19,11 @@ use crate::core::schema::check_names;
 use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::BatchStream;
 use crate::table::again::{look_again, pause};
+use crate::table::delta::{At, DeltaTarget, Snapshot};
 use crate::table::parquet::ParquetFile;
 use crate::table::single::SingleFile;
 use crate::table::source::format_of;
-use crate::table::target::check_target;
+use crate::table::target::{check_target, is_delta, will_be_delta};
 use crate::table::text::TextFile;
 use crate::table::{Applied, Change, Done, Found, StoredFile, StoredTable, UpsertTarget};
 
@@ -46,7 +47,12 @@ pub(crate) async fn upsert(
     let (target, rule, options) = (target.clone(), rule.clone(), options.clone());
     session
         .run(move |session| {
-            let place = Box::new(SingleFile::new(session, &target, &options)?);
+            let place: Box<dyn UpsertTarget> = if will_be_delta(session, &target, options.format)? {
+                Box::new(DeltaTarget::new(&target, &options))
+            } else {
+                check_one_file(options.partition_by.as_deref())?;
+                Box::new(SingleFile::new(session, &target, &options)?)
+            };
             let times = PhaseTimes { prepare: millis(prepare), ..PhaseTimes::default() };
             let mut job = Job { session, place, schema, batches, rule, options, backend, times };
             job.run(started).map_err(|e| e.with_missing("target", &target))
@@ -64,6 +70,22 @@ async fn pull(session: &Session, mut stream: BatchStream) -> Result<Vec<RecordBa
     Ok(batches)
 }
 
+/// Refuses to partition what is one file.
+///
+/// # Errors
+///
+/// `Usage`.
+pub(crate) fn check_one_file(partition_by: Option<&[String]>) -> Result<()> {
+    match partition_by {
+        None => Ok(()),
+        Some(columns) => {
+            Err(Error::new(ErrorKind::Usage, "only a table has partitions, and the target is one file")
+                .with("columns", columns.join(", "))
+                .hint("name a target without an extension: it becomes a Delta table"))
+        }
+    }
+}
+
 /// The types in which text should be read to go into `target`: its own if it exists. `None` if it does not, or
 /// if the target is delimited text, which takes every text as it is.
 pub(crate) fn source_schema(
@@ -71,6 +93,13 @@ pub(crate) fn source_schema(
     target: &Location,
     options: &UpsertOptions,
 ) -> Result<Option<SchemaRef>> {
+    if is_delta(session, target, options.format)? {
+        let snapshot = Snapshot::load(session, target, At::Latest)?;
+        return Ok(snapshot.map(|snapshot| Arc::clone(snapshot.schema())));
+    }
+    if will_be_delta(session, target, options.format)? {
+        return Ok(None);
+    }
     let file = session.open(target)?;
     if file.version()?.is_none() {
         return Ok(None);
@@ -83,7 +112,7 @@ pub(crate) fn source_schema(
             let stored = TextFile::open(session, content, file.location(), format, &options.csv)?;
             Ok(Some(stored.source_schema()))
         }
-        Format::Csv | Format::Json | Format::Arrow | Format::ArrowStream => Ok(None),
+        Format::Csv | Format::Json | Format::Arrow | Format::ArrowStream | Format::Delta => Ok(None),
     };
     look_again(session, describe).map_err(|e: Error| e.with_missing("target", target))
 }

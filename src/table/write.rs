@@ -11,7 +11,7 @@ use arrow::datatypes::SchemaRef;
 
 use crate::client::file::{Commit, DataFile, Stage};
 use crate::client::session::Session;
-use crate::core::format::Format;
+use crate::core::format::{Format, no_file};
 use crate::core::location::Location;
 use crate::core::options::{WriteMode, WriteOptions};
 use crate::core::report::WriteReport;
@@ -20,9 +20,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::BatchStream;
 use crate::table::handover::on_own_thread;
 use crate::table::spill::{MEMORY_BYTES, Spilled};
-use crate::table::target::{appendable, new_format};
+use crate::table::target::{appendable, new_format, will_be_delta};
 use crate::table::text::{NewText, TextFile};
-use crate::table::{ipc, parquet};
+use crate::table::upsert::check_one_file;
+use crate::table::{delta, ipc, parquet};
 
 /// A file that is to be written.
 #[derive(Debug)]
@@ -139,6 +140,7 @@ impl Target {
         let batches = checked(session, batches);
         let rows = match self.format {
             Format::Parquet => parquet::write(session, schema, batches, options, out),
+            Format::Delta => Err(no_file()),
             format @ (Format::Arrow | Format::ArrowStream) => {
                 ipc::write(format, schema, batches, options.compression, out)
             }
@@ -159,6 +161,7 @@ impl Target {
         let batches = checked(session, batches);
         let rows = match self.format {
             Format::Parquet => parquet::append(session, stored, &schema, batches, out),
+            Format::Delta => Err(no_file()),
             format => TextFile::open(session, stored.into_file()?, location, format, &options.csv)
                 .and_then(|stored| stored.append(session, &schema, batches, out)),
         }?;
@@ -198,6 +201,24 @@ pub(crate) fn left_alone(location: &Location, options: &WriteOptions, backend: &
     }
 }
 
+/// Whether the target is a table, or becomes one.
+///
+/// # Errors
+///
+/// `Usage` for partitions of what is one file, `PermissionDenied` or `Io`.
+pub(crate) async fn writes_table(
+    session: &Session,
+    location: &Location,
+    options: &WriteOptions,
+) -> Result<bool> {
+    let (place, said) = (location.clone(), options.format);
+    let is_table = session.run(move |session| will_be_delta(session, &place, said)).await?;
+    if !is_table {
+        check_one_file(options.partition_by.as_deref())?;
+    }
+    Ok(is_table)
+}
+
 /// Writes the batches of `stream` as `options` say.
 ///
 /// What it is dropped in the middle of writes nothing.
@@ -208,6 +229,9 @@ pub(crate) async fn write_stream(
     options: &WriteOptions,
     backend: &'static str,
 ) -> Result<WriteReport> {
+    if writes_table(session, location, options).await? {
+        return delta::write_stream(session, stream, location, options, backend).await;
+    }
     let (place, asked) = (location.clone(), options.clone());
     let open = move |session: &Session| Target::open(session, &place, &asked, backend);
     let Some(target) = session.run(open).await? else {

@@ -24,6 +24,7 @@ use crate::core::predicate::Bound;
 use crate::core::schema::find_column;
 use crate::error::Result;
 use crate::interfaces::{Frame, Reader};
+use crate::table::delta::DeltaScan;
 use crate::table::ipc::IpcScan;
 use crate::table::read_as::asked_schema;
 use crate::table::source::Source;
@@ -53,6 +54,10 @@ impl Reader for DataFusionReader {
 
 fn read(session: &Session, locations: &[Location], options: &ReadOptions) -> Result<DataFrame> {
     let source = Source::open(session, locations, options)?;
+    if let Some(snapshot) = &source.delta {
+        let scan = DeltaScan::new(session, snapshot, options)?;
+        return rescanned(scan.schema(), move || Ok(scan.batches()));
+    }
     match source.schema.clone() {
         Some(schema) if source.format == Format::Parquet => read_parquet(&source, &schema, options),
         Some(schema) => {

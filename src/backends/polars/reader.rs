@@ -17,6 +17,7 @@ use crate::core::location::Location;
 use crate::core::options::ReadOptions;
 use crate::error::{Error, Result};
 use crate::interfaces::{Frame, Reader};
+use crate::table::delta::DeltaScan;
 use crate::table::ipc::IpcScan;
 use crate::table::read_as::{Asked, asked_schema, needed, read_as};
 use crate::table::source::Source;
@@ -24,7 +25,7 @@ use crate::table::text::TextScan;
 
 /// Reads files into lazy frames of Polars.
 ///
-/// A Parquet file is scanned when the frame runs. Text, Arrow IPC, and Parquet columns of types that Polars' own reader
+/// A Parquet file is scanned when the frame runs. Text, Arrow IPC, Delta tables, and Parquet columns of types that Polars' own reader
 /// does not know, are read when [`Reader::read_opts`] is called, with columns, filter and limit applied:
 /// Polars can scan a frame more than once, and knows no source of ours that it could scan again. Up to 64
 /// MiB of rows wait in memory, more in a temporary file.
@@ -78,6 +79,10 @@ impl Reader for PolarsReader {
             .session
             .run(move |session| Ok((Source::open(session, &locations, &options)?, options)))
             .await?;
+        if let Some(snapshot) = &source.delta {
+            let scan = DeltaScan::new(&self.session, snapshot, &options)?;
+            return spool::lazy(spool::blocking(scan.schema(), scan.batches())).await.map(Frame::from);
+        }
         match source.schema.clone() {
             Some(schema) if source.format != Format::Parquet => {
                 self.ipc(source, &schema, &options).await.map(Frame::from)

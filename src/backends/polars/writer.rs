@@ -19,7 +19,7 @@ use crate::core::options::{Compression, WriteOptions};
 use crate::core::report::WriteReport;
 use crate::error::{Error, Result};
 use crate::interfaces::{Frame, Writer};
-use crate::table::write::{Target, left_alone, write_stream};
+use crate::table::write::{Target, left_alone, write_stream, writes_table};
 
 /// Writes frames to files, with Polars where Polars made them.
 #[derive(Debug, Clone)]
@@ -56,6 +56,10 @@ impl Writer for PolarsWriter {
                 return write_stream(&self.session, rows, location, &options, NAME).await;
             }
         };
+        if writes_table(&self.session, location, &options).await? {
+            let rows = Frame::new(*frame).into_arrow().await?;
+            return write_stream(&self.session, rows, location, &options, NAME).await;
+        }
         let Some(target) = self.open(location, &options).await? else {
             return Ok(left_alone(location, &options, NAME));
         };

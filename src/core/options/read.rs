@@ -1,6 +1,7 @@
 //! What to read of a file, and as what.
 
 use arrow::datatypes::{DataType, Schema, SchemaRef};
+use chrono::{DateTime, Utc};
 
 use crate::core::format::Format;
 use crate::core::options::CsvOptions;
@@ -25,6 +26,10 @@ pub struct ReadOptions {
     pub schema: Option<SchemaRef>,
     /// The layout of delimited text.
     pub csv: CsvOptions,
+    /// Which version of a table to read; the last one if neither this nor a time is said.
+    pub version: Option<u64>,
+    /// Reads the version of a table that was the last one at this time.
+    pub timestamp: Option<DateTime<Utc>>,
     /// Types of the columns that the rows will go into, for what `schema` does not name. The files need not
     /// have them all.
     pub(crate) stored: Option<SchemaRef>,
@@ -87,6 +92,20 @@ impl ReadOptions {
         self
     }
 
+    /// Reads this version of a table.
+    #[must_use]
+    pub fn with_version(mut self, version: u64) -> Self {
+        self.version = Some(version);
+        self
+    }
+
+    /// Reads the version of a table that was the last one at this time.
+    #[must_use]
+    pub fn with_timestamp(mut self, timestamp: DateTime<Utc>) -> Self {
+        self.timestamp = Some(timestamp);
+        self
+    }
+
     /// The type that a column is to be read as, if that was said or is given by where it goes.
     pub(crate) fn type_of(&self, column: &str) -> Option<DataType> {
         let named = |schema: &SchemaRef| Some(schema.field_with_name(column).ok()?.data_type().clone());
@@ -123,7 +142,7 @@ impl ReadOptions {
     ///
     /// # Errors
     ///
-    /// `Usage` for a column named twice, or what [`CsvOptions::validate`] finds.
+    /// `Usage` for a column named twice, for both a version and a time, or what [`CsvOptions::validate`] finds.
     pub fn validate(&self) -> Result<()> {
         if let Some(columns) = &self.columns {
             for (i, column) in columns.iter().enumerate() {
@@ -134,7 +153,16 @@ impl ReadOptions {
                 }
             }
         }
+        if self.version.is_some() && self.timestamp.is_some() {
+            return Err(Error::new(ErrorKind::Usage, "a version and a time exclude each other")
+                .hint("say one of them"));
+        }
         self.csv.validate()
+    }
+
+    /// Whether an older version is asked for.
+    pub(crate) fn asks_for_version(&self) -> bool {
+        self.version.is_some() || self.timestamp.is_some()
     }
 }
 

@@ -18,6 +18,8 @@ pub struct UpsertOptions {
     pub csv: CsvOptions,
     /// How the columns of a new Parquet target are compressed; an existing one keeps its own way.
     pub compression: Compression,
+    /// The columns by which a new table is partitioned; one that exists must be partitioned by the same.
+    pub partition_by: Option<Vec<String>>,
 }
 
 impl Default for UpsertOptions {
@@ -28,6 +30,7 @@ impl Default for UpsertOptions {
             max_retries: 10,
             csv: CsvOptions::default(),
             compression: Compression::default(),
+            partition_by: None,
         }
     }
 }
@@ -65,6 +68,13 @@ impl UpsertOptions {
     #[must_use]
     pub fn with_compression(mut self, compression: Compression) -> Self {
         self.compression = compression;
+        self
+    }
+
+    /// Partitions a new table by these columns.
+    #[must_use]
+    pub fn with_partition_by(mut self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.partition_by = Some(columns.into_iter().map(Into::into).collect());
         self
     }
 

@@ -45,6 +45,8 @@ pub struct WriteOptions {
     pub row_group_rows: usize,
     /// The layout of delimited text.
     pub csv: CsvOptions,
+    /// The columns by which a new table is partitioned; one that exists must be partitioned by the same.
+    pub partition_by: Option<Vec<String>>,
 }
 
 impl Default for WriteOptions {
@@ -56,6 +58,7 @@ impl Default for WriteOptions {
             // Small enough that an upsert of a few rows rewrites little, large enough to scan well.
             row_group_rows: 256 * 1024,
             csv: CsvOptions::default(),
+            partition_by: None,
         }
     }
 }
@@ -93,6 +96,13 @@ impl WriteOptions {
     #[must_use]
     pub fn with_csv(mut self, csv: CsvOptions) -> Self {
         self.csv = csv;
+        self
+    }
+
+    /// Partitions a new table by these columns.
+    #[must_use]
+    pub fn with_partition_by(mut self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.partition_by = Some(columns.into_iter().map(Into::into).collect());
         self
     }
 

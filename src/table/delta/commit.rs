@@ -1,0 +1,133 @@
+//! Commits a version: one file of the log, created only if nobody else created it. A new single file is created the
+//! same way, so that it is safe on disk, and that an answer which was lost is looked for.
+//!
+//! Not by the commit of `deltalake-core`: after a conflict it may commit on top of versions that nobody looked at, an
+//! error of what it does after the commit looks like one of the commit, and without `DataFusion` it refuses tables that
+//! merely list features.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
+
+use chrono::Utc;
+use deltalake_core::kernel::{Action, CommitInfo, IsolationLevel};
+use deltalake_core::protocol::DeltaOperation;
+use serde_json::{Value, json};
+
+use super::features::Demands;
+use super::{LOG, Snapshot, new_file};
+use crate::client::file::Commit;
+use crate::client::session::Session;
+use crate::core::location::Location;
+use crate::error::{Error, ErrorKind, Result};
+
+/// How many versions apart checkpoints are, if the table does not say.
+const CHECKPOINTS: u64 = 10;
+
+/// Names the commit in what it says of itself.
+const COMMIT_ID: &str = "keyfoldCommitId";
+
+/// A version that is to be written.
+#[derive(Debug)]
+pub(super) struct NewVersion<'a> {
+    pub(super) location: &'a Location,
+    /// The version that was read; `None` for a new table.
+    pub(super) read: Option<u64>,
+    pub(super) operation: DeltaOperation,
+    /// Under the names that Spark gives them.
+    pub(super) metrics: BTreeMap<&'static str, u64>,
+    /// Whether nothing of what is there was looked at.
+    pub(super) is_blind: bool,
+}
+
+impl NewVersion<'_> {
+    /// The number of the version.
+    pub(super) fn version(&self) -> u64 {
+        self.read.map_or(0, |read| read + 1)
+    }
+
+    /// Writes the version; whether nobody else had written it.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied` or `Io`; then it was not written, unless the text says that this is not known.
+    pub(super) fn commit(self, session: &Session, actions: Vec<Action>) -> Result<bool> {
+        let id = uuid::Uuid::now_v7().to_string();
+        let text = self.text(&id, actions)?;
+        let location = self.location.join(&format!("{LOG}/{:020}.json", self.version()))?;
+        if let Some(path) = location.as_path() {
+            new_file::make_parent(path)?;
+        }
+        let mut stage = session.open(&location)?.stage()?;
+        stage
+            .file()
+            .write_all(text.as_bytes())
+            .map_err(|cause| Error::io("cannot write the new version", cause).with("file", &location))?;
+        session.check()?;
+        match stage.commit(None) {
+            Ok(Commit::Committed(_)) => Ok(true),
+            Ok(Commit::Conflict) => Ok(false),
+            Ok(Commit::Unknown) => is_ours(session, &location, &id),
+            // What is not known from the answer, the log itself tells.
+            Err(error) => match is_ours(session, &location, &id) {
+                Ok(ours) => Ok(ours),
+                Err(_) => Err(error),
+            },
+        }
+    }
+
+    fn text(&self, id: &str, actions: Vec<Action>) -> Result<String> {
+        let mut lines = vec![line(&Action::CommitInfo(self.info(id)))?];
+        for action in &actions {
+            lines.push(line(action)?);
+        }
+        Ok(lines.join("\n") + "\n")
+    }
+
+    fn info(&self, id: &str) -> CommitInfo {
+        let metrics: HashMap<&str, String> =
+            self.metrics.iter().map(|(name, value)| (*name, value.to_string())).collect();
+        let info = HashMap::from([
+            ("operationMetrics".to_owned(), json!(metrics)),
+            (COMMIT_ID.to_owned(), Value::String(id.to_owned())),
+        ]);
+        CommitInfo {
+            timestamp: Some(Utc::now().timestamp_millis()),
+            read_version: self.read,
+            isolation_level: Some(IsolationLevel::Serializable),
+            is_blind_append: Some(self.is_blind),
+            engine_info: Some(concat!("keyfold/", env!("CARGO_PKG_VERSION")).to_owned()),
+            info,
+            ..self.operation.get_commit_info()
+        }
+    }
+}
+
+fn line(action: &Action) -> Result<String> {
+    serde_json::to_string(action)
+        .map_err(|cause| Error::internal("a line of the log cannot be written").because(cause))
+}
+
+/// Whether a version that is there is the one that we wrote.
+///
+/// # Errors
+///
+/// `NotFound` if there is none, and what reading it fails with.
+fn is_ours(session: &Session, location: &Location, id: &str) -> Result<bool> {
+    let file = session.open(location)?;
+    let size =
+        file.version()?.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such version"))?.size();
+    let text = file.read()?.head(usize::try_from(size).unwrap_or(usize::MAX))?;
+    Ok(String::from_utf8_lossy(&text).contains(id))
+}
+
+/// Writes a checkpoint if one is due. A version that is committed stays so, whatever becomes of this.
+pub(super) fn checkpoint(session: &Session, location: &Location, version: u64, demands: Option<&Demands>) {
+    let interval = demands.and_then(|demands| demands.property("delta.checkpointInterval")?.parse().ok());
+    let interval = interval.unwrap_or(CHECKPOINTS).max(1);
+    if version == 0 || !version.is_multiple_of(interval) {
+        return;
+    }
+    if let Err(error) = Snapshot::checkpoint(session, location, version) {
+        tracing::warn!(table = %location, version, %error, "the version is committed, its checkpoint was not written");
+    }
+}

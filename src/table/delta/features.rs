@@ -1,0 +1,249 @@
+//! Which features of a Delta table keyfold honours. A table that uses another one is refused by its name, before
+//! anything is read or written.
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde_json::Value;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Features that a reader must honour, and we do. Those behind them are honoured as long as they are not in use.
+const READ: &[&str] = &[
+    "deletionVectors",
+    "timestampNtz",
+    "typeWidening",
+    "typeWidening-preview",
+    "v2Checkpoint",
+    "vacuumProtocolCheck",
+    "columnMapping",
+];
+
+/// Features that a writer must honour, and we do. Those of the second line are honoured as long as they are not in use,
+/// which the properties and columns of the table tell.
+const WRITE: &[&str] = &[
+    "appendOnly",
+    "checkpointProtection",
+    "deletionVectors",
+    "domainMetadata",
+    "timestampNtz",
+    "v2Checkpoint",
+    "vacuumProtocolCheck",
+    "allowColumnDefaults",
+    "changeDataFeed",
+    "checkConstraints",
+    "columnMapping",
+    "generatedColumns",
+    "identityColumns",
+    "inCommitTimestamp",
+    "invariants",
+];
+
+/// What a table asks of those who read and write it.
+#[derive(Debug, Clone)]
+pub(super) struct Demands {
+    protocol: Value,
+    schema: Value,
+    properties: HashMap<String, String>,
+}
+
+impl Demands {
+    pub(super) fn new(protocol: Value, schema: Value, properties: HashMap<String, String>) -> Self {
+        Self { protocol, schema, properties }
+    }
+
+    /// Refuses a table that we would misread.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` that names the features.
+    pub(super) fn check_readable(&self) -> Result<()> {
+        let mut refused = self.beyond("readerFeatures", READ);
+        self.check_version("minReaderVersion", 3)?;
+        if self.maps_columns() {
+            refused.insert("columnMapping".to_owned());
+        }
+        refuse(&refused, "the Delta table uses a feature that keyfold does not read")
+    }
+
+    /// Refuses a table that we would damage.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` that names the features.
+    pub(super) fn check_writable(&self) -> Result<()> {
+        self.check_readable()?;
+        self.check_version("minWriterVersion", 7)?;
+        let mut refused = self.beyond("writerFeatures", WRITE);
+        refused.extend(self.beyond("readerFeatures", WRITE));
+        refused.extend(self.properties_in_use().map(str::to_owned));
+        refused.extend(self.columns_in_use().into_iter().map(str::to_owned));
+        refuse(&refused, "the Delta table uses a feature that keyfold does not write")
+    }
+
+    /// Refuses to take rows away from a table to which rows are only added.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported`.
+    pub(super) fn check_removable(&self) -> Result<()> {
+        if !self.is_on("delta.appendOnly") {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Unsupported, "the Delta table is append-only: its rows are never changed")
+            .with("property", "delta.appendOnly")
+            .hint("only new rows can be written to it"))
+    }
+
+    /// Whether versions have times of their own, which the times of files may contradict.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` if so.
+    pub(super) fn check_times(&self) -> Result<()> {
+        if !self.is_on("delta.enableInCommitTimestamps") {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Unsupported, "the Delta table uses a feature that keyfold does not read")
+            .with("features", "inCommitTimestamp")
+            .hint("say the version instead of a time"))
+    }
+
+    pub(super) fn property(&self, name: &str) -> Option<&str> {
+        self.properties.get(name).map(String::as_str)
+    }
+
+    fn is_on(&self, property: &str) -> bool {
+        self.property(property).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    }
+
+    fn maps_columns(&self) -> bool {
+        self.property("delta.columnMapping.mode").is_some_and(|mode| mode != "none")
+    }
+
+    fn check_version(&self, name: &'static str, known: u64) -> Result<()> {
+        let version = self.protocol.get(name).and_then(Value::as_u64).unwrap_or(0);
+        if version <= known {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Unsupported, "the Delta table is of a later version of the protocol")
+            .with(name, version)
+            .hint("a newer keyfold may know it"))
+    }
+
+    fn beyond(&self, list: &str, known: &[&str]) -> BTreeSet<String> {
+        let named = self.protocol.get(list).and_then(Value::as_array).into_iter().flatten();
+        named.filter_map(Value::as_str).filter(|name| !known.contains(name)).map(str::to_owned).collect()
+    }
+
+    fn properties_in_use(&self) -> impl Iterator<Item = &'static str> {
+        let switches = [
+            ("delta.enableChangeDataFeed", "changeDataFeed"),
+            ("delta.enableRowTracking", "rowTracking"),
+            ("delta.enableInCommitTimestamps", "inCommitTimestamp"),
+            ("delta.enableTypeWidening", "typeWidening"),
+            ("delta.enableIcebergCompatV1", "icebergCompatV1"),
+            ("delta.enableIcebergCompatV2", "icebergCompatV2"),
+        ];
+        let constrained = self.properties.keys().any(|name| name.starts_with("delta.constraints."));
+        let on =
+            switches.into_iter().filter(|(property, _)| self.is_on(property)).map(|(_, feature)| feature);
+        on.chain(constrained.then_some("checkConstraints")).collect::<Vec<_>>().into_iter()
+    }
+
+    fn columns_in_use(&self) -> BTreeSet<&'static str> {
+        let mut found = BTreeSet::new();
+        look_for_columns(&self.schema, &mut found);
+        found
+    }
+}
+
+/// What the metadata of columns says, however deep they are.
+fn look_for_columns(schema: &Value, found: &mut BTreeSet<&'static str>) {
+    const KEYS: [(&str, &str); 4] = [
+        ("delta.invariants", "invariants"),
+        ("delta.generationExpression", "generatedColumns"),
+        ("delta.identity.start", "identityColumns"),
+        ("CURRENT_DEFAULT", "allowColumnDefaults"),
+    ];
+    match schema {
+        Value::Object(entries) => {
+            if let Some(Value::Object(metadata)) = entries.get("metadata") {
+                found.extend(
+                    KEYS.iter().filter(|(key, _)| metadata.contains_key(*key)).map(|(_, name)| *name),
+                );
+            }
+            entries.values().for_each(|value| look_for_columns(value, found));
+        }
+        Value::Array(values) => values.iter().for_each(|value| look_for_columns(value, found)),
+        _ => {}
+    }
+}
+
+fn refuse(features: &BTreeSet<String>, message: &'static str) -> Result<()> {
+    if features.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = features.iter().map(String::as_str).collect();
+    Err(Error::new(ErrorKind::Unsupported, message)
+        .with("features", names.join(", "))
+        .hint("docs/delta.md lists what is honoured; nothing was changed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn demands(protocol: Value, schema: Value, properties: &[(&str, &str)]) -> Demands {
+        let properties = properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Demands::new(protocol, schema, properties.collect())
+    }
+
+    fn legacy() -> Value {
+        json!({ "minReaderVersion": 1, "minWriterVersion": 2 })
+    }
+
+    #[test]
+    fn a_feature_that_is_not_known_is_refused_by_name() {
+        let protocol = json!({
+            "minReaderVersion": 3, "minWriterVersion": 7,
+            "readerFeatures": ["deletionVectors"], "writerFeatures": ["deletionVectors", "rowTracking", "foo"],
+        });
+        let table = demands(protocol, json!({}), &[]);
+        assert!(table.check_readable().is_ok());
+        let error = table.check_writable().expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("features: foo, rowTracking"), "{error}");
+    }
+
+    #[test]
+    fn features_of_old_protocols_count_only_where_they_are_in_use() {
+        let version = |writer: u64| json!({ "minReaderVersion": 2, "minWriterVersion": writer });
+        assert!(demands(version(6), json!({}), &[]).check_writable().is_ok());
+        let refused = |schema: Value, properties: &[(&str, &str)]| {
+            demands(version(6), schema, properties).check_writable().expect_err("refused").to_string()
+        };
+        let column = |key: &str| json!({ "fields": [{ "name": "a", "metadata": { key: "x" } }] });
+        assert!(refused(column("delta.invariants"), &[]).contains("invariants"));
+        assert!(refused(column("delta.generationExpression"), &[]).contains("generatedColumns"));
+        assert!(refused(column("delta.identity.start"), &[]).contains("identityColumns"));
+        assert!(refused(json!({}), &[("delta.constraints.c", "a > 0")]).contains("checkConstraints"));
+        assert!(refused(json!({}), &[("delta.enableChangeDataFeed", "true")]).contains("changeDataFeed"));
+        assert!(refused(json!({}), &[("delta.columnMapping.mode", "name")]).contains("columnMapping"));
+    }
+
+    #[test]
+    fn rows_of_an_append_only_table_stay() {
+        let table = demands(legacy(), json!({}), &[("delta.appendOnly", "true")]);
+        assert!(table.check_writable().is_ok());
+        assert_eq!(table.check_removable().map_err(|e| e.kind()), Err(ErrorKind::Unsupported));
+    }
+
+    #[test]
+    fn a_later_protocol_is_refused() {
+        let protocol = json!({ "minReaderVersion": 4, "minWriterVersion": 7 });
+        let error = demands(protocol, json!({}), &[]).check_readable().expect_err("refused");
+        assert!(error.to_string().contains("minReaderVersion: 4"), "{error}");
+    }
+}

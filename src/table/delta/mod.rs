@@ -1,0 +1,62 @@
+//! Delta tables: many Parquet files, and a log that says which of them are the table.
+//!
+//! What the log says is read by `deltalake-core`. Data files are read and written by keyfold's own code, and a version
+//! is committed by the same create-only write as a new single file, so that credentials, conditions and lost answers
+//! are treated alike everywhere.
+
+mod commit;
+mod features;
+mod log;
+mod new_file;
+mod partition;
+mod prune;
+mod rewrite;
+mod scan;
+mod stats;
+mod types;
+mod upsert;
+mod write;
+
+use deltalake_core::DeltaTableError;
+
+use crate::client::session::Session;
+use crate::core::location::Location;
+use crate::error::{Error, ErrorKind, Result};
+
+pub(crate) use log::{At, Snapshot};
+pub(crate) use scan::DeltaScan;
+pub(super) use upsert::DeltaTarget;
+pub(super) use write::write_stream;
+
+/// Whether this build knows Delta tables.
+pub(crate) const IS_KNOWN: bool = true;
+
+/// The folder of the log, below that of the table.
+pub(super) const LOG: &str = "_delta_log";
+
+/// Whether `location` is the folder of a Delta table: it has a log with something in it.
+///
+/// # Errors
+///
+/// `PermissionDenied` or `Io`.
+pub(crate) fn is_table(session: &Session, location: &Location) -> Result<bool> {
+    session.has_any(&location.join(LOG)?)
+}
+
+/// What went wrong while a log was read. An error of keyfold's own that came through the reader is given as it was.
+fn failed(cause: DeltaTableError) -> Error {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&cause);
+    while let Some(inner) = source {
+        if let Some(own) = inner.downcast_ref::<Error>() {
+            return own.again();
+        }
+        source = inner.source();
+    }
+    let text = cause.to_string();
+    if text.to_lowercase().contains("unsupported") {
+        return Error::new(ErrorKind::Unsupported, "the Delta table cannot be read").because(cause);
+    }
+    Error::new(ErrorKind::InvalidData, "the log of the Delta table cannot be read")
+        .hint("a file of its _delta_log may be missing or damaged")
+        .because(cause)
+}

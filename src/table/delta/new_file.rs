@@ -1,0 +1,198 @@
+//! New data files of a Delta table: written aside and put in place under names that nobody else has. Nobody sees
+//! their rows before a version of the log names them.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use deltalake_core::kernel::Add;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression as Codec;
+
+use super::features::Demands;
+use super::partition::{self, Values};
+use super::stats::{self, Statistics};
+use crate::client::file::{Commit, Stage};
+use crate::client::session::Session;
+use crate::core::location::Location;
+use crate::core::options::Compression;
+use crate::error::{Error, ErrorKind, Result};
+use crate::table::parquet::{GROUP_ROWS, properties, unwritable};
+
+/// How the files of a table are written.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    pub(super) location: Location,
+    /// All columns of the table.
+    pub(super) schema: SchemaRef,
+    pub(super) partition_columns: Vec<String>,
+    compression: Compression,
+    row_group_rows: usize,
+    /// The columns that stand in the files, by their places in `schema`.
+    places: Vec<usize>,
+    data_schema: SchemaRef,
+    stats_columns: Vec<usize>,
+}
+
+impl Layout {
+    /// # Errors
+    ///
+    /// `InvalidInput` or `Unsupported` for a column by which a table cannot be partitioned.
+    pub(super) fn new(
+        location: &Location,
+        schema: &SchemaRef,
+        partition_columns: &[String],
+        demands: &Demands,
+        compression: Compression,
+    ) -> Result<Self> {
+        for column in partition_columns {
+            let index = crate::core::schema::find_column(schema, column, "partition column")?;
+            partition::check_type(column, schema.field(index).data_type())?;
+        }
+        let is_data = |place: &usize| !partition_columns.contains(schema.field(*place).name());
+        let places: Vec<usize> = (0..schema.fields().len()).filter(is_data).collect();
+        if places.is_empty() && !partition_columns.is_empty() {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                "a Delta table needs a column that it is not partitioned by",
+            )
+            .with("columns", partition_columns.join(", "))
+            .hint("partition by fewer columns"));
+        }
+        let fields: Vec<Field> = places.iter().map(|place| schema.field(*place).clone()).collect();
+        let data_schema = Arc::new(Schema::new(fields));
+        Ok(Self {
+            location: location.clone(),
+            schema: Arc::clone(schema),
+            partition_columns: partition_columns.to_vec(),
+            compression,
+            row_group_rows: GROUP_ROWS,
+            places,
+            stats_columns: stats::columns(&data_schema, demands),
+            data_schema,
+        })
+    }
+
+    pub(super) fn with_row_group_rows(mut self, rows: usize) -> Self {
+        self.row_group_rows = rows;
+        self
+    }
+}
+
+/// A file that is being written.
+pub(super) struct NewFile<'a> {
+    layout: &'a Layout,
+    path: String,
+    values: Values,
+    stage: Stage,
+    writer: ArrowWriter<File>,
+    statistics: Statistics,
+}
+
+impl<'a> NewFile<'a> {
+    /// Starts a file for rows of one partition, compressed by `codec` if that is said.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied` or `Io`.
+    pub(super) fn start(
+        session: &Session,
+        layout: &'a Layout,
+        values: Values,
+        codec: Option<Codec>,
+    ) -> Result<Self> {
+        let folder = partition::folder(&layout.partition_columns, &values);
+        let mut options =
+            properties(layout.compression)?.set_max_row_group_row_count(Some(layout.row_group_rows));
+        if let Some(codec) = codec {
+            options = options.set_compression(codec);
+        }
+        let path = format!("{folder}part-{}.parquet", uuid::Uuid::now_v7());
+        let location = layout.location.join(&path)?;
+        if let Some(path) = location.as_path() {
+            make_parent(path)?;
+        }
+        let mut stage = session.open(&location)?.stage()?;
+        let file = stage.file().try_clone().map_err(|cause| Error::io("cannot open the new file", cause))?;
+        let writer = ArrowWriter::try_new(file, Arc::clone(&layout.data_schema), Some(options.build()))
+            .map_err(unwritable)?;
+        let statistics = Statistics::new(&layout.data_schema, &layout.stats_columns);
+        Ok(Self { layout, path, values, stage, writer, statistics })
+    }
+
+    /// Writes rows with all columns of the table.
+    ///
+    /// # Errors
+    ///
+    /// `Io`.
+    pub(super) fn write(&mut self, rows: &RecordBatch) -> Result<()> {
+        if rows.num_rows() == 0 {
+            return Ok(());
+        }
+        let rows = rows
+            .project(&self.layout.places)
+            .and_then(|rows| rows.with_schema(Arc::clone(&self.layout.data_schema)))
+            .map_err(|cause| {
+                Error::internal("new rows do not fit the columns of the table").because(cause)
+            })?;
+        self.statistics.add(&rows)?;
+        self.writer.write(&rows).map_err(unwritable)
+    }
+
+    pub(super) fn rows(&self) -> u64 {
+        self.statistics.rows()
+    }
+
+    /// Bytes so far, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.writer.bytes_written() + self.writer.in_progress_size()
+    }
+
+    /// Puts the file in place; the action that makes it a part of the table.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied` or `Io`.
+    pub(super) fn finish(self) -> Result<Add> {
+        self.writer.close().map_err(unwritable)?;
+        let stats = self.statistics.to_json()?;
+        let Commit::Committed(version) = self.stage.commit(None)? else {
+            return Err(Error::internal("a new file has the name of another").with("file", self.path));
+        };
+        let values: HashMap<_, _> = self.layout.partition_columns.iter().cloned().zip(self.values).collect();
+        Ok(Add {
+            path: self.path,
+            partition_values: values,
+            size: i64::try_from(version.size()).unwrap_or(i64::MAX),
+            modification_time: chrono::Utc::now().timestamp_millis(),
+            data_change: true,
+            stats: Some(stats),
+            tags: None,
+            deletion_vector: None,
+            base_row_id: None,
+            default_row_commit_version: None,
+            clustering_provider: None,
+        })
+    }
+}
+
+/// Makes the folder that a file is to stand in.
+pub(super) fn make_parent(path: &Path) -> Result<()> {
+    let Some(folder) = path.parent() else { return Ok(()) };
+    std::fs::create_dir_all(folder).map_err(|cause| {
+        Error::io("cannot make a folder of the table", cause).with("folder", folder.display())
+    })
+}
+
+/// Deletes new files that no version names, as far as that can be done.
+pub(super) fn discard(session: &Session, location: &Location, adds: &[Add]) {
+    for add in adds {
+        let deleted = location.join(&add.path).and_then(|file| session.delete(&file));
+        if let Err(error) = deleted {
+            tracing::warn!(file = add.path, %error, "a file that no version names is left behind");
+        }
+    }
+}

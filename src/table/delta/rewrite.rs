@@ -1,0 +1,162 @@
+//! A data file written anew with updates in place. Rows that an update takes to another partition leave it.
+
+use std::collections::HashSet;
+
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use deltalake_core::kernel::Add;
+
+use super::log::{Snapshot, StoredPart};
+use super::new_file::{Layout, NewFile};
+use super::partition::{self, Values};
+use super::scan::keep;
+use crate::client::session::Session;
+use crate::core::merge::kernel::{Incoming, Pair};
+use crate::core::report::WorkCounts;
+use crate::error::{Error, Result};
+use crate::table::parquet::{Folded, ParquetFile};
+
+/// What files are rewritten with.
+pub(super) struct Rewriter<'a> {
+    pub(super) session: &'a Session,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) layout: &'a Layout,
+    pub(super) incoming: &'a Incoming,
+    pub(super) folded: &'a Folded,
+}
+
+/// What a rewritten file leaves.
+#[derive(Debug, Default)]
+pub(super) struct Rewritten {
+    /// The file in its place; none if no row stays.
+    pub(super) add: Option<Add>,
+    /// Updated rows that belong into another partition.
+    pub(super) moved: Vec<RecordBatch>,
+    /// Rows that are written as they were.
+    pub(super) copied: u64,
+}
+
+impl Rewriter<'_> {
+    /// Writes a file anew, of which the first row has the number `first`, with its `pairs` folded in.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` if it cannot be read, `Io` if the new one cannot be written.
+    pub(super) fn rewrite(
+        &self,
+        part: &StoredPart,
+        first: u64,
+        pairs: &[Pair],
+        work: &mut WorkCounts,
+    ) -> Result<Rewritten> {
+        let deleted = self.snapshot.deleted(self.session, part)?;
+        let file = self.snapshot.open(self.session, part, first, &deleted)?;
+        let movers = self.movers(part, pairs)?;
+        let mut rewritten = Rewritten::default();
+        let mut out: Option<NewFile<'_>> = None;
+        let columns: Vec<String> =
+            self.layout.schema.fields().iter().map(|field| field.name().clone()).collect();
+        for group in 0..file.groups() {
+            let mut is_changed = false;
+            for rows in file.group_rows(group, &columns)? {
+                self.session.check()?;
+                let (at, rows) = rows?;
+                is_changed |= has_one(pairs, at, rows.num_rows());
+                let rows = self.folded.update(&rows, at, pairs)?;
+                rewritten.moved.extend(moving(&rows, at, &movers)?);
+                let rows = self.staying(&file, at, rows, &movers)?;
+                if rows.num_rows() > 0 {
+                    if out.is_none() {
+                        out = Some(NewFile::start(
+                            self.session,
+                            self.layout,
+                            part.values.clone(),
+                            file.codec(),
+                        )?);
+                    }
+                    if let Some(out) = &mut out {
+                        out.write(&rows)?;
+                    }
+                }
+            }
+            work.row_groups_rewritten += u64::from(is_changed);
+        }
+        work.bytes_read += file.bytes_read();
+        work.value_bytes_read += file.bytes_read();
+        let kept = out.as_ref().map_or(0, NewFile::rows);
+        if kept + (movers.len() + deleted.len()) as u64 != file.rows() {
+            return Err(Error::internal("a rewritten file has another number of rows than it should")
+                .with("file", &part.path));
+        }
+        rewritten.copied = kept - (pairs.len() - movers.len()) as u64;
+        rewritten.add = out.map(NewFile::finish).transpose()?;
+        Ok(rewritten)
+    }
+
+    /// The rows whose partition the incoming row changes.
+    fn movers(&self, part: &StoredPart, pairs: &[Pair]) -> Result<HashSet<u64>> {
+        let columns = &self.layout.partition_columns;
+        let present = |column: &String| self.incoming.batch().column_by_name(column).is_some();
+        if !columns.iter().any(present) {
+            return Ok(HashSet::new());
+        }
+        let own = self.own_values(part)?;
+        let rows = UInt32Array::from(pairs.iter().map(|pair| pair.incoming).collect::<Vec<_>>());
+        let rows = take_record_batch(self.incoming.batch(), &rows)
+            .map_err(|cause| Error::internal("incoming rows could not be gathered").because(cause))?;
+        let values = partition::values_of_rows(&rows, columns, Some(&own))?;
+        Ok(pairs
+            .iter()
+            .zip(values)
+            .filter(|(_, values)| *values != own)
+            .map(|(pair, _)| pair.stored_row)
+            .collect())
+    }
+
+    /// The values of a file in the words that we use ourselves.
+    fn own_values(&self, part: &StoredPart) -> Result<Values> {
+        let value = |(column, value): (&String, &Option<String>)| {
+            let index = crate::core::schema::find_column(&self.layout.schema, column, "partition column")?;
+            let one =
+                partition::parse(column, value.as_deref(), self.layout.schema.field(index).data_type())?;
+            Ok(partition::texts(column, &one)?.into_iter().next().flatten())
+        };
+        self.layout.partition_columns.iter().zip(&part.values).map(value).collect()
+    }
+
+    fn staying(
+        &self,
+        file: &ParquetFile,
+        first: u64,
+        rows: RecordBatch,
+        movers: &HashSet<u64>,
+    ) -> Result<RecordBatch> {
+        let deleted = file.deleted(first, rows.num_rows());
+        if deleted.is_empty() && movers.is_empty() {
+            return Ok(rows);
+        }
+        let end = first + rows.num_rows() as u64;
+        let leaving = movers.iter().copied().filter(|row| (first..end).contains(row));
+        keep(&rows, first, deleted.iter().copied().chain(leaving))
+    }
+}
+
+fn has_one(pairs: &[Pair], first: u64, rows: usize) -> bool {
+    let next = pairs.partition_point(|pair| pair.stored_row < first);
+    pairs.get(next).is_some_and(|pair| pair.stored_row < first + rows as u64)
+}
+
+/// The rows of a batch that leave for another partition, in their order.
+fn moving(rows: &RecordBatch, first: u64, movers: &HashSet<u64>) -> Result<Option<RecordBatch>> {
+    if movers.is_empty() {
+        return Ok(None);
+    }
+    let own = (0_u32..).zip(first..first + rows.num_rows() as u64);
+    let places: Vec<u32> = own.filter(|(_, row)| movers.contains(row)).map(|(place, _)| place).collect();
+    if places.is_empty() {
+        return Ok(None);
+    }
+    take_record_batch(rows, &UInt32Array::from(places))
+        .map(Some)
+        .map_err(|cause| Error::internal("moved rows could not be gathered").because(cause))
+}

@@ -1,0 +1,370 @@
+//! The statistics of a data file as the log has them, so that readers can rule it out: how many rows, and for each
+//! column the least value, the greatest, and how many are null.
+
+use std::collections::BTreeMap;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::{SortOptions, concat, sort_to_indices, take};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, SchemaRef, TimeUnit, TimestampMicrosecondType};
+use arrow::error::ArrowError;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use chrono::DateTime;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::features::Demands;
+use crate::error::{Error, Result};
+
+/// How many columns have statistics if the table does not say.
+const COLUMNS: usize = 32;
+
+/// How many letters of text stand in a bound.
+const LETTERS: usize = 32;
+
+/// Greater than every letter.
+const LAST_LETTER: char = '\u{10FFFF}';
+
+/// Which of the first columns have statistics.
+///
+/// `delta.dataSkippingStatsColumns` names them, else `delta.dataSkippingNumIndexedCols` says how many there are.
+pub(super) fn columns(schema: &SchemaRef, demands: &Demands) -> Vec<usize> {
+    let all = 0..schema.fields().len();
+    if let Some(named) = demands.property("delta.dataSkippingStatsColumns") {
+        let named: Vec<&str> = named.split(',').map(|name| name.trim().trim_matches('`')).collect();
+        return all.filter(|column| named.contains(&schema.field(*column).name().as_str())).collect();
+    }
+    match demands.property("delta.dataSkippingNumIndexedCols").and_then(|count| count.parse::<i64>().ok()) {
+        Some(count) => all.take(usize::try_from(count).unwrap_or(usize::MAX)).collect(),
+        None => all.take(COLUMNS).collect(),
+    }
+}
+
+/// What is known of the rows of a file so far.
+#[derive(Debug)]
+pub(super) struct Statistics {
+    rows: u64,
+    columns: Vec<Column>,
+}
+
+#[derive(Debug)]
+struct Column {
+    index: usize,
+    name: String,
+    nulls: u64,
+    /// Least and greatest values of the batches, one row each.
+    bounds: Option<(Vec<ArrayRef>, Vec<ArrayRef>)>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Written<'a> {
+    num_records: u64,
+    min_values: BTreeMap<&'a str, Box<RawValue>>,
+    max_values: BTreeMap<&'a str, Box<RawValue>>,
+    null_count: BTreeMap<&'a str, u64>,
+}
+
+fn failed(cause: ArrowError) -> Error {
+    Error::internal("the statistics of the new rows could not be made").because(cause)
+}
+
+impl Statistics {
+    /// Statistics of the columns of `schema` at `indices`.
+    pub(super) fn new(schema: &SchemaRef, indices: &[usize]) -> Self {
+        let plain = indices.iter().filter(|index| !schema.field(**index).data_type().is_nested());
+        let column = |index: &usize| {
+            let field = schema.field(*index);
+            let bounds = is_ordered(field.data_type()).then(|| (Vec::new(), Vec::new()));
+            Column { index: *index, name: field.name().clone(), nulls: 0, bounds }
+        };
+        Self { rows: 0, columns: plain.map(column).collect() }
+    }
+
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Takes in some rows.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if values cannot be ordered.
+    pub(super) fn add(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.rows += batch.num_rows() as u64;
+        for column in &mut self.columns {
+            column.add(batch.column(column.index))?;
+        }
+        Ok(())
+    }
+
+    /// The text for the log.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if it cannot be made.
+    pub(super) fn to_json(&self) -> Result<String> {
+        let mut written = Written {
+            num_records: self.rows,
+            min_values: BTreeMap::new(),
+            max_values: BTreeMap::new(),
+            null_count: BTreeMap::new(),
+        };
+        for column in &self.columns {
+            written.null_count.insert(&column.name, column.nulls);
+            if let Some((least, greatest)) = &column.bounds
+                && let (Some(least), Some(greatest)) =
+                    (bound(least, Side::Least)?, bound(greatest, Side::Greatest)?)
+            {
+                written.min_values.insert(&column.name, least);
+                written.max_values.insert(&column.name, greatest);
+            }
+        }
+        serde_json::to_string(&written)
+            .map_err(|cause| Error::internal("the statistics of the new rows have no text").because(cause))
+    }
+}
+
+impl Column {
+    fn add(&mut self, values: &ArrayRef) -> Result<()> {
+        self.nulls += values.logical_null_count() as u64;
+        if !is_finite(values) {
+            // JSON has no word for them, and NaN is greater than all others to some readers, not to others.
+            self.bounds = None;
+        }
+        if let Some((least, greatest)) = &mut self.bounds {
+            least.extend(first(values, Side::Least).map_err(failed)?);
+            greatest.extend(first(values, Side::Greatest).map_err(failed)?);
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Least,
+    Greatest,
+}
+
+/// Types that readers compare bounds of.
+fn is_ordered(data_type: &DataType) -> bool {
+    use DataType as D;
+    matches!(
+        data_type,
+        D::Int8
+            | D::Int16
+            | D::Int32
+            | D::Int64
+            | D::Float32
+            | D::Float64
+            | D::Utf8
+            | D::Date32
+            | D::Timestamp(TimeUnit::Microsecond, _)
+            | D::Decimal128(..)
+    )
+}
+
+fn is_finite(values: &ArrayRef) -> bool {
+    match values.data_type() {
+        DataType::Float32 => values.as_primitive::<Float32Type>().iter().flatten().all(f32::is_finite),
+        DataType::Float64 => values.as_primitive::<Float64Type>().iter().flatten().all(f64::is_finite),
+        _ => true,
+    }
+}
+
+/// The least or greatest value, as one row; none if all are null.
+fn first(values: &ArrayRef, side: Side) -> Result<Option<ArrayRef>, ArrowError> {
+    if values.null_count() == values.len() {
+        return Ok(None);
+    }
+    let order = SortOptions { descending: side == Side::Greatest, nulls_first: false };
+    let row = sort_to_indices(values, Some(order), Some(1))?;
+    take(values, &row, None).map(Some)
+}
+
+/// A bound of all batches as JSON; none if there is no value, or none that JSON can hold.
+fn bound(values: &[ArrayRef], side: Side) -> Result<Option<Box<RawValue>>> {
+    if values.is_empty() {
+        return Ok(None);
+    }
+    let all: Vec<&dyn Array> = values.iter().map(AsRef::as_ref).collect();
+    let all = concat(&all).map_err(failed)?;
+    let Some(value) = first(&all, side).map_err(failed)? else { return Ok(None) };
+    let Some(text) = json(&value, side)? else { return Ok(None) };
+    RawValue::from_string(text)
+        .map(Some)
+        .map_err(|cause| Error::internal("a bound of the new rows is no JSON").because(cause))
+}
+
+fn json(value: &ArrayRef, side: Side) -> Result<Option<String>> {
+    match value.data_type() {
+        DataType::Utf8 => {
+            let text = value.as_string::<i32>().value(0);
+            let bound = if side == Side::Least { Some(prefix(text).to_owned()) } else { above(text) };
+            Ok(bound.map(quoted))
+        }
+        DataType::Timestamp(_, zone) => {
+            let micros = value.as_primitive::<TimestampMicrosecondType>().value(0);
+            Ok(timestamp(micros, side, zone.is_some()).map(quoted))
+        }
+        DataType::Date32 => Ok(printed(value)?.filter(|date| date.len() == 10).map(quoted)),
+        DataType::Float64 => Ok(Some(value.as_primitive::<Float64Type>().value(0).to_string())),
+        DataType::Float32 => Ok(Some(value.as_primitive::<Float32Type>().value(0).to_string())),
+        _ => printed(value),
+    }
+}
+
+fn printed(value: &ArrayRef) -> Result<Option<String>> {
+    let options = FormatOptions::default().with_date_format(Some("%Y-%m-%d"));
+    let text = ArrayFormatter::try_new(value, &options).map_err(failed)?.value(0).try_to_string();
+    Ok(text.ok())
+}
+
+fn quoted(text: impl Into<String>) -> String {
+    serde_json::Value::String(text.into()).to_string()
+}
+
+/// What a text begins with.
+fn prefix(text: &str) -> &str {
+    text.char_indices().nth(LETTERS).map_or(text, |(end, _)| &text[..end])
+}
+
+/// A short text that is not less than `text`: what it begins with, and a letter greater than the next one.
+fn above(text: &str) -> Option<String> {
+    let start = prefix(text);
+    let rest = &text[start.len()..];
+    match rest.chars().next() {
+        None => Some(start.to_owned()),
+        Some(LAST_LETTER) => None,
+        Some(_) => Some(format!("{start}{LAST_LETTER}")),
+    }
+}
+
+/// A timestamp in whole milliseconds, not above a least value and not below a greatest one. None for years that have
+/// more or less than four digits.
+fn timestamp(micros: i64, side: Side, zoned: bool) -> Option<String> {
+    let millis = match side {
+        Side::Least => micros.div_euclid(1_000),
+        Side::Greatest => micros.div_euclid(1_000) + i64::from(micros.rem_euclid(1_000) != 0),
+    };
+    let time = DateTime::from_timestamp_millis(millis)?;
+    let text = time.format("%Y-%m-%dT%H:%M:%S%.3f").to_string();
+    (text.len() == 23).then(|| if zoned { text + "Z" } else { text })
+}
+
+/// Bounds that the log has of one column of one file, as text.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Bounds {
+    pub(super) least: Option<String>,
+    pub(super) greatest: Option<String>,
+}
+
+/// What the log says of a file, as far as we look at it.
+#[derive(Debug)]
+pub(super) struct Known(serde_json::Value);
+
+impl Known {
+    pub(super) fn new(stats: Option<&str>) -> Self {
+        Self(stats.and_then(|stats| serde_json::from_str(stats).ok()).unwrap_or_default())
+    }
+
+    /// Rows in the file, deleted ones too.
+    pub(super) fn rows(&self) -> Option<u64> {
+        self.0.get("numRecords")?.as_u64()
+    }
+
+    /// What is known of a column.
+    pub(super) fn bounds(&self, column: &str) -> Bounds {
+        let text = |side: &str| match self.0.get(side)?.get(column)? {
+            serde_json::Value::String(text) => Some(text.clone()),
+            serde_json::Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
+        Bounds { least: text("minValues"), greatest: text("maxValues") }
+    }
+}
+
+/// A column of one row for a schema of one; for tests of neighbours as well.
+#[cfg(test)]
+pub(super) fn written(values: ArrayRef) -> serde_json::Value {
+    use std::sync::Arc;
+
+    use arrow::datatypes::{Field, Schema};
+    let schema = Arc::new(Schema::new(vec![Field::new("a", values.data_type().clone(), true)]));
+    let mut statistics = Statistics::new(&schema, &[0]);
+    let rows = RecordBatch::try_new(schema, vec![values]).expect("rows");
+    let half = rows.num_rows() / 2;
+    statistics.add(&rows.slice(0, half)).expect("adds");
+    statistics.add(&rows.slice(half, rows.num_rows() - half)).expect("adds");
+    serde_json::from_str(&statistics.to_json().expect("text")).expect("JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{
+        BinaryArray, Date32Array, Decimal128Array, Float64Array, Int64Array, StringArray,
+        TimestampMicrosecondArray,
+    };
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn bounds(values: ArrayRef) -> serde_json::Value {
+        let stats = written(values);
+        json!([stats["minValues"]["a"], stats["maxValues"]["a"], stats["nullCount"]["a"]])
+    }
+
+    #[test]
+    fn bounds_are_of_all_batches_and_nulls_are_counted() {
+        let ids = Arc::new(Int64Array::from(vec![Some(i64::MAX), None, Some(-3), None]));
+        assert_eq!(bounds(ids), json!([-3, i64::MAX, 2]));
+        assert_eq!(bounds(Arc::new(Int64Array::from(vec![None, None]))), json!([null, null, 2]));
+        let days = Arc::new(Date32Array::from(vec![0, 19_000]));
+        assert_eq!(bounds(days), json!(["1970-01-01", "2022-01-08", 0]));
+        assert_eq!(bounds(Arc::new(BinaryArray::from_vec(vec![b"x"]))), json!([null, null, 0]));
+    }
+
+    #[test]
+    fn a_decimal_is_written_with_all_its_digits() {
+        let values = Decimal128Array::from(vec![123_456_789_012_345_678_901_i128, -5]);
+        let values = values.with_precision_and_scale(38, 2).expect("fits");
+        let schema = Arc::new(arrow::datatypes::Schema::new(vec![arrow::datatypes::Field::new(
+            "a",
+            values.data_type().clone(),
+            true,
+        )]));
+        let mut statistics = Statistics::new(&schema, &[0]);
+        statistics.add(&RecordBatch::try_new(schema, vec![Arc::new(values)]).expect("rows")).expect("adds");
+        let text = statistics.to_json().expect("text");
+        assert!(text.contains("\"maxValues\":{\"a\":1234567890123456789.01}"), "{text}");
+        assert!(text.contains("\"minValues\":{\"a\":-0.05}"), "{text}");
+    }
+
+    #[test]
+    fn numbers_that_json_lacks_leave_no_bounds() {
+        assert_eq!(bounds(Arc::new(Float64Array::from(vec![1.5, f64::NAN]))), json!([null, null, 0]));
+        assert_eq!(bounds(Arc::new(Float64Array::from(vec![f64::INFINITY, 1.5]))), json!([null, null, 0]));
+        assert_eq!(bounds(Arc::new(Float64Array::from(vec![1.5, -2.0]))), json!([-2, 1.5, 0]));
+    }
+
+    #[test]
+    fn long_text_is_cut_and_still_a_bound() {
+        let long = "é".repeat(40);
+        let stats = bounds(Arc::new(StringArray::from(vec![long.as_str(), "f"])));
+        let (least, greatest) = (stats[0].as_str().expect("text"), stats[1].as_str().expect("text"));
+        assert_eq!(least, "f");
+        assert_eq!(greatest.chars().count(), 33);
+        assert!(greatest > long.as_str());
+        let odd = format!("{}{LAST_LETTER}{LAST_LETTER}", "a".repeat(32));
+        assert_eq!(bounds(Arc::new(StringArray::from(vec![odd]))), json!([null, null, 0]));
+    }
+
+    #[test]
+    fn timestamps_are_cut_to_milliseconds_away_from_the_values() {
+        let times = TimestampMicrosecondArray::from(vec![-1_i64, 1_600_000_000_000_001]);
+        let zoned = bounds(Arc::new(times.clone().with_timezone("UTC")));
+        assert_eq!(zoned, json!(["1969-12-31T23:59:59.999Z", "2020-09-13T12:26:40.001Z", 0]));
+        assert_eq!(bounds(Arc::new(times))[0], json!("1969-12-31T23:59:59.999"));
+    }
+}

@@ -1,0 +1,302 @@
+//! A Delta table as the target of an upsert: only files that could hold an incoming id are looked into, only those with
+//! a changed row are written anew, and one version of the log makes all of it visible.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
+use chrono::Utc;
+use deltalake_core::kernel::{Action, Add, Remove};
+use deltalake_core::protocol::{DeltaOperation, SaveMode};
+
+use super::commit::{NewVersion, checkpoint};
+use super::log::{At, Snapshot};
+use super::new_file::{Layout, NewFile, discard};
+use super::rewrite::Rewriter;
+use super::{partition, prune, types, write};
+use crate::client::session::Session;
+use crate::core::format::Format;
+use crate::core::location::Location;
+use crate::core::merge::MergeRule;
+use crate::core::merge::kernel::{Incoming, Matcher, Outcome, Pair};
+use crate::core::options::UpsertOptions;
+use crate::core::report::{WorkCounts, millis};
+use crate::error::{Error, Result};
+use crate::table::fit::fit_batches;
+use crate::table::parquet::Folded;
+use crate::table::{Applied, Change, Done, Found, StoredTable, UpsertTarget};
+
+/// A table that may or may not exist yet.
+#[derive(Debug)]
+pub(crate) struct DeltaTarget {
+    location: Location,
+    options: UpsertOptions,
+}
+
+impl DeltaTarget {
+    pub(crate) fn new(location: &Location, options: &UpsertOptions) -> Self {
+        Self { location: location.clone(), options: options.clone() }
+    }
+}
+
+impl UpsertTarget for DeltaTarget {
+    fn location(&self) -> &Location {
+        &self.location
+    }
+
+    fn open(&mut self, session: &Session, _: bool) -> Result<Found> {
+        if !super::is_table(session, &self.location)? {
+            return Ok(Found::Nothing);
+        }
+        let Some(snapshot) = Snapshot::load(session, &self.location, At::Latest)? else {
+            return Ok(Found::Nothing);
+        };
+        snapshot.demands.check_writable()?;
+        write::check_partitions(self.options.partition_by.as_deref(), &snapshot)?;
+        let layout = Layout::new(
+            &self.location,
+            &snapshot.schema,
+            &snapshot.partition_columns,
+            &snapshot.demands,
+            self.options.compression,
+        )?;
+        Ok(Found::Table(Box::new(Stored { layout, snapshot: Some(snapshot), opened: Vec::new() })))
+    }
+
+    fn create(&mut self, _: &Session, schema: &SchemaRef) -> Result<Box<dyn StoredTable>> {
+        write::check_new(&self.location)?;
+        let schema = types::table_schema(schema)?;
+        let columns = self.options.partition_by.clone().unwrap_or_default();
+        let layout =
+            Layout::new(&self.location, &schema, &columns, &write::no_demands(), self.options.compression)?;
+        Ok(Box::new(Stored { layout, snapshot: None, opened: Vec::new() }))
+    }
+
+    fn has_a_line(&self) -> bool {
+        false
+    }
+}
+
+/// One version of a table, or a table that is to be made.
+struct Stored {
+    layout: Layout,
+    snapshot: Option<Snapshot>,
+    /// The files that were looked into, and the numbers of their rows.
+    opened: Vec<(usize, Range<u64>)>,
+}
+
+impl StoredTable for Stored {
+    fn format(&self) -> Format {
+        Format::Delta
+    }
+
+    fn version(&self) -> Option<String> {
+        self.snapshot.as_ref().map(|snapshot| snapshot.version.to_string())
+    }
+
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.layout.schema)
+    }
+
+    fn fit(
+        &mut self,
+        schema: &SchemaRef,
+        incoming: Vec<RecordBatch>,
+        _: &MergeRule,
+    ) -> Result<(SchemaRef, Vec<RecordBatch>)> {
+        fit_batches(&self.layout.schema, schema, &incoming)
+    }
+
+    fn find(
+        &mut self,
+        session: &Session,
+        matcher: &mut Matcher<'_>,
+        work: &mut WorkCounts,
+    ) -> Result<Option<u64>> {
+        let Some(snapshot) = &self.snapshot else { return Ok(Some(0)) };
+        let parts = &snapshot.parts;
+        let possible = prune::candidates(
+            parts,
+            &snapshot.schema,
+            &snapshot.partition_columns,
+            matcher.incoming(),
+            matcher.ids(),
+        );
+        work.files_skipped += (parts.len() - possible.len()) as u64;
+        session.progress().start(possible.iter().map(|place| parts[*place].size).sum());
+        let mut next = 0;
+        for place in possible {
+            session.check()?;
+            let deleted = snapshot.deleted(session, &parts[place])?;
+            let file = snapshot.open(session, &parts[place], next, &deleted)?;
+            file.find_rows(session, matcher, work)
+                .map_err(|error| error.with_missing("file", &parts[place].path))?;
+            self.opened.push((place, next..next + file.rows()));
+            next += file.rows();
+        }
+        Ok(snapshot.rows())
+    }
+
+    fn plan(&mut self, incoming: &Incoming, outcome: &Outcome, work: &mut WorkCounts) -> Result<()> {
+        let touched = self.touched(outcome);
+        if let Some(snapshot) = self.snapshot.as_ref().filter(|_| !touched.is_empty()) {
+            snapshot.demands.check_removable()?;
+        }
+        work.files_removed = touched.len() as u64;
+        let folded = Folded::new(&self.layout.schema, incoming, outcome)?;
+        let inserts = folded.inserts(incoming, outcome)?;
+        let partitions = partition::split(&inserts, &self.layout.partition_columns)?;
+        let partitions = partitions.iter().filter(|part| part.rows.num_rows() > 0).count();
+        work.files_added = (touched.len() + partitions) as u64;
+        Ok(())
+    }
+
+    fn apply(&mut self, session: &Session, change: &Change<'_>, done: &mut Done<'_>) -> Result<Applied> {
+        let start = Instant::now();
+        let mut new = NewFiles::default();
+        let staged = self.write(session, change, done.work, &mut new);
+        done.times.apply += millis(start.elapsed());
+        let start = Instant::now();
+        staged.inspect_err(|_| discard(session, &self.layout.location, &new.adds))?;
+        // If this fails, a version may name the files all the same: they stay.
+        let applied = self.commit(session, change, &new, done.work)?;
+        done.times.commit += millis(start.elapsed());
+        if matches!(applied, Applied::Conflict) {
+            discard(session, &self.layout.location, &new.adds);
+        }
+        Ok(applied)
+    }
+}
+
+/// What an attempt has written so far.
+#[derive(Debug, Default)]
+struct NewFiles {
+    adds: Vec<Add>,
+    removes: Vec<Remove>,
+    copied: u64,
+}
+
+impl Stored {
+    /// The files with a changed row, the number of their first row, and their changed rows.
+    fn touched<'a>(&self, outcome: &'a Outcome) -> Vec<(usize, u64, &'a [Pair])> {
+        let own = |rows: &Range<u64>| {
+            let from = outcome.replaced.partition_point(|pair| pair.stored_row < rows.start);
+            let to = outcome.replaced.partition_point(|pair| pair.stored_row < rows.end);
+            &outcome.replaced[from..to]
+        };
+        let all = self.opened.iter().map(|(place, rows)| (*place, rows.start, own(rows)));
+        all.filter(|(_, _, pairs)| !pairs.is_empty()).collect()
+    }
+
+    /// Writes the new files; what is written stands in `new` even if it fails.
+    fn write(
+        &self,
+        session: &Session,
+        change: &Change<'_>,
+        work: &mut WorkCounts,
+        new: &mut NewFiles,
+    ) -> Result<()> {
+        let folded = Folded::new(&self.layout.schema, change.incoming, change.outcome)?;
+        let mut rows = Vec::new();
+        if let Some(snapshot) = &self.snapshot {
+            let (layout, incoming, folded) = (&self.layout, change.incoming, &folded);
+            let rewriter = Rewriter { session, snapshot, layout, incoming, folded };
+            let now = Utc::now().timestamp_millis();
+            for (place, first, pairs) in self.touched(change.outcome) {
+                let part = &snapshot.parts[place];
+                let rewritten = rewriter
+                    .rewrite(part, first, pairs, work)
+                    .map_err(|error| error.with_missing("file", &part.path))?;
+                new.adds.extend(rewritten.add);
+                new.removes.push(part.remove(&snapshot.partition_columns, now));
+                new.copied += rewritten.copied;
+                rows.extend(rewritten.moved);
+            }
+        }
+        rows.push(folded.inserts(change.incoming, change.outcome)?);
+        let rows = concat_batches(&self.layout.schema, &rows)
+            .map_err(|cause| Error::internal("new rows could not be gathered").because(cause))?;
+        for part in partition::split(&rows, &self.layout.partition_columns)? {
+            session.check()?;
+
+            if part.rows.num_rows() > 0 {
+                let mut file = NewFile::start(session, &self.layout, part.values, None)?;
+                file.write(&part.rows)?;
+                new.adds.push(file.finish()?);
+            }
+        }
+        work.files_added = new.adds.len() as u64;
+        work.files_removed = new.removes.len() as u64;
+        work.bytes_written = Some(new.adds.iter().map(|add| add.size.unsigned_abs()).sum());
+        Ok(())
+    }
+
+    fn commit(
+        &self,
+        session: &Session,
+        change: &Change<'_>,
+        new: &NewFiles,
+        work: &WorkCounts,
+    ) -> Result<Applied> {
+        let version = NewVersion {
+            location: &self.layout.location,
+            read: self.snapshot.as_ref().map(|snapshot| snapshot.version),
+            operation: self.operation(),
+            metrics: metrics(change, new, work),
+            is_blind: false,
+        };
+        let number = version.version();
+        let mut actions =
+            if self.snapshot.is_none() { write::table_actions(&self.layout)? } else { Vec::new() };
+        actions.extend(new.removes.iter().cloned().map(Action::Remove));
+        actions.extend(new.adds.iter().cloned().map(Action::Add));
+        if !version.commit(session, actions)? {
+            return Ok(Applied::Conflict);
+        }
+        let demands = self.snapshot.as_ref().map(|snapshot| &snapshot.demands);
+        checkpoint(session, &self.layout.location, number, demands);
+        Ok(Applied::Committed(number.to_string()))
+    }
+
+    fn operation(&self) -> DeltaOperation {
+        if self.snapshot.is_none() {
+            let columns = &self.layout.partition_columns;
+            return DeltaOperation::Write {
+                mode: SaveMode::ErrorIfExists,
+                partition_by: (!columns.is_empty()).then(|| columns.clone()),
+                predicate: None,
+            };
+        }
+        // Without a predicate it says that it has looked at the whole table.
+        DeltaOperation::Merge {
+            predicate: None,
+            merge_predicate: None,
+            matched_predicates: Vec::new(),
+            not_matched_predicates: Vec::new(),
+            not_matched_by_source_predicates: Vec::new(),
+        }
+    }
+}
+
+fn metrics(change: &Change<'_>, new: &NewFiles, work: &WorkCounts) -> BTreeMap<&'static str, u64> {
+    let rows = &change.outcome.rows;
+    BTreeMap::from([
+        ("numSourceRows", rows.incoming),
+        ("numTargetRowsInserted", rows.inserted),
+        ("numTargetRowsUpdated", rows.updated),
+        ("numTargetRowsDeleted", 0),
+        ("numTargetRowsCopied", new.copied),
+        ("numOutputRows", rows.inserted + rows.updated + new.copied),
+        ("numTargetFilesAdded", new.adds.len() as u64),
+        ("numTargetFilesRemoved", new.removes.len() as u64),
+        ("numTargetBytesAdded", work.bytes_written.unwrap_or(0)),
+        (
+            "numTargetBytesRemoved",
+            new.removes.iter().filter_map(|file| file.size).map(i64::unsigned_abs).sum(),
+        ),
+    ])
+}
