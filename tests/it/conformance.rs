@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io::Write;
 
+use keyfold::arrow::datatypes::{DataType, TimeUnit};
 use keyfold::conformance::{Case, Counts, Expect, FileCase, Judgement, Sent, cases, file_cases, table_of};
 use keyfold::{Backend, Format, Frame, ReadOptions, Result, UpsertOptions, UpsertReport, WriteOptions};
 
@@ -23,7 +24,7 @@ struct Target {
     required: usize,
 }
 
-const TARGETS: [Target; 4] = [
+const TARGETS: &[Target] = &[
     Target { label: "parquet", name: "t.parquet", format: Format::Parquet, group_rows: None, required: 124 },
     Target {
         label: "parquet, a row group per row",
@@ -34,6 +35,8 @@ const TARGETS: [Target; 4] = [
     },
     Target { label: "csv", name: "t.csv", format: Format::Csv, group_rows: None, required: 91 },
     Target { label: "ndjson", name: "t.ndjson", format: Format::Ndjson, group_rows: None, required: 87 },
+    #[cfg(feature = "delta")]
+    Target { label: "delta", name: "t", format: Format::Delta, group_rows: None, required: 80 },
 ];
 
 /// How many of the cases about bytes have to run.
@@ -50,7 +53,7 @@ enum Feed {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_case_ends_as_the_judge_says() {
-    let places = Kind::ALL.iter().flat_map(|kind| TARGETS.map(|target| (*kind, target)));
+    let places = Kind::ALL.iter().flat_map(|kind| TARGETS.iter().map(|target| (*kind, *target)));
     let cells = Backend::names()
         .iter()
         .flat_map(|backend| places.clone().map(|(kind, target)| (*backend, kind, target)));
@@ -115,8 +118,14 @@ async fn run_cell(backend: &'static str, kind: Kind, target: Target) -> Cell {
 
 impl Target {
     fn takes(&self, case: &Case) -> Result<(), &'static str> {
-        if !case.scope.formats.contains(&self.format) {
+        let format = if self.format == Format::Delta { Format::Parquet } else { self.format };
+        if !case.scope.formats.contains(&format) {
             return Err(case.scope.why);
+        }
+        let kept = case.stored.as_ref().unwrap_or(&case.incoming).batch().expect("a batch");
+        if self.format == Format::Delta && !kept.schema().fields().iter().all(|f| is_of_delta(f.data_type()))
+        {
+            return Err("Delta has no such type");
         }
         let stored = case.stored.as_ref().map_or(0, |stored| stored.batch().expect("a batch").num_rows());
         if self.group_rows.is_some_and(|rows| rows >= stored) {
@@ -125,9 +134,29 @@ impl Target {
         Ok(())
     }
 
+    /// What is there, to be compared with itself: the bytes of a file, the names in the log of a table.
+    fn state(&self, doors: &Doors) -> Option<Vec<u8>> {
+        if self.format != Format::Delta {
+            return doors.bytes(self.name);
+        }
+        let log = doors.names_in(&format!("{}/_delta_log", self.name));
+        (!log.is_empty()).then(|| log.join(" ").into_bytes())
+    }
+
     fn write_options(&self) -> WriteOptions {
         let options = WriteOptions::default();
         self.group_rows.into_iter().fold(options, WriteOptions::with_row_group_rows)
+    }
+}
+
+/// Whether a column of this type comes back from a Delta table as it was.
+fn is_of_delta(data_type: &DataType) -> bool {
+    use DataType as D;
+    match data_type {
+        D::Boolean | D::Int8 | D::Int16 | D::Int32 | D::Int64 | D::Float32 | D::Float64 => true,
+        D::Utf8 | D::Binary | D::Date32 | D::Decimal128(..) => true,
+        D::Timestamp(TimeUnit::Microsecond, zone) => zone.as_deref().is_none_or(|zone| zone == "UTC"),
+        _ => false,
     }
 }
 
@@ -143,11 +172,11 @@ async fn run_case(
         let written = doors.data.write_opts(rows, target.name, target.write_options()).await;
         written.map_err(|e| format!("the stored rows: {e:?}"))?;
     }
-    let before = doors.bytes(target.name);
+    let before = target.state(&doors);
     let report = match (fold(case, &doors, target, first).await, case.expect) {
         (Err(error), Expect::Refused { kind, message }) => {
             same("refusal", &(error.kind(), error.message()), &(kind, message))?;
-            return unchanged(&doors, target.name, before.as_ref());
+            return unchanged(&doors, target, before.as_ref());
         }
         (result, Expect::Refused { message, .. }) => {
             return Err(format!("not refused: {message}: {result:?}"));
@@ -162,9 +191,9 @@ async fn run_case(
     same("created", &report.created, &(changes && before.is_none()))?;
     if !changes {
         same("bytes written", &report.work.bytes_written, &Some(0))?;
-        unchanged(&doors, target.name, before.as_ref())?;
+        unchanged(&doors, target, before.as_ref())?;
     }
-    if doors.bytes(target.name).is_none() {
+    if target.state(&doors).is_none() {
         return same("rows without a file", &table.rows.len(), &0);
     }
     let schema = case.stored.as_ref().unwrap_or(&case.incoming).batch().expect("a batch").schema();
@@ -185,18 +214,18 @@ async fn fold(case: &Case, doors: &Doors, target: Target, feed: Feed) -> Result<
 
 /// Twice is once: no row changes, nothing is written.
 async fn twice(case: &Case, doors: &Doors, target: Target, feed: Feed) -> Result<(), String> {
-    let before = doors.bytes(target.name);
+    let before = target.state(doors);
     let again = fold(case, doors, target, feed).await.map_err(|e| format!("the second time: {e:?}"))?;
     let seen = (again.rows.inserted, again.rows.updated, again.work.bytes_written, again.work.files_added);
     same("the second time", &seen, &(0, 0, Some(0), 0))?;
-    unchanged(doors, target.name, before.as_ref())
+    unchanged(doors, target, before.as_ref())
 }
 
-fn unchanged(doors: &Doors, name: &str, before: Option<&Vec<u8>>) -> Result<(), String> {
-    if doors.bytes(name).as_ref() != before {
+fn unchanged(doors: &Doors, target: Target, before: Option<&Vec<u8>>) -> Result<(), String> {
+    if target.state(doors).as_ref() != before {
         return Err("the file changed".to_owned());
     }
-    let names: Vec<String> = before.map(|_| name.to_owned()).into_iter().collect();
+    let names: Vec<String> = before.map(|_| target.name.to_owned()).into_iter().collect();
     same("files", &doors.names(), &names)
 }
 

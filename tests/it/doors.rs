@@ -56,6 +56,16 @@ impl Doors {
         self.place.names()
     }
 
+    /// The place.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Names of everything in a folder, if there is one.
+    pub(crate) fn names_in(&self, folder: &str) -> Vec<String> {
+        self.place.names_in(folder)
+    }
+
     /// The rows as a frame of the backend's own engine.
     pub(crate) async fn own_frame(&self, batch: RecordBatch) -> Frame {
         own_frame(self.backend, Frame::from(batch)).await

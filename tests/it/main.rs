@@ -13,6 +13,8 @@ mod cli;
 mod conformance;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod contract;
+#[cfg(all(feature = "delta", any(feature = "polars", feature = "datafusion")))]
+mod delta;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod doors;
 #[cfg(feature = "cli")]

@@ -82,6 +82,11 @@ impl Place {
         names_at(&self.session, &self.root.parse().expect("a location")).expect("listed")
     }
 
+    /// Names of everything in a folder of it, if there is one.
+    pub(crate) fn names_in(&self, folder: &str) -> Vec<String> {
+        names_at(&self.session, &self.at(folder)).unwrap_or_default()
+    }
+
     pub(crate) fn put(&self, name: &str, content: &[u8]) {
         put_bytes_at(&self.session, &self.at(name), content).expect("written");
     }
