@@ -375,3 +375,39 @@ async fn what_is_no_table_is_not_taken_for_one() {
         Err(ErrorKind::Usage)
     );
 }
+
+/// The text of a file.
+fn text(doors: &Doors, name: &str) -> String {
+    String::from_utf8(doors.bytes(name).expect("a file")).expect("text")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_in_a_deletion_vector_are_not_there() {
+    /// Rows 3, 4, 7, 11, 18 and 29: the example of the protocol.
+    const VECTOR: &str = r#"{"storageType":"i","pathOrInlineDv":"wi5b=000010000siXQKl0rr91000f55c8Xg0@@D72lkbi5=-{L","sizeInBytes":40,"cardinality":6}"#;
+    for doors in everywhere() {
+        write(&doors, numbered(0..30), WriteOptions::default()).await.expect("writes");
+        let log = text(&doors, "orders/_delta_log/00000000000000000000.json");
+        let add = log.lines().find(|line| line.starts_with("{\"add\"")).expect("a file");
+        let mut add: serde_json::Value = serde_json::from_str(add).expect("JSON");
+        let path = add["add"]["path"].clone();
+        add["add"]["deletionVector"] = serde_json::from_str(VECTOR).expect("JSON");
+        let lines = [
+            r#"{"protocol":{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["deletionVectors"],"writerFeatures":["deletionVectors"]}}"#.to_owned(),
+            serde_json::json!({ "remove": { "path": path, "dataChange": true, "deletionTimestamp": 1 } }).to_string(),
+            add.to_string(),
+        ];
+        doors.file("orders/_delta_log/00000000000000000001.json", lines.join("\n"));
+        let gone = [3, 4, 7, 11, 18, 29];
+        let ids = |rows: Vec<(i64, String, i64)>| rows.into_iter().map(|row| row.0).collect::<Vec<_>>();
+        let expected: Vec<i64> = (0..30).filter(|id| !gone.contains(id)).collect();
+        assert_eq!(ids(stored(&doors, ReadOptions::default()).await), expected);
+        assert_eq!(doors.data.count(&[TABLE], ReadOptions::default()).await.expect("counts"), 24);
+        // A deleted row is not met, and does not come back when its file is written anew.
+        let report = upsert(&doors, rows(&[4, 5], &["a", "a"], &[1, 1]), UpsertOptions::default()).await;
+        let report = report.expect("folds");
+        assert_eq!((report.rows.inserted, report.rows.updated, report.rows.rows_before), (1, 1, Some(24)));
+        let expected: Vec<i64> = (0..30).filter(|id| *id == 4 || !gone.contains(id)).collect();
+        assert_eq!(ids(stored(&doors, ReadOptions::default()).await), expected);
+    }
+}

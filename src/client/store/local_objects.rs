@@ -17,7 +17,7 @@ use object_store::{
 use crate::client::io::blocking;
 use crate::client::local::{Commit, LocalFile};
 use crate::core::location::Location;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 const NAME: &str = "keyfold-local";
 
@@ -34,9 +34,8 @@ impl LocalObjects {
     /// `NotFound` or `Io` if there is no such folder.
     pub(crate) fn new(folder: &FilePath) -> Result<Self> {
         let inner = LocalFileSystem::new_with_prefix(folder).map_err(|cause| {
-            Error::new(crate::error::ErrorKind::Io, "cannot open the folder")
-                .with("folder", folder.display())
-                .because(cause)
+            let kind = if folder.is_dir() { ErrorKind::Io } else { ErrorKind::NotFound };
+            Error::new(kind, "cannot open the folder").with("folder", folder.display()).because(cause)
         })?;
         Ok(Self { folder: folder.to_owned(), inner })
     }
