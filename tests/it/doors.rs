@@ -56,11 +56,6 @@ impl Doors {
         self.place.names()
     }
 
-    /// The place.
-    pub(crate) fn place(&self) -> &Place {
-        &self.place
-    }
-
     /// Names of everything in a folder, if there is one.
     pub(crate) fn names_in(&self, folder: &str) -> Vec<String> {
         self.place.names_in(folder)

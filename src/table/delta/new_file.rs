@@ -179,6 +179,12 @@ impl<'a> NewFile<'a> {
     }
 }
 
+/// Whether a file goes by a name that we give, or is hidden, as those are that are staged or ask a store what it can do.
+pub(super) fn is_name(name: &str) -> bool {
+    let id = name.strip_prefix("part-").and_then(|rest| rest.get(..36));
+    name.starts_with('.') || id.is_some_and(|id| uuid::Uuid::try_parse(id).is_ok())
+}
+
 /// Makes the folder that a file is to stand in.
 pub(super) fn make_parent(path: &Path) -> Result<()> {
     let Some(folder) = path.parent() else { return Ok(()) };

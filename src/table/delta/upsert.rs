@@ -67,8 +67,8 @@ impl UpsertTarget for DeltaTarget {
         Ok(Found::Table(Box::new(Stored { layout, snapshot: Some(snapshot), opened: Vec::new() })))
     }
 
-    fn create(&mut self, _: &Session, schema: &SchemaRef) -> Result<Box<dyn StoredTable>> {
-        write::check_new(&self.location)?;
+    fn create(&mut self, session: &Session, schema: &SchemaRef) -> Result<Box<dyn StoredTable>> {
+        write::check_new(session, &self.location)?;
         let schema = types::table_schema(schema)?;
         let columns = self.options.partition_by.clone().unwrap_or_default();
         let layout =

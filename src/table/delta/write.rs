@@ -1,6 +1,7 @@
 //! Writing a whole frame to a Delta table: made, added to, or with all of its rows replaced, in one version.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use super::commit::{NewVersion, checkpoint};
 use super::features::Demands;
 use super::log::{At, Snapshot};
-use super::new_file::{Layout, NewFile, discard};
+use super::new_file::{self, Layout, NewFile, discard};
 use super::partition::{self, Values};
 use super::types;
 use crate::client::session::Session;
@@ -46,27 +47,17 @@ pub(super) fn no_demands() -> Demands {
     Demands::new(json!({}), json!({}), HashMap::new())
 }
 
-/// Refuses a place in which no table can be made.
+/// Refuses a place in which no table can be made. Files of ours may be there already: someone else is making the table
+/// in this moment, or has failed to.
 ///
 /// # Errors
 ///
 /// `Usage` for a pattern, `NotFound` if the folder above is missing, `InvalidInput` for one that holds other things.
-pub(super) fn check_new(location: &Location) -> Result<()> {
+pub(super) fn check_new(session: &Session, location: &Location) -> Result<()> {
     check_new_name(location)?;
-    let Some(path) = location.as_path() else { return Ok(()) };
+    let Some(path) = location.as_path() else { return check_keys(session, location) };
     if path.is_dir() {
-        let holds = |cause| Error::io("cannot look into the folder", cause).with("folder", location);
-        let log = std::ffi::OsStr::new(super::LOG);
-        let mut entries = std::fs::read_dir(path).map_err(holds)?.flatten();
-        return match entries.find(|entry| entry.file_name() != log) {
-            None => Ok(()),
-            Some(entry) => {
-                Err(Error::new(ErrorKind::InvalidInput, "the folder holds something, and is no Delta table")
-                    .with("folder", location)
-                    .with("holds", entry.file_name().to_string_lossy())
-                    .hint("name a new folder for the table"))
-            }
-        };
+        return check_folder(location, path);
     }
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     match parent.filter(|parent| !parent.is_dir()) {
@@ -75,6 +66,44 @@ pub(super) fn check_new(location: &Location) -> Result<()> {
             .with("folder", parent.display())
             .hint("make the folder first")),
     }
+}
+
+fn check_folder(location: &Location, path: &Path) -> Result<()> {
+    let unreadable = |cause| Error::io("cannot look into the folder", cause).with("folder", path.display());
+    for entry in std::fs::read_dir(path).map_err(unreadable)?.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        match entry.path() {
+            _ if name == super::LOG || new_file::is_name(&name) => {}
+            folder if name.contains('=') && folder.is_dir() => check_folder(location, &folder)?,
+            _ => return Err(occupied(location, &name)),
+        }
+    }
+    Ok(())
+}
+
+fn check_keys(session: &Session, location: &Location) -> Result<()> {
+    if !session.has_any(location)? {
+        return Ok(());
+    }
+    let ours = |key: &str| {
+        let (folders, name) = key.rsplit_once('/').unwrap_or(("", key));
+        folders.split('/').next() == Some(super::LOG)
+            || new_file::is_name(name) && folders.split('/').all(|step| step.is_empty() || step.contains('='))
+    };
+    let prefix = location.join("")?.to_string();
+    let found = session.list(&location.join("")?)?;
+    let names = found.iter().map(|key| key.to_string().strip_prefix(&prefix).unwrap_or_default().to_owned());
+    match names.into_iter().find(|name| !name.is_empty() && !ours(name)) {
+        None => Ok(()),
+        Some(other) => Err(occupied(location, &other)),
+    }
+}
+
+fn occupied(location: &Location, name: &str) -> Error {
+    Error::new(ErrorKind::InvalidInput, "the folder holds something, and is no Delta table")
+        .with("folder", location)
+        .with("holds", name)
+        .hint("name a new folder for the table")
 }
 
 /// Refuses partitions that an existing table does not have.
@@ -195,7 +224,7 @@ impl Target {
                 Layout::new(location, schema, columns, &snapshot.demands, compression)?
             }
             None => {
-                check_new(location)?;
+                check_new(session, location)?;
                 let columns = options.partition_by.clone().unwrap_or_default();
                 Layout::new(location, &types::table_schema(&schema)?, &columns, &no_demands(), compression)?
             }
