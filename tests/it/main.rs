@@ -15,6 +15,8 @@ mod conformance;
 mod contract;
 #[cfg(all(feature = "delta", any(feature = "polars", feature = "datafusion")))]
 mod delta;
+#[cfg(feature = "cli")]
+mod delta_peers;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod doors;
 #[cfg(feature = "cli")]
