@@ -24,7 +24,7 @@ impl CompressionArg {
         format: Option<Format>,
         setting: Option<Compression>,
     ) -> Option<Compression> {
-        let meant = self.typed || matches!(format, Some(Format::Parquet) | None);
+        let meant = self.typed || matches!(format, Some(Format::Parquet | Format::Delta) | None);
         self.said.or(setting).filter(|_| meant)
     }
 }

@@ -151,6 +151,10 @@ fn target(args: &WriteArgs, codec: TextCodec, terminal: bool) -> Result<Target> 
         return Err(usage("a mode needs a file").hint("leave --mode out, or name a file instead of -"));
     }
     let format = args.target_layout.target_format.unwrap_or(Format::Csv);
+    if format == Format::Delta {
+        return Err(usage("a table is many files, and standard output is one")
+            .hint("name a folder instead of -, or choose another --target-format"));
+    }
     let plain = format.is_text() && codec == TextCodec::None;
     if terminal && !plain {
         return Err(usage("this format is nothing to show on a terminal")
@@ -254,6 +258,7 @@ mod tests {
             ("- --target-format arrow", true),
             ("- --compression gzip", true),
             ("- --mode append", false),
+            ("- --target-format delta", false),
         ] {
             let error = planned(arguments, terminal).expect_err("refused");
             assert_eq!(error.kind(), ErrorKind::Usage, "{arguments}");

@@ -68,7 +68,7 @@ const TARGETS: &[Target] = &[
         format: Format::Delta,
         group_rows: None,
         partitioned: false,
-        required: 80,
+        required: 107,
     },
     #[cfg(feature = "delta")]
     Target {
@@ -77,7 +77,7 @@ const TARGETS: &[Target] = &[
         format: Format::Delta,
         group_rows: None,
         partitioned: true,
-        required: 40,
+        required: 107,
     },
 ];
 

@@ -16,6 +16,8 @@ mod contract;
 #[cfg(all(feature = "delta", any(feature = "polars", feature = "datafusion")))]
 mod delta;
 #[cfg(feature = "cli")]
+mod delta_commands;
+#[cfg(feature = "cli")]
 mod delta_peers;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod doors;
