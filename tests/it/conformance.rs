@@ -200,11 +200,11 @@ impl Target {
                 && !case.rule.ids.contains(&name)
                 && (0..values.len()).all(|row| values.is_null(row) || !is_empty(row))
         };
-        let named =
+        let can_be =
             |batch: &RecordBatch, name: &str| batch.column_by_name(name).is_none_or(|v| fits(name, v));
         let schema = batches[0].schema();
         let names = schema.fields().iter().map(|field| field.name().as_str());
-        let found = names.into_iter().find(|name| batches.iter().all(|batch| named(batch, name)));
+        let found = names.into_iter().find(|name| batches.iter().all(|batch| can_be(batch, name)));
         found.filter(|_| self.partitioned).map(str::to_owned)
     }
 
@@ -221,8 +221,17 @@ impl Target {
 fn is_of_delta(data_type: &DataType) -> bool {
     use DataType as D;
     match data_type {
-        D::Boolean | D::Int8 | D::Int16 | D::Int32 | D::Int64 | D::Float32 | D::Float64 => true,
-        D::Utf8 | D::Binary | D::Date32 | D::Decimal128(..) => true,
+        D::Boolean
+        | D::Int8
+        | D::Int16
+        | D::Int32
+        | D::Int64
+        | D::Float32
+        | D::Float64
+        | D::Utf8
+        | D::Binary
+        | D::Date32
+        | D::Decimal128(..) => true,
         D::Timestamp(TimeUnit::Microsecond, zone) => zone.as_deref().is_none_or(|zone| zone == "UTC"),
         _ => false,
     }

@@ -50,7 +50,7 @@ impl NewVersion<'_> {
     /// # Errors
     ///
     /// `PermissionDenied` or `Io`; then it was not written, unless the text says that this is not known.
-    pub(super) fn commit(self, session: &Session, actions: Vec<Action>) -> Result<bool> {
+    pub(super) fn commit(self, session: &Session, actions: &[Action]) -> Result<bool> {
         let id = uuid::Uuid::now_v7().to_string();
         let text = self.text(&id, actions)?;
         let location = self.location.join(&format!("{LOG}/{:020}.json", self.version()))?;
@@ -75,9 +75,9 @@ impl NewVersion<'_> {
         }
     }
 
-    fn text(&self, id: &str, actions: Vec<Action>) -> Result<String> {
+    fn text(&self, id: &str, actions: &[Action]) -> Result<String> {
         let mut lines = vec![line(&Action::CommitInfo(self.info(id)))?];
-        for action in &actions {
+        for action in actions {
             lines.push(line(action)?);
         }
         Ok(lines.join("\n") + "\n")

@@ -164,12 +164,12 @@ impl Snapshot {
     ///
     /// `InvalidData` for a damaged file.
     pub(crate) fn count(&self, session: &Session) -> Result<u64> {
-        let count = |part: &StoredPart| match part.rows() {
-            Some(rows) => Ok(rows),
-            None => {
-                let deleted = self.deleted(session, part)?;
-                Ok(self.open(session, part, 0, &deleted)?.rows() - deleted.len() as u64)
+        let count = |part: &StoredPart| {
+            if let Some(rows) = part.rows() {
+                return Ok(rows);
             }
+            let deleted = self.deleted(session, part)?;
+            Ok(self.open(session, part, 0, &deleted)?.rows() - deleted.len() as u64)
         };
         self.parts.iter().map(count).sum()
     }

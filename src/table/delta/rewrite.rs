@@ -64,7 +64,7 @@ impl Rewriter<'_> {
                 is_changed |= has_one(pairs, at, rows.num_rows());
                 let rows = self.folded.update(&rows, at, pairs)?;
                 rewritten.moved.extend(moving(&rows, at, &movers)?);
-                let rows = self.staying(&file, at, rows, &movers)?;
+                let rows = staying(&file, at, rows, &movers)?;
                 if rows.num_rows() > 0 {
                     if out.is_none() {
                         out = Some(NewFile::start(
@@ -123,22 +123,17 @@ impl Rewriter<'_> {
         };
         self.layout.partition_columns.iter().zip(&part.values).map(value).collect()
     }
+}
 
-    fn staying(
-        &self,
-        file: &ParquetFile,
-        first: u64,
-        rows: RecordBatch,
-        movers: &HashSet<u64>,
-    ) -> Result<RecordBatch> {
-        let deleted = file.deleted(first, rows.num_rows());
-        if deleted.is_empty() && movers.is_empty() {
-            return Ok(rows);
-        }
-        let end = first + rows.num_rows() as u64;
-        let leaving = movers.iter().copied().filter(|row| (first..end).contains(row));
-        keep(&rows, first, deleted.iter().copied().chain(leaving))
+/// The rows of a batch that stay: neither deleted nor moved.
+fn staying(file: &ParquetFile, first: u64, rows: RecordBatch, movers: &HashSet<u64>) -> Result<RecordBatch> {
+    let deleted = file.deleted(first, rows.num_rows());
+    if deleted.is_empty() && movers.is_empty() {
+        return Ok(rows);
     }
+    let end = first + rows.num_rows() as u64;
+    let leaving = movers.iter().copied().filter(|row| (first..end).contains(row));
+    keep(&rows, first, deleted.iter().copied().chain(leaving))
 }
 
 fn has_one(pairs: &[Pair], first: u64, rows: usize) -> bool {

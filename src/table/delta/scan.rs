@@ -48,13 +48,16 @@ impl DeltaScan {
     }
 }
 
+/// Batches, each with the number of its first row.
+type Numbered = Box<dyn Iterator<Item = Result<(u64, RecordBatch)>> + Send>;
+
 /// The rows of one file.
 struct Rows {
     scan: DeltaScan,
     place: usize,
     file: Option<ParquetFile>,
     group: usize,
-    batches: Option<Box<dyn Iterator<Item = Result<(u64, RecordBatch)>> + Send>>,
+    batches: Option<Numbered>,
     failed: bool,
 }
 

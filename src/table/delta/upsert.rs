@@ -254,7 +254,7 @@ impl Stored {
             if self.snapshot.is_none() { write::table_actions(&self.layout)? } else { Vec::new() };
         actions.extend(new.removes.iter().cloned().map(Action::Remove));
         actions.extend(new.adds.iter().cloned().map(Action::Add));
-        if !version.commit(session, actions)? {
+        if !version.commit(session, &actions)? {
             return Ok(Applied::Conflict);
         }
         let demands = self.snapshot.as_ref().map(|snapshot| &snapshot.demands);

@@ -263,7 +263,7 @@ impl Target {
             let begun = Instant::now();
             let version = self.version(rows, adds);
             let number = version.version();
-            if version.commit(session, self.actions(adds)?)? {
+            if version.commit(session, &self.actions(adds)?)? {
                 let demands = self.snapshot.as_ref().map(|snapshot| &snapshot.demands);
                 checkpoint(session, &self.layout.location, number, demands);
                 return Ok(true);
@@ -393,22 +393,25 @@ impl Files<'_> {
         if rows.num_rows() == 0 {
             return Ok(());
         }
-        let place = match self.open.iter().position(|(known, _)| *known == values) {
-            Some(place) => place,
-            None => {
-                if self.open.len() == OPEN_FILES {
-                    self.close(0)?;
-                }
-                let file = NewFile::start(self.session, self.layout, values.clone(), None)?;
-                self.open.push((values, file));
-                self.open.len() - 1
-            }
-        };
+        let place = self.place(values)?;
         self.open[place].1.write(rows)?;
         if self.open[place].1.bytes() > FILE_BYTES {
             self.close(place)?;
         }
         Ok(())
+    }
+
+    /// Where the file of a partition is; it is begun if there is none.
+    fn place(&mut self, values: Values) -> Result<usize> {
+        if let Some(place) = self.open.iter().position(|(known, _)| *known == values) {
+            return Ok(place);
+        }
+        if self.open.len() == OPEN_FILES {
+            self.close(0)?;
+        }
+        let file = NewFile::start(self.session, self.layout, values.clone(), None)?;
+        self.open.push((values, file));
+        Ok(self.open.len() - 1)
     }
 
     fn close(&mut self, place: usize) -> Result<()> {
