@@ -39,6 +39,8 @@ pub enum Format {
     ArrowStream,
 }
 
+/// What some programs put before UTF-8 text.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// How a file of Arrow IPC begins.
 const ARROW_FILE: &[u8] = b"ARROW1";
 /// How a stream of Arrow IPC begins: the mark of a message.
@@ -139,7 +141,7 @@ pub(crate) fn unchangeable() -> Error {
 
 /// What stands behind a byte-order mark and blanks.
 fn start_of_text(head: &[u8]) -> &[u8] {
-    head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start()
+    head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head).trim_ascii_start()
 }
 
 impl FromStr for Format {

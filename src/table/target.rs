@@ -69,13 +69,22 @@ pub(crate) fn target_format(session: &Session, target: &Location, options: &Upse
     Ok(format)
 }
 
-/// Refuses a target into which no rows can be folded, before any work. It is looked at only if its name does not say
-/// what it is.
+/// Refuses a target into which no rows can be folded, before the frame runs. It is looked at only if its name does not
+/// say what it is.
 ///
 /// # Errors
 ///
 /// As [`target_format`].
-pub(crate) fn check_target(session: &Session, target: &Location, options: &UpsertOptions) -> Result<()> {
+pub(crate) async fn check_target(
+    session: &Session,
+    target: &Location,
+    options: &UpsertOptions,
+) -> Result<()> {
+    let (target, options) = (target.clone(), options.clone());
+    session.run(move |session| check(session, &target, &options)).await
+}
+
+fn check(session: &Session, target: &Location, options: &UpsertOptions) -> Result<()> {
     match options.format.or_else(|| Format::from_name(&target.name())) {
         Some(format) if !format.has_twin() => check_name(target, options),
         _ => target_format(session, target, options)

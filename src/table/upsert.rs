@@ -24,7 +24,7 @@ use crate::table::StoredFile;
 use crate::table::again::{look_again, pause};
 use crate::table::parquet::{NewParquet, ParquetFile};
 use crate::table::source::format_of;
-use crate::table::target::{check_target, new_target_format};
+use crate::table::target::new_target_format;
 use crate::table::text::{TextFile, check_plain};
 
 /// Folds the rows of `stream` into `target`. The stream is run once; what it gave is used again if the
@@ -39,8 +39,6 @@ pub(crate) async fn upsert(
 ) -> Result<UpsertReport> {
     let started = Instant::now();
     options.validate()?;
-    let (place, asked) = (target.clone(), options.clone());
-    session.run(move |session| check_target(session, &place, &asked)).await?;
     let schema = stream.schema();
     let batches = pull(session, stream).await?;
     let prepare = started.elapsed();
