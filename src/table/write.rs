@@ -18,11 +18,15 @@ use crate::core::report::WriteReport;
 use crate::core::text_codec::TextCodec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::BatchStream;
+use crate::table::again::pause;
 use crate::table::handover::on_own_thread;
 use crate::table::spill::{MEMORY_BYTES, Spilled};
 use crate::table::target::{appendable, new_format};
 use crate::table::text::{NewText, TextFile};
 use crate::table::{ipc, parquet};
+
+/// How often rows are added to what someone else changes all the time.
+const ATTEMPTS: u32 = 11;
 
 /// A file that is to be written.
 #[derive(Debug)]
@@ -149,13 +153,28 @@ impl Target {
         self.commit(stage, rows)
     }
 
-    /// Writes the file anew with rows added to those that are stored.
-    fn append(self, session: &Session, rows: Spilled, options: &WriteOptions) -> Result<WriteReport> {
-        let Some(locked) = self.file.lock(&self.session)? else { return Err(self.lost()) };
+    /// Writes the file anew with rows added to those that are stored; again, if someone else changes it meanwhile.
+    fn append(self, session: &Session, rows: &Spilled, options: &WriteOptions) -> Result<WriteReport> {
+        for attempt in 0..ATTEMPTS {
+            let begun = Instant::now();
+            match self.append_once(session, rows, options) {
+                Ok((Commit::Conflict, _)) => {}
+                Ok((commit, rows)) => return self.finish(commit, rows),
+                Err(error) if error.kind() != ErrorKind::Conflict => return Err(error),
+                Err(_) => {}
+            }
+            tracing::info!(attempt = attempt + 1, "someone else changed the target");
+            pause(session, begun.elapsed(), attempt)?;
+        }
+        Err(self.lost())
+    }
+
+    fn append_once(&self, session: &Session, rows: &Spilled, options: &WriteOptions) -> Result<(Commit, u64)> {
+        let Some(locked) = self.file.lock(&self.session)? else { return Ok((Commit::Conflict, 0)) };
         let stored = locked.content()?;
         let mut stage = self.file.stage()?;
         let (out, location) = (stage.file(), self.file.location());
-        let (schema, batches) = rows.into_batches()?;
+        let (schema, batches) = rows.batches()?;
         let batches = checked(session, batches);
         let rows = match self.format {
             Format::Parquet => parquet::append(session, stored, &schema, batches, out),
@@ -163,8 +182,7 @@ impl Target {
                 .and_then(|stored| stored.append(session, &schema, batches, out)),
         }?;
         session.check()?;
-        let commit = stage.commit(Some(locked.version()))?;
-        self.finish(commit, rows)
+        Ok((stage.commit(Some(locked.version()))?, rows))
     }
 }
 
@@ -216,7 +234,7 @@ pub(crate) async fn write_stream(
     let (own, options) = (session.clone(), options.clone());
     let report = if target.appends() {
         let rows = Spilled::write(stream, MEMORY_BYTES).await?;
-        session.run(move |session| target.append(session, rows, &options)).await
+        session.run(move |session| target.append(session, &rows, &options)).await
     } else {
         let schema = stream.schema();
         on_own_thread(stream, move |batches| target.create(&own, &schema, batches, &options)).await

@@ -135,6 +135,29 @@ fn eight_processes_end_as_one_after_the_other_on_disk() {
     eight_processes(&Place::new(), "t.csv");
 }
 
+#[test]
+fn rows_that_are_appended_at_once_are_all_there() {
+    let server = TestServer::builder().bucket("lake").start();
+    let place = place(&server);
+    server.put_raw("lake", "t.csv", "id\n");
+    thread::scope(|scope| {
+        for process in 0..6 {
+            let place = &place;
+            scope.spawn(move || {
+                for run in 0..3 {
+                    let name = format!("{process}-{run}.csv");
+                    place.file(&name, format!("id\n{}\n", 10 * process + run));
+                    place.run(&["write", &name, "s3://lake/t.csv", "--mode", "append"]).ok();
+                }
+            });
+        }
+    });
+    let text = String::from_utf8(server.get_raw("lake", "t.csv").expect("there").to_vec()).expect("text");
+    let mut found: Vec<u32> = text.lines().skip(1).map(|id| id.parse().expect("a number")).collect();
+    found.sort_unstable();
+    assert_eq!(found, (0..6).flat_map(|process| (0..3).map(move |run| 10 * process + run)).collect::<Vec<_>>());
+}
+
 fn signal(child: &Child, signal: &str) {
     let sent = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status();
     assert!(sent.expect("kill runs").success());
