@@ -169,7 +169,12 @@ impl Target {
         Err(self.lost())
     }
 
-    fn append_once(&self, session: &Session, rows: &Spilled, options: &WriteOptions) -> Result<(Commit, u64)> {
+    fn append_once(
+        &self,
+        session: &Session,
+        rows: &Spilled,
+        options: &WriteOptions,
+    ) -> Result<(Commit, u64)> {
         let Some(locked) = self.file.lock(&self.session)? else { return Ok((Commit::Conflict, 0)) };
         let stored = locked.content()?;
         let mut stage = self.file.stage()?;

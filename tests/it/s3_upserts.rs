@@ -155,7 +155,10 @@ fn rows_that_are_appended_at_once_are_all_there() {
     let text = String::from_utf8(server.get_raw("lake", "t.csv").expect("there").to_vec()).expect("text");
     let mut found: Vec<u32> = text.lines().skip(1).map(|id| id.parse().expect("a number")).collect();
     found.sort_unstable();
-    assert_eq!(found, (0..6).flat_map(|process| (0..3).map(move |run| 10 * process + run)).collect::<Vec<_>>());
+    assert_eq!(
+        found,
+        (0..6).flat_map(|process| (0..3).map(move |run| 10 * process + run)).collect::<Vec<_>>()
+    );
 }
 
 fn signal(child: &Child, signal: &str) {
