@@ -96,8 +96,10 @@ impl Format {
     /// `Unsupported` for version 1 of Feather.
     pub(crate) fn or_twin(self, head: &[u8]) -> Result<Self> {
         Ok(match self {
-            Self::Json if start_of_text(head).starts_with(b"{") => Self::Ndjson,
-            Self::Arrow | Self::ArrowStream => Self::of_arrow(head)?.unwrap_or(self),
+            // An empty file has no lines; it is no array.
+            Self::Json if matches!(start_of_text(head).first(), Some(b'{') | None) => Self::Ndjson,
+            // The mark of a stream is younger than streams are.
+            Self::Arrow | Self::ArrowStream => Self::of_arrow(head)?.unwrap_or(Self::ArrowStream),
             other => other,
         })
     }
@@ -211,7 +213,8 @@ mod tests {
         assert_eq!(told(Format::Json, b"[]"), Ok(Format::Json));
         assert_eq!(told(Format::Arrow, b"\xff\xff\xff\xff"), Ok(Format::ArrowStream));
         assert_eq!(told(Format::ArrowStream, b"ARROW1"), Ok(Format::Arrow));
-        assert_eq!(told(Format::Arrow, b"damaged"), Ok(Format::Arrow));
+        assert_eq!(told(Format::Json, b" "), Ok(Format::Ndjson));
+        assert_eq!(told(Format::Arrow, b"\x10\0\0\0"), Ok(Format::ArrowStream));
         assert_eq!(told(Format::Arrow, b"FEA1"), Err(ErrorKind::Unsupported));
         assert_eq!(told(Format::Csv, b"{"), Ok(Format::Csv));
     }

@@ -1,9 +1,16 @@
 //! What was done, counted. A report that breaks its own identities is refused before the commit.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::core::format::Format;
 use crate::error::{Error, Result};
+
+/// A time as reports tell it.
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
 
 /// What became of every incoming row, and of the stored ones.
 ///

@@ -3,7 +3,7 @@
 
 use std::io::Read;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -16,7 +16,7 @@ use crate::core::location::Location;
 use crate::core::merge::MergeRule;
 use crate::core::merge::kernel::{Incoming, Matcher, Outcome};
 use crate::core::options::UpsertOptions;
-use crate::core::report::{PhaseTimes, UpsertReport, WorkCounts};
+use crate::core::report::{PhaseTimes, UpsertReport, WorkCounts, millis};
 use crate::core::schema::check_names;
 use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::BatchStream;
@@ -80,16 +80,13 @@ pub(crate) fn source_schema(
         Format::Parquet => Ok(Some(ParquetFile::open(file.read()?)?.schema())),
         Format::Ndjson => {
             let content = file.read()?.into_file()?;
+            check_plain(&content, file.location())?;
             let stored = TextFile::open(session, content, file.location(), format, &options.csv)?;
             Ok(Some(stored.source_schema()))
         }
         Format::Csv | Format::Json | Format::Arrow | Format::ArrowStream => Ok(None),
     };
     look_again(session, describe).map_err(|e: Error| e.with_missing("target", target))
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// One upsert, with everything that outlives a conflict.

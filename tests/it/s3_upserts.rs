@@ -10,7 +10,7 @@ use keyfold::{Backend, ErrorKind, Frame, MergeRule, UpsertOptions};
 use crate::doors::Doors;
 use crate::places::Kind;
 use crate::run::{Place, counts};
-use crate::s3_server::{Operation, TestServer};
+use crate::s3_server::{Entry, Operation, TestServer};
 
 fn place(server: &TestServer) -> Place {
     let mut place = Place::new();
@@ -139,7 +139,6 @@ fn eight_processes_end_as_one_after_the_other_on_disk() {
 fn rows_that_are_appended_at_once_are_all_there() {
     let server = TestServer::builder().bucket("lake").start();
     let place = place(&server);
-    server.put_raw("lake", "t.csv", "id\n");
     thread::scope(|scope| {
         for process in 0..6 {
             let place = &place;
@@ -188,8 +187,9 @@ fn a_writer_that_slept_cannot_overwrite_what_came_meanwhile() {
     let mut command = place.command();
     command.args(upsert("slow.csv")).stdout(Stdio::piped()).stderr(Stdio::piped());
     let slow = command.spawn().expect("started");
-    // It has read what is there, and has not written yet.
-    wait_for(|| server.log().iter().any(|e| e.operation == Operation::GetObject && e.key == "t.csv"));
+    // It has looked at the start, then read what is there, and has not written yet.
+    let reads = |e: &Entry| e.operation == Operation::GetObject && e.key == "t.csv";
+    wait_for(|| server.log().iter().filter(|entry| reads(entry)).count() == 2);
     signal(&slow, "-STOP");
     server.set_latency(Duration::ZERO);
     let fast = place.run(&upsert("fast.csv")).json();

@@ -42,7 +42,9 @@ pub(super) fn to_lines(
             Err(Error::new(ErrorKind::InvalidData, "the file is not a JSON array of objects")
                 .with("line", cause.line())
                 .with("element", elements + 1)
-                .hint("it may be cut off or damaged; one object a line is read as NDJSON")
+                .hint(
+                    "it may be cut off, or have NaN, which JSON has not; one object a line is read as NDJSON",
+                )
                 .because(cause))
         }
     }

@@ -140,6 +140,14 @@ fn unreadable(cause: io::Error, codec: TextCodec) -> Error {
     if cause.raw_os_error().is_some() || codec == TextCodec::None {
         return Error::io("cannot read the file", cause);
     }
+    if cause.to_string().contains("too much memory") {
+        return Error::new(
+            ErrorKind::Unsupported,
+            "the file was compressed with a larger window than is taken",
+        )
+        .with("compression", codec)
+        .hint("compress it again without --long or --ultra, so that 128 MiB of memory are enough");
+    }
     Error::new(ErrorKind::InvalidData, "the file cannot be decompressed")
         .with("compression", codec)
         .hint("it is cut off or damaged; restore it, or fetch it again")
