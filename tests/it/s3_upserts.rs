@@ -232,7 +232,8 @@ fn an_upsert_that_changes_nothing_reads_the_footer_and_the_keys() {
 fn a_read_with_a_limit_fetches_the_first_row_group_alone() {
     let server = TestServer::builder().bucket("lake").start();
     let place = place(&server);
-    place.file("stored.csv", format!("id\n{}", (0..100_000).map(|id| format!("{id}\n")).collect::<String>()));
+    let line = |id: usize| format!("{id}\n");
+    place.file("stored.csv", format!("id\n{}", (0..100_000).map(line).collect::<String>()));
     let write = ["write", "stored.csv", "s3://lake/t.parquet", "--compression", "none"];
     place.run(&[&write[..], &["--row-group-rows", "10000"]].concat()).ok();
     let size = server.get_raw("lake", "t.parquet").expect("there").len() as u64;

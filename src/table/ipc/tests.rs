@@ -259,7 +259,9 @@ fn a_dictionary_that_grows_in_a_stream_is_read() {
     let options = IpcWriteOptions::default().with_dictionary_handling(DictionaryHandling::Delta);
     let out = File::create(&place.path).unwrap();
     let mut writer = StreamWriter::try_new_with_options(out, &parts[0].schema(), options).unwrap();
-    parts.iter().for_each(|part| writer.write(part).unwrap());
+    for part in &parts {
+        writer.write(part).unwrap();
+    }
     writer.finish().unwrap();
     let options =
         ReadOptions::default().with_schema(Schema::new(vec![Field::new("k", DataType::Utf8, true)]));

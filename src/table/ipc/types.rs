@@ -34,8 +34,12 @@ fn check_field(field: &Field<'_>) -> Result<()> {
 /// How many parts a nested type has; `None` if it may have any.
 fn wanted(field: &Field<'_>) -> Option<usize> {
     match field.type_type() {
-        Type::List | Type::LargeList | Type::ListView | Type::LargeListView => Some(1),
-        Type::FixedSizeList | Type::Map => Some(1),
+        Type::List
+        | Type::LargeList
+        | Type::ListView
+        | Type::LargeListView
+        | Type::FixedSizeList
+        | Type::Map => Some(1),
         Type::RunEndEncoded => Some(2),
         _ => None,
     }

@@ -27,7 +27,7 @@ pub(super) fn to_lines(
         Err(cause) => return Err(failed_read(cause)),
     };
     let mut json = serde_json::Deserializer::from_reader(input);
-    let copy = Elements { out, elements: &mut elements, fault: &mut fault };
+    let copy = Elements { out, count: &mut elements, fault: &mut fault };
     let read = json.deserialize_seq(copy).and_then(|()| json.end());
     match (read, fault) {
         (Ok(()), _) => Ok(()),
@@ -68,7 +68,7 @@ enum Fault {
 
 struct Elements<'a, W> {
     out: &'a mut W,
-    elements: &'a mut u64,
+    count: &'a mut u64,
     fault: &'a mut Option<Fault>,
 }
 
@@ -81,7 +81,7 @@ impl<'de, W: Write> Visitor<'de> for Elements<'_, W> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
         while let Some(element) = elements.next_element::<Box<RawValue>>()? {
-            *self.elements += 1;
+            *self.count += 1;
             let fault = if element.get().starts_with('{') {
                 line(element.get(), self.out).err().map(Fault::Write)
             } else {
