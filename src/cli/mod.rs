@@ -36,6 +36,7 @@ use crate::cli::signals::Signals;
 use crate::client::s3::aborts_done;
 use crate::client::session::Session;
 use crate::error::{Error, ErrorKind, Result};
+use crate::table::ipc::is_guarded;
 
 /// How long a run that was ended waits for what it has begun on a store to be taken back.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
@@ -55,6 +56,12 @@ pub(crate) struct Context {
 /// interrupted.
 #[must_use]
 pub fn main() -> ExitCode {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !is_guarded() {
+            print(panic);
+        }
+    }));
     let cli = match Cli::from_process() {
         Ok(cli) => cli,
         Err(error) => return refused(&error),

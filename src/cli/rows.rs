@@ -4,7 +4,9 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, Float16Array, Float32Array, Float64Array, RecordBatch};
+use arrow::array::{
+    Array, ArrayRef, BooleanArray, Float16Array, Float32Array, Float64Array, RecordBatch, RecordBatchOptions,
+};
 use arrow::compute::nullif;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::util::display::FormatOptions;
@@ -105,7 +107,8 @@ fn non_finite_as_null(batch: &RecordBatch) -> Result<RecordBatch> {
     let fields = batch.schema_ref().fields().iter().map(|field| Field::clone(field).with_nullable(true));
     let schema = Schema::new(fields.collect::<Vec<_>>());
     let columns = batch.columns().iter().map(finite).collect::<Result<_>>()?;
-    RecordBatch::try_new(Arc::new(schema), columns)
+    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::new(schema), columns, &rows)
         .map_err(|cause| Error::internal("numbers cannot be made fit for JSON").because(cause))
 }
 

@@ -1,5 +1,7 @@
 //! `keyfold upsert`: folds the rows of files into a target.
 
+use std::time::Instant;
+
 use clap::Args;
 use strum::VariantNames;
 
@@ -14,7 +16,7 @@ use crate::cli::stdin::Sources;
 use crate::cli::summary;
 use crate::core::merge::{MergeRule, UpsertMethod};
 use crate::core::options::{Compression, ReadOptions, UpsertOptions};
-use crate::core::report::UpsertReport;
+use crate::core::report::{UpsertReport, millis};
 use crate::error::{Error, ErrorKind, Result};
 use crate::factory::Backend;
 use crate::ops::Upsert;
@@ -132,6 +134,7 @@ pub(crate) fn plan(args: UpsertArgs, settings: &Settings) -> Result<UpsertPlan> 
 
 pub(crate) async fn run(plan: UpsertPlan, context: &Context) -> Result<()> {
     tracing::debug!(?plan, "upsert");
+    let started = Instant::now();
     let sources = Sources::open(plan.sources, context).await?;
     let mut door = Upsert::builder().session(context.session.clone());
     if let Some(backend) = plan.backend {
@@ -142,7 +145,8 @@ pub(crate) async fn run(plan: UpsertPlan, context: &Context) -> Result<()> {
     let target = plan.target.as_ref();
     let report = door.upsert_files(sources.names(), plan.read, target, &plan.rule, plan.options).await;
     drop(progress);
-    let report = report?;
+    let mut report = report?;
+    report.elapsed_ms = millis(started.elapsed());
     let text = match plan.output {
         ReportFormat::Text => summary::upsert(&report),
         ReportFormat::Json => json_line(&report)?,

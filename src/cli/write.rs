@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::time::Instant;
 
 use clap::Args;
 use strum::VariantNames;
@@ -22,6 +23,7 @@ use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::options::{CsvOptions, ReadOptions, WriteMode, WriteOptions};
+use crate::core::report::millis;
 use crate::core::text_codec::TextCodec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::factory::Backend;
@@ -166,6 +168,7 @@ fn target(args: &WriteArgs, codec: TextCodec, terminal: bool) -> Result<Target> 
 
 pub(crate) async fn run(plan: WritePlan, context: &Context) -> Result<()> {
     tracing::debug!(?plan, "write");
+    let started = Instant::now();
     let session = &context.session;
     let sources = Sources::open(plan.sources, context).await?;
     let data = reader(plan.backend, session)?;
@@ -176,7 +179,8 @@ pub(crate) async fn run(plan: WritePlan, context: &Context) -> Result<()> {
     let frame = data.read_opts(sources.names(), plan.read).await?;
     match plan.target {
         Target::File(target) => {
-            let report = data.write_opts(frame, target.as_ref(), plan.write).await?;
+            let mut report = data.write_opts(frame, target.as_ref(), plan.write).await?;
+            report.elapsed_ms = millis(started.elapsed());
             drop(progress);
             let text = match plan.output {
                 ReportFormat::Text => summary::write(&report),

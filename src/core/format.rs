@@ -41,6 +41,8 @@ pub enum Format {
     Delta,
 }
 
+/// What some programs put before UTF-8 text.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// How a file of Arrow IPC begins.
 const ARROW_FILE: &[u8] = b"ARROW1";
 /// How a stream of Arrow IPC begins: the mark of a message.
@@ -96,8 +98,10 @@ impl Format {
     /// `Unsupported` for version 1 of Feather.
     pub(crate) fn or_twin(self, head: &[u8]) -> Result<Self> {
         Ok(match self {
-            Self::Json if start_of_text(head).starts_with(b"{") => Self::Ndjson,
-            Self::Arrow | Self::ArrowStream => Self::of_arrow(head)?.unwrap_or(self),
+            // An empty file has no lines; it is no array.
+            Self::Json if matches!(start_of_text(head).first(), Some(b'{') | None) => Self::Ndjson,
+            // The mark of a stream is younger than streams are.
+            Self::Arrow | Self::ArrowStream => Self::of_arrow(head)?.unwrap_or(Self::ArrowStream),
             other => other,
         })
     }
@@ -148,7 +152,7 @@ pub(crate) fn unchangeable() -> Error {
 
 /// What stands behind a byte-order mark and blanks.
 fn start_of_text(head: &[u8]) -> &[u8] {
-    head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start()
+    head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head).trim_ascii_start()
 }
 
 impl FromStr for Format {
@@ -222,7 +226,8 @@ mod tests {
         assert_eq!(told(Format::Json, b"[]"), Ok(Format::Json));
         assert_eq!(told(Format::Arrow, b"\xff\xff\xff\xff"), Ok(Format::ArrowStream));
         assert_eq!(told(Format::ArrowStream, b"ARROW1"), Ok(Format::Arrow));
-        assert_eq!(told(Format::Arrow, b"damaged"), Ok(Format::Arrow));
+        assert_eq!(told(Format::Json, b" "), Ok(Format::Ndjson));
+        assert_eq!(told(Format::Arrow, b"\x10\0\0\0"), Ok(Format::ArrowStream));
         assert_eq!(told(Format::Arrow, b"FEA1"), Err(ErrorKind::Unsupported));
         assert_eq!(told(Format::Csv, b"{"), Ok(Format::Csv));
     }

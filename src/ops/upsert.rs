@@ -11,7 +11,7 @@ use crate::factory::{DataReaderWriterFactory, UpsertFactory};
 use crate::interfaces::Frame;
 use crate::ops::builder::{Builder, Parts};
 use crate::table::source::Source;
-use crate::table::target::{check_target, target_format};
+use crate::table::target::{check_named, target_format};
 use crate::table::text::with_marks;
 use crate::table::upsert::source_schema;
 
@@ -101,7 +101,7 @@ impl Upsert {
     ) -> Result<UpsertReport> {
         let sources = self.0.locate_all(sources)?;
         let reader = DataReaderWriterFactory::new(self.0.session.clone()).reader(&self.0.backend)?;
-        self.check_target(self.0.locate(target)?, &options).await?;
+        check_named(&self.0.session, &self.0.locate(target)?, &options).await?;
         let groups = self.by_format(sources, &read).await?;
         let typed = self.typed_by_target(&read, &self.0.locate(target)?, &options, &groups).await?;
         let mut frames = Vec::new();
@@ -111,11 +111,6 @@ impl Upsert {
             frames.push(with_marks(reader.read_opts(&group, options.clone()).await?, options).await?);
         }
         self.upsert_opts(Frame::concat(frames).await?, target, rule, options).await
-    }
-
-    async fn check_target(&self, target: Location, options: &UpsertOptions) -> Result<()> {
-        let options = options.clone();
-        self.0.session.run(move |session| check_target(session, &target, &options)).await
     }
 
     /// How text of `groups` is read so that nothing is lost on its way into the target.

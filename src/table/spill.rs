@@ -60,9 +60,11 @@ impl Spilled {
     /// # Errors
     ///
     /// `Io` if the temporary file cannot be read.
-    pub(crate) fn into_batches(self) -> Result<(SchemaRef, Batches)> {
+    pub(crate) fn batches(&self) -> Result<(SchemaRef, Batches)> {
         Ok(match self {
-            Self::Memory(schema, batches) => (schema, Box::new(batches.into_iter().map(Ok))),
+            Self::Memory(schema, batches) => {
+                (SchemaRef::clone(schema), Box::new(batches.clone().into_iter().map(Ok)))
+            }
             Self::File(file) => (file.schema(), Box::new(file.batches()?)),
         })
     }
@@ -271,7 +273,7 @@ mod tests {
             assert_eq!(back, batches);
         }
         for spilled in [Spilled::File(file), Spilled::write(stream(&batches), 1024).await.unwrap()] {
-            let (schema, back) = spilled.into_batches().unwrap();
+            let (schema, back) = spilled.batches().unwrap();
             assert_eq!((schema, back.map(Result::unwrap).collect()), (batches[0].schema(), batches.to_vec()));
         }
     }

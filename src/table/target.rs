@@ -116,18 +116,52 @@ pub(crate) fn target_format(session: &Session, target: &Location, options: &Upse
     Ok(format)
 }
 
-/// Refuses a target into which no rows can be folded, before any work. It is looked at only if its name does not say
-/// what it is.
+/// Refuses a target into which no rows can be folded, before the frame runs.
 ///
 /// # Errors
 ///
 /// As [`target_format`].
-pub(crate) fn check_target(session: &Session, target: &Location, options: &UpsertOptions) -> Result<()> {
+pub(crate) async fn check_target(
+    session: &Session,
+    target: &Location,
+    options: &UpsertOptions,
+) -> Result<()> {
+    check_named(session, target, options).await?;
     match options.format.or_else(|| Format::from_name(&target.name())) {
-        Some(format) if !format.has_twin() => check_name(target, options),
-        _ => target_format(session, target, options)
+        Some(format) if format.is_text() => {
+            let target = target.clone();
+            session.run(move |session| check_content(session, &target)).await
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The same, before the sources are read. The target is looked at only if its name does not say what it is.
+///
+/// # Errors
+///
+/// As [`target_format`].
+pub(crate) async fn check_named(session: &Session, target: &Location, options: &UpsertOptions) -> Result<()> {
+    let (target, options) = (target.clone(), options.clone());
+    let check = move |session: &Session| match options.format.or_else(|| Format::from_name(&target.name())) {
+        Some(format) if !format.has_twin() => check_name(&target, &options),
+        _ => target_format(session, &target, &options)
             .map(drop)
-            .map_err(|error| error.with_missing("target", target)),
+            .map_err(|error| error.with_missing("target", &target)),
+    };
+    session.run(check).await
+}
+
+/// Refuses text that is compressed, whatever it is called.
+fn check_content(session: &Session, target: &Location) -> Result<()> {
+    let file = session.open(target)?;
+    let look = || match file.version()? {
+        Some(_) => Ok(text::head(&file.read()?, TextCodec::MAGIC)?.0),
+        None => Ok(TextCodec::None),
+    };
+    match look_again(session, look)? {
+        TextCodec::None => Ok(()),
+        codec => Err(unchangeable().with("target", target).with("compression", codec)),
     }
 }
 

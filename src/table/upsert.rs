@@ -23,8 +23,8 @@ use crate::table::delta::{At, DeltaTarget, Snapshot};
 use crate::table::parquet::ParquetFile;
 use crate::table::single::SingleFile;
 use crate::table::source::format_of;
-use crate::table::target::{check_target, is_delta, will_be_delta};
-use crate::table::text::TextFile;
+use crate::table::target::{is_delta, will_be_delta};
+use crate::table::text::{TextFile, check_plain};
 use crate::table::{Applied, Change, Done, Found, StoredFile, StoredTable, UpsertTarget};
 
 /// Folds the rows of `stream` into `target`. The stream is run once; what it gave is used again if the
@@ -39,8 +39,6 @@ pub(crate) async fn upsert(
 ) -> Result<UpsertReport> {
     let started = Instant::now();
     options.validate()?;
-    let (place, asked) = (target.clone(), options.clone());
-    session.run(move |session| check_target(session, &place, &asked)).await?;
     let schema = stream.schema();
     let batches = pull(session, stream).await?;
     let prepare = started.elapsed();
@@ -109,6 +107,7 @@ pub(crate) fn source_schema(
         Format::Parquet => Ok(Some(ParquetFile::open(file.read()?)?.schema())),
         Format::Ndjson => {
             let content = file.read()?.into_file()?;
+            check_plain(&content, file.location())?;
             let stored = TextFile::open(session, content, file.location(), format, &options.csv)?;
             Ok(Some(stored.source_schema()))
         }

@@ -14,16 +14,20 @@ use crate::client::session::Session;
 use crate::core::format::{Format, no_file};
 use crate::core::location::Location;
 use crate::core::options::{WriteMode, WriteOptions};
-use crate::core::report::WriteReport;
+use crate::core::report::{WriteReport, millis};
 use crate::core::text_codec::TextCodec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::BatchStream;
+use crate::table::again::{look_again, pause};
 use crate::table::handover::on_own_thread;
 use crate::table::spill::{MEMORY_BYTES, Spilled};
 use crate::table::target::{appendable, new_format, will_be_delta};
 use crate::table::text::{NewText, TextFile};
 use crate::table::upsert::check_one_file;
 use crate::table::{delta, ipc, parquet};
+
+/// How often rows are added to what someone else changes all the time.
+const ATTEMPTS: u32 = 11;
 
 /// A file that is to be written.
 #[derive(Debug)]
@@ -61,7 +65,8 @@ impl Target {
             _ => {}
         }
         let appends = exists && mode == WriteMode::Append;
-        let (format, codec) = if appends { appendable(&file, options)? } else { new_format(&file, options)? };
+        let tell = || if appends { appendable(&file, options) } else { new_format(&file, options) };
+        let (format, codec) = look_again(session, tell)?;
         let session = session.clone();
         Ok(Some(Self { session, file, format, mode, codec, exists, started, backend }))
     }
@@ -70,9 +75,9 @@ impl Target {
         self.format
     }
 
-    /// Whether rows that are there stay.
+    /// Whether rows stay that are there, or that someone else writes first.
     pub(crate) fn appends(&self) -> bool {
-        self.exists && self.mode == WriteMode::Append
+        self.mode == WriteMode::Append
     }
 
     /// A new file to write to, like the one that is there.
@@ -117,7 +122,7 @@ impl Target {
             written,
             rows,
             bytes_written,
-            elapsed_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            elapsed_ms: millis(self.started.elapsed()),
         })
     }
 
@@ -135,6 +140,18 @@ impl Target {
         batches: impl Iterator<Item = Result<RecordBatch>>,
         options: &WriteOptions,
     ) -> Result<WriteReport> {
+        let (stage, rows) = self.fill(session, schema, batches, options)?;
+        self.commit(stage, rows)
+    }
+
+    /// New content with the rows of `batches`, and their number.
+    fn fill(
+        &self,
+        session: &Session,
+        schema: &SchemaRef,
+        batches: impl Iterator<Item = Result<RecordBatch>>,
+        options: &WriteOptions,
+    ) -> Result<(Stage, u64)> {
         let mut stage = self.stage()?;
         let (out, location) = (stage.file(), self.file.location());
         let batches = checked(session, batches);
@@ -148,16 +165,21 @@ impl Target {
                 .write(session, schema, batches, out),
         }?;
         session.check()?;
-        self.commit(stage, rows)
+        Ok((stage, rows))
     }
 
-    /// Writes the file anew with rows added to those that are stored.
-    fn append(self, session: &Session, rows: Spilled, options: &WriteOptions) -> Result<WriteReport> {
-        let Some(locked) = self.file.lock(&self.session)? else { return Err(self.lost()) };
+    /// Adds rows to what is there, or makes the file; how that ended, and how many rows there were.
+    fn add(&self, session: &Session, rows: &Spilled, options: &WriteOptions) -> Result<(Commit, u64)> {
+        if !self.exists {
+            let (schema, batches) = rows.batches()?;
+            let (stage, rows) = self.fill(session, &schema, batches, options)?;
+            return Ok((stage.commit(None)?, rows));
+        }
+        let Some(locked) = self.file.lock(&self.session)? else { return Ok((Commit::Conflict, 0)) };
         let stored = locked.content()?;
         let mut stage = self.file.stage()?;
         let (out, location) = (stage.file(), self.file.location());
-        let (schema, batches) = rows.into_batches()?;
+        let (schema, batches) = rows.batches()?;
         let batches = checked(session, batches);
         let rows = match self.format {
             Format::Parquet => parquet::append(session, stored, &schema, batches, out),
@@ -166,8 +188,7 @@ impl Target {
                 .and_then(|stored| stored.append(session, &schema, batches, out)),
         }?;
         session.check()?;
-        let commit = stage.commit(Some(locked.version()))?;
-        self.finish(commit, rows)
+        Ok((stage.commit(Some(locked.version()))?, rows))
     }
 }
 
@@ -186,6 +207,33 @@ fn checked(
         session.check()?;
         batch
     })
+}
+
+/// Adds rows to what is there; again, if someone else changes it meanwhile.
+fn append(
+    session: &Session,
+    mut target: Target,
+    rows: &Spilled,
+    options: &WriteOptions,
+) -> Result<WriteReport> {
+    let (started, mut attempt) = (target.started, 1);
+    loop {
+        let begun = Instant::now();
+        match target.add(session, rows, options) {
+            Ok((Commit::Conflict, _)) => {}
+            Ok((commit, rows)) => return target.finish(commit, rows),
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            Err(error) => return Err(error),
+        }
+        if attempt == ATTEMPTS {
+            return Err(target.lost());
+        }
+        tracing::info!(attempt, "someone else changed the target");
+        pause(session, begun.elapsed(), attempt)?;
+        attempt += 1;
+        let again = Target::open(session, target.file.location(), options, target.backend)?;
+        target = again.map_or(target, |again| Target { started, ..again });
+    }
 }
 
 /// The report of a write that left an existing file alone.
@@ -240,7 +288,7 @@ pub(crate) async fn write_stream(
     let (own, options) = (session.clone(), options.clone());
     let report = if target.appends() {
         let rows = Spilled::write(stream, MEMORY_BYTES).await?;
-        session.run(move |session| target.append(session, rows, &options)).await
+        session.run(move |session| append(session, target, &rows, &options)).await
     } else {
         let schema = stream.schema();
         on_own_thread(stream, move |batches| target.create(&own, &schema, batches, &options)).await

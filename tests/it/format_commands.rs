@@ -112,3 +112,56 @@ fn cut_off_files_are_named() {
         }
     }
 }
+
+#[test]
+fn damage_is_told_in_the_format_of_the_log_and_nothing_else_is_printed() {
+    let place = Place::new();
+    place.file("a.csv", CSV);
+    place.run(&["write", "a.csv", "a.arrow"]).ok();
+    let whole = place.bytes("a.arrow");
+    for at in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0xff;
+        if at % 11 != 0 {
+            continue;
+        }
+        place.file("b.arrow", &damaged);
+        let run = place.run(&["read", "b.arrow", "--output", "csv", "--log-format", "json"]);
+        for line in run.err.lines() {
+            assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{at}: {line}");
+        }
+    }
+}
+
+#[test]
+fn rows_without_columns_are_shown() {
+    let place = Place::new();
+    place.file("a.json", "[{}, {}]");
+    for backend in BACKENDS {
+        let run = place.run(&["read", "a.json", "--output", "ndjson", "--backend", backend]);
+        assert_eq!(run.ok().out, "{}\n{}\n");
+    }
+}
+
+#[test]
+fn a_compressed_target_is_refused_whatever_it_is_called() {
+    let place = Place::new();
+    place.file("a.csv", CSV);
+    for (name, text) in [("t.ndjson", "{\"id\":1}\n"), ("t.csv", CSV), ("t.json", "{\"id\":1}\n")] {
+        place.file(name, gzip(text.as_bytes()));
+        let run = place.run(&["upsert", "a.csv", name, "--id", "id"]);
+        assert!(run.failed(1).contains("can be read and written, but not changed"), "{name}: {}", run.err);
+    }
+}
+
+#[test]
+fn a_type_that_no_decoder_knows_is_refused_by_column() {
+    let place = Place::new();
+    // One row of Polars' 128-bit integers, as `pl.DataFrame({"n": [1]}, {"n": pl.Int128}).write_ipc` writes it.
+    place.file("a.arrow", include_bytes!("format_commands/int128.arrow"));
+    for args in [["read", "a.arrow"], ["schema", "a.arrow"], ["count", "a.arrow"]] {
+        let run = place.run(&args);
+        let said = run.failed(1);
+        assert!(said.contains("column: n") && said.contains("128-bit integers"), "{said}");
+    }
+}

@@ -320,7 +320,7 @@ fn no_command_prints_a_secret_however_much_is_logged() {
         (1, &["cat", "s3://lake/missing.csv"]),
         (0, &["cp", "s3://lake/a.csv", "s3://lake/b.csv"]),
         (0, &["mv", "b.csv", "s3://lake/b.csv"]),
-        (0, &["mv", "s3://lake/b.csv", "s3://lake/c.csv"]),
+        (0, &["mv", "s3://lake/gone.csv", "s3://lake/c.csv"]),
         (1, &["ls", "s3://nowhere/"]),
         (0, &["bucket", "ls"]),
         (1, &["bucket", "create", "lake"]),

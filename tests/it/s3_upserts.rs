@@ -10,7 +10,7 @@ use keyfold::{Backend, ErrorKind, Frame, MergeRule, UpsertOptions};
 use crate::doors::Doors;
 use crate::places::Kind;
 use crate::run::{Place, counts};
-use crate::s3_server::{Operation, TestServer};
+use crate::s3_server::{Entry, Operation, TestServer};
 
 fn place(server: &TestServer) -> Place {
     let mut place = Place::new();
@@ -135,6 +135,31 @@ fn eight_processes_end_as_one_after_the_other_on_disk() {
     eight_processes(&Place::new(), "t.csv");
 }
 
+#[test]
+fn rows_that_are_appended_at_once_are_all_there() {
+    let server = TestServer::builder().bucket("lake").start();
+    let place = place(&server);
+    thread::scope(|scope| {
+        for process in 0..6 {
+            let place = &place;
+            scope.spawn(move || {
+                for run in 0..3 {
+                    let name = format!("{process}-{run}.csv");
+                    place.file(&name, format!("id\n{}\n", 10 * process + run));
+                    place.run(&["write", &name, "s3://lake/t.csv", "--mode", "append"]).ok();
+                }
+            });
+        }
+    });
+    let text = String::from_utf8(server.get_raw("lake", "t.csv").expect("there").to_vec()).expect("text");
+    let mut found: Vec<u32> = text.lines().skip(1).map(|id| id.parse().expect("a number")).collect();
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        (0..6).flat_map(|process| (0..3).map(move |run| 10 * process + run)).collect::<Vec<_>>()
+    );
+}
+
 fn signal(child: &Child, signal: &str) {
     let sent = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status();
     assert!(sent.expect("kill runs").success());
@@ -162,8 +187,9 @@ fn a_writer_that_slept_cannot_overwrite_what_came_meanwhile() {
     let mut command = place.command();
     command.args(upsert("slow.csv")).stdout(Stdio::piped()).stderr(Stdio::piped());
     let slow = command.spawn().expect("started");
-    // It has read what is there, and has not written yet.
-    wait_for(|| server.log().iter().any(|e| e.operation == Operation::GetObject && e.key == "t.csv"));
+    // It has looked at the start, then read what is there, and has not written yet.
+    let reads = |e: &Entry| e.operation == Operation::GetObject && e.key == "t.csv";
+    wait_for(|| server.log().iter().filter(|entry| reads(entry)).count() == 2);
     signal(&slow, "-STOP");
     server.set_latency(Duration::ZERO);
     let fast = place.run(&upsert("fast.csv")).json();
@@ -206,7 +232,8 @@ fn an_upsert_that_changes_nothing_reads_the_footer_and_the_keys() {
 fn a_read_with_a_limit_fetches_the_first_row_group_alone() {
     let server = TestServer::builder().bucket("lake").start();
     let place = place(&server);
-    place.file("stored.csv", format!("id\n{}", (0..100_000).map(|id| format!("{id}\n")).collect::<String>()));
+    let line = |id: usize| format!("{id}\n");
+    place.file("stored.csv", format!("id\n{}", (0..100_000).map(line).collect::<String>()));
     let write = ["write", "stored.csv", "s3://lake/t.parquet", "--compression", "none"];
     place.run(&[&write[..], &["--row-group-rows", "10000"]].concat()).ok();
     let size = server.get_raw("lake", "t.parquet").expect("there").len() as u64;

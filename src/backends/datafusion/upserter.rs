@@ -12,6 +12,7 @@ use crate::core::options::UpsertOptions;
 use crate::core::report::UpsertReport;
 use crate::error::Result;
 use crate::interfaces::{Frame, Upserter};
+use crate::table::target::check_target;
 use crate::table::upsert::upsert;
 
 /// Upserts frames, its own and those of other engines.
@@ -38,6 +39,7 @@ impl Upserter for DataFusionUpserter {
         options: UpsertOptions,
     ) -> Result<UpsertReport> {
         options.validate()?;
+        check_target(&self.session, target, &options).await?;
         let rows = DataFusionFrame::from(rows.into_datafusion(&SessionContext::new()).await?);
         upsert(&self.session, rows.run().await?, target, rule, &options, NAME).await
     }

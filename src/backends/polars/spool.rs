@@ -65,9 +65,9 @@ pub(super) fn parquet(files: Vec<DataFile>, asked: Asked, limit: Option<usize>) 
             Err(error) => (Some(Err(error)), None),
         };
         let rows = rows.into_iter().flatten().map(move |batch| asked.of(&batch?));
-        let named =
+        let blamed =
             move |batch: Result<_>| batch.map_err(|error| error.with_missing("file", file.location()));
-        failed.into_iter().chain(rows).map(named)
+        failed.into_iter().chain(rows).map(blamed)
     });
     blocking(schema, limited(batches, limit))
 }

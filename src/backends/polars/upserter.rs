@@ -11,6 +11,7 @@ use crate::core::options::UpsertOptions;
 use crate::core::report::UpsertReport;
 use crate::error::Result;
 use crate::interfaces::{Frame, Upserter};
+use crate::table::target::check_target;
 use crate::table::upsert::upsert;
 
 /// Folds frames into stored data, with Polars where Polars made them.
@@ -36,6 +37,8 @@ impl Upserter for PolarsUpserter {
         rule: &MergeRule,
         options: UpsertOptions,
     ) -> Result<UpsertReport> {
+        options.validate()?;
+        check_target(&self.session, target, &options).await?;
         // A Polars frame runs in Polars. Another one has nothing to run there, and would lose the types
         // that Polars lacks on the way.
         let rows = rows.into_arrow().await?;

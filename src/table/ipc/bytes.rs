@@ -80,7 +80,7 @@ impl Bytes {
             }
             Self::Object(content) if len <= SHORT => Ok(Buffer::from(content.range(at, len)?)),
             Self::Object(content) => {
-                let bytes = content.ranges(&[at..end])?.into_iter().next();
+                let bytes = content.ranges(std::slice::from_ref(&(at..end)))?.into_iter().next();
                 bytes
                     .map(Buffer::from)
                     .ok_or_else(|| Error::internal("bytes that were fetched are not there"))

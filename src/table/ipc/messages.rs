@@ -7,12 +7,13 @@ use arrow::buffer::Buffer;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::ipc::convert::fb_to_schema;
 use arrow::ipc::reader::read_footer_length;
-use arrow::ipc::{Block, MessageHeader, MetadataVersion, root_as_footer};
+use arrow::ipc::{Block, MessageHeader, root_as_footer};
 
 use super::bytes::{Bytes, Part};
-use super::{check, damaged, guarded};
+use super::{check, damaged, guarded, types};
 use crate::client::file::Content;
 use crate::core::format::Format;
+use crate::core::schema::check_names;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The end of a file: the length of its footer, and the mark.
@@ -26,7 +27,6 @@ const MARK: [u8; 4] = [0xff; 4];
 pub(super) struct Messages {
     pub(super) bytes: Bytes,
     pub(super) schema: SchemaRef,
-    pub(super) version: MetadataVersion,
     places: Places,
 }
 
@@ -94,8 +94,7 @@ impl Messages {
         let rows = footer.recordBatches().into_iter().flatten().map(listed(Kind::Rows));
         let messages: Vec<Message> = dictionaries.chain(rows).collect();
         messages.iter().try_for_each(|message| check::place(&message.place, start))?;
-        let version = footer.version();
-        Ok(Self { bytes, schema, version, places: Places::Listed(messages.into_iter()) })
+        Ok(Self { bytes, schema, places: Places::Listed(messages.into_iter()) })
     }
 
     fn of_stream(bytes: Bytes) -> Result<Self> {
@@ -106,8 +105,8 @@ impl Messages {
         }
         let head = check::parsed(&head)?;
         let schema = head.header_as_schema().ok_or_else(|| damaged("the stream has no schema"))?;
-        let (schema, version) = (columns(schema)?, head.version());
-        Ok(Self { bytes, schema, version, places: Places::From(check::end(&message.place)) })
+        let schema = columns(schema)?;
+        Ok(Self { bytes, schema, places: Places::From(check::end(&message.place)) })
     }
 
     /// The next dictionary, or the next rows; `None` behind the last.
@@ -191,6 +190,8 @@ fn columns(schema: arrow::ipc::Schema<'_>) -> Result<SchemaRef> {
         )
         .hint("write it again on a machine like this one"));
     }
+    types::check(&schema)?;
     let schema: Schema = guarded(|| Ok(fb_to_schema(schema)))?;
+    check_names(&schema)?;
     Ok(Arc::new(schema))
 }

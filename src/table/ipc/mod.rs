@@ -8,7 +8,10 @@ mod bytes;
 mod check;
 mod messages;
 mod scan;
+mod types;
 mod write;
+
+use std::cell::Cell;
 
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
@@ -56,9 +59,22 @@ fn damaged(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error 
         .because(cause)
 }
 
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic of this thread is expected, and told as an error: nobody has to print it.
+#[cfg(feature = "cli")]
+pub(crate) fn is_guarded() -> bool {
+    GUARDED.get()
+}
+
 /// What `work` gives; damage that Arrow does not expect makes it panic.
 fn guarded<T>(work: impl FnOnce() -> std::result::Result<T, ArrowError>) -> Result<T> {
-    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
+    GUARDED.set(true);
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+    GUARDED.set(false);
+    match done {
         Ok(done) => done.map_err(damaged),
         Err(_) => Err(damaged("the decoder gave up")),
     }

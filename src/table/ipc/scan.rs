@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use arrow::ipc::MetadataVersion;
 use arrow::ipc::reader::FileDecoder;
 
 use super::messages::{Kind, Message, Messages};
@@ -121,8 +122,9 @@ impl Open {
             .iter()
             .map(|field| place(field.name()).filter(|index| same(*index, field)));
         let places = places.collect::<Option<Vec<_>>>().ok_or_else(changed)?;
+        // Each message says its own version, and by this one the decoder believes it: a footer may say another.
         let decoder =
-            FileDecoder::new(Arc::clone(&messages.schema), messages.version).with_projection(places);
+            FileDecoder::new(Arc::clone(&messages.schema), MetadataVersion::V1).with_projection(places);
         Ok(Self { messages, decoder })
     }
 

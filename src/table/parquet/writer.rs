@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{BrotliLevel, Compression as Codec, GzipLevel, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -15,7 +15,7 @@ use crate::core::merge::MergeRule;
 use crate::core::merge::kernel::{Incoming, Matcher, Outcome};
 use crate::core::options::{Compression, WriteOptions};
 use crate::core::report::WorkCounts;
-use crate::core::schema::check_names;
+use crate::core::schema::{check_names, type_name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::StoredFile;
 
@@ -31,6 +31,7 @@ pub(crate) fn write(
     out: &mut File,
 ) -> Result<u64> {
     check_names(schema)?;
+    check_types(schema)?;
     let properties = properties(options.compression.unwrap_or_default())?
         .set_max_row_group_row_count(Some(options.row_group_rows))
         .build();
@@ -45,6 +46,32 @@ pub(crate) fn write(
     }
     writer.close().map_err(unwritable)?;
     Ok(rows)
+}
+
+/// Refuses a type at which the encoder would panic.
+fn check_types(schema: &SchemaRef) -> Result<()> {
+    let unions = schema.fields().iter().find(|field| has_union(field.data_type()));
+    unions.map_or(Ok(()), |field| {
+        Err(Error::new(ErrorKind::Unsupported, "Parquet cannot hold a column of this type")
+            .with("column", field.name())
+            .with("type", type_name(field.data_type()))
+            .hint("leave it out with --columns, or write Arrow"))
+    })
+}
+
+fn has_union(data_type: &DataType) -> bool {
+    use DataType as D;
+    match data_type {
+        D::Union(..) => true,
+        D::List(item) | D::LargeList(item) | D::ListView(item) | D::LargeListView(item) => {
+            has_union(item.data_type())
+        }
+        D::FixedSizeList(item, _) | D::Map(item, _) => has_union(item.data_type()),
+        D::Struct(fields) => fields.iter().any(|field| has_union(field.data_type())),
+        D::Dictionary(_, values) => has_union(values),
+        D::RunEndEncoded(_, values) => has_union(values.data_type()),
+        _ => false,
+    }
 }
 
 pub(crate) fn unwritable(cause: ParquetError) -> Error {

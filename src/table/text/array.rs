@@ -1,11 +1,12 @@
 //! A JSON array as one object a line, so that one reader serves both layouts. Elements pass through one at a time.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Cursor, Read, Write};
 
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::core::format::BYTE_ORDER_MARK;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Writes the elements of the array that `input` holds to `out`, a line each; element n stands in line n.
@@ -21,8 +22,12 @@ pub(super) fn to_lines(
     failed_write: impl FnOnce(io::Error) -> Error,
 ) -> Result<()> {
     let (mut elements, mut fault) = (0, None);
+    let input = match behind_mark(input) {
+        Ok(input) => input,
+        Err(cause) => return Err(failed_read(cause)),
+    };
     let mut json = serde_json::Deserializer::from_reader(input);
-    let copy = Elements { out, elements: &mut elements, fault: &mut fault };
+    let copy = Elements { out, count: &mut elements, fault: &mut fault };
     let read = json.deserialize_seq(copy).and_then(|()| json.end());
     match (read, fault) {
         (Ok(()), _) => Ok(()),
@@ -37,10 +42,22 @@ pub(super) fn to_lines(
             Err(Error::new(ErrorKind::InvalidData, "the file is not a JSON array of objects")
                 .with("line", cause.line())
                 .with("element", elements + 1)
-                .hint("it may be cut off or damaged; one object a line is read as NDJSON")
+                .hint(
+                    "it may be cut off, or have NaN, which JSON has not; one object a line is read as NDJSON",
+                )
                 .because(cause))
         }
     }
+}
+
+/// `input` without a byte-order mark at its start.
+fn behind_mark(mut input: impl Read) -> io::Result<impl Read> {
+    let mut start = Vec::with_capacity(BYTE_ORDER_MARK.len());
+    input.by_ref().take(BYTE_ORDER_MARK.len() as u64).read_to_end(&mut start)?;
+    if start == BYTE_ORDER_MARK {
+        start.clear();
+    }
+    Ok(Cursor::new(start).chain(input))
 }
 
 /// What ends the copying beside faults of the text.
@@ -51,7 +68,7 @@ enum Fault {
 
 struct Elements<'a, W> {
     out: &'a mut W,
-    elements: &'a mut u64,
+    count: &'a mut u64,
     fault: &'a mut Option<Fault>,
 }
 
@@ -64,7 +81,7 @@ impl<'de, W: Write> Visitor<'de> for Elements<'_, W> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
         while let Some(element) = elements.next_element::<Box<RawValue>>()? {
-            *self.elements += 1;
+            *self.count += 1;
             let fault = if element.get().starts_with('{') {
                 line(element.get(), self.out).err().map(Fault::Write)
             } else {
@@ -105,6 +122,7 @@ mod tests {
         let expected = "{\"a\": 1,  \"b]},{\": \"\\\"\\n[\"}\n{\"a\":{\"x\": [1, 2]}}\n{}\n";
         assert_eq!(lines(text.as_bytes()).expect("reads"), expected);
         assert_eq!(lines(b" [ ] ").expect("reads"), "");
+        assert_eq!(lines(b"\xef\xbb\xbf[{}]").expect("reads"), "{}\n");
     }
 
     #[test]

@@ -13,14 +13,13 @@ use super::rows::Rows;
 use super::window::{BLOCK, Window};
 use super::{csv, ndjson};
 use crate::client::session::Session;
-use crate::core::format::Format;
+use crate::core::format::{BYTE_ORDER_MARK, Format};
 use crate::core::location::Location;
 use crate::core::schema::check_names;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A longer record is refused: it is an unclosed quote, and places are kept in 32 bits.
 const LONGEST: usize = 1 << 30;
-const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// Streams the records of one file.
 #[derive(Debug)]
@@ -263,8 +262,8 @@ impl<R: Read> Records<R> {
 
     fn read_head(&mut self) -> Result<()> {
         self.fill()?;
-        if self.window.bytes().starts_with(BOM) {
-            self.head = BOM.len();
+        if self.window.bytes().starts_with(BYTE_ORDER_MARK) {
+            self.head = BYTE_ORDER_MARK.len();
         }
         if self.layout.format == Format::Ndjson {
             return Ok(());

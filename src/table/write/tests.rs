@@ -58,7 +58,7 @@ async fn who_loses_the_race_to_create_is_told_as_the_mode_says() {
     let outcomes = [
         (WriteMode::Error, Err(ErrorKind::AlreadyExists), "id\n7\n"),
         (WriteMode::Ignore, Ok(false), "id\n7\n"),
-        (WriteMode::Append, Err(ErrorKind::Conflict), "id\n7\n"),
+        (WriteMode::Append, Ok(true), "id\n7\n0\n1\n2\n"),
         (WriteMode::Overwrite, Ok(true), "id\n0\n1\n2\n"),
     ];
     for (mode, expected, content) in outcomes {

@@ -106,7 +106,9 @@ async fn a_conflict_of_the_moment_is_tried_again() {
     server.fail(Fault::new(Effect::Conflict).on(Operation::CompleteMultipartUpload));
     let mut upload = client.start_upload("b", plain()).await.expect("an upload");
     upload.queue("text".into()).await.expect("queued");
-    upload.complete().await.expect("complete");
+    // The service wants all parts again, and who has them is the caller.
+    let refused = upload.complete().await.expect_err("another writer");
+    assert_eq!((refused.kind(), server.uploads().len()), (ErrorKind::Conflict, 0));
 }
 
 #[tokio::test]

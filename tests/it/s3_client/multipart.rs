@@ -116,7 +116,7 @@ async fn an_upload_that_met_another_writer_at_its_end_is_sent_again_with_all_par
     let server = lake();
     let client = client(&server);
     server.fail(Fault::new(Effect::Conflict).on(Operation::CompleteMultipartUpload).times(2));
-    let large = bytes(17 * MIB);
+    let large = bytes(33 * MIB);
     let options = plain().with_condition(PutCondition::IfAbsent);
     client.put("a", large.clone(), options.clone()).await.expect("put");
     assert_eq!(read(&client, "a").await, large);

@@ -109,7 +109,7 @@ fn a_line_that_is_no_object_is_named() {
 #[test]
 fn a_file_without_bytes_has_no_header_and_one_with_a_header_has_no_rows() {
     assert_eq!(failure(b"", 10), "the file is empty and has no header (file: t.txt)");
-    assert_eq!(failure(BOM, 10), "the file is empty and has no header (file: t.txt)");
+    assert_eq!(failure(BYTE_ORDER_MARK, 10), "the file is empty and has no header (file: t.txt)");
     assert!(failure(b"a,b\r1,2\r", 10).starts_with("lines end with a carriage return alone (file: t.txt)"));
     assert!(read("a,b", 10).expect("reads").is_empty());
     assert!(read("a,b\r\n", 3).expect("reads").is_empty());
