@@ -188,11 +188,11 @@ fn a_directory_where_a_file_is_meant() {
 }
 
 #[test]
-fn a_target_without_an_extension() {
+fn a_target_without_an_extension_in_a_folder_that_is_not_there() {
     let place = Place::new();
     place.file("in.csv", STORED);
-    let run = place.run(&["upsert", "in.csv", "orders", "--id", "id"]);
-    assert!(run.failed(1).contains("give the target an extension"), "{}", run.err);
+    let run = place.run(&["upsert", "in.csv", "lake/orders", "--id", "id"]);
+    assert!(run.failed(1).contains("the folder does not exist"), "{}", run.err);
     assert_eq!(place.names(), ["in.csv"]);
 }
 

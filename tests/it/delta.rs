@@ -146,6 +146,8 @@ async fn files_that_cannot_hold_an_id_are_not_opened() {
         let change = rows(&[150, 1_000], &["a", "a"], &[1, 1]);
         let report = upsert(&doors, change, UpsertOptions::default()).await.expect("folds");
         assert_eq!((report.work.files_read, report.work.files_skipped), (1, 2));
+        // Not even their footers are read, which would rule out their row groups.
+        assert_eq!((report.work.row_groups_read, report.work.row_groups_skipped), (1, 0));
         assert_eq!((report.work.files_removed, report.work.files_added), (1, 2));
         assert_eq!((report.rows.updated, report.rows.inserted, report.rows.rows_before), (1, 1, Some(300)));
         assert_eq!(doors.data.count(&[TABLE], ReadOptions::default()).await.expect("counts"), 301);
