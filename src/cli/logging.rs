@@ -43,8 +43,10 @@ impl LogLevel {
     /// More talk is wanted from keyfold, not from every engine below it.
     fn directives(self) -> String {
         match self {
-            Self::Off | Self::Error | Self::Warn => self.to_string(),
-            Self::Info | Self::Debug | Self::Trace => format!("warn,keyfold={self}"),
+            Self::Off => self.to_string(),
+            // What ails a log of Delta is an error of ours, and said once.
+            Self::Error | Self::Warn => format!("{self},buoyant_kernel=off"),
+            Self::Info | Self::Debug | Self::Trace => format!("warn,buoyant_kernel=off,keyfold={self}"),
         }
     }
 }
@@ -83,8 +85,8 @@ mod tests {
 
     #[test]
     fn engines_stay_quiet_when_keyfold_talks() {
-        assert_eq!(LogLevel::Debug.directives(), "warn,keyfold=debug");
-        assert_eq!(LogLevel::Error.directives(), "error");
+        assert_eq!(LogLevel::Debug.directives(), "warn,buoyant_kernel=off,keyfold=debug");
+        assert_eq!(LogLevel::Error.directives(), "error,buoyant_kernel=off");
         assert_eq!(LogLevel::Off.directives(), "off");
     }
 

@@ -18,6 +18,7 @@ use crate::table::{Found, StoredTable, UpsertTarget};
 
 pub(crate) const IS_KNOWN: bool = false;
 
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum At {
     Latest,
     Version(u64),
@@ -87,6 +88,7 @@ impl UpsertTarget for DeltaTarget {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the one that looks")]
 pub(crate) fn is_table(_: &Session, _: &Location) -> Result<bool> {
     Ok(false)
 }
