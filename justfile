@@ -12,6 +12,10 @@ check:
 test:
     cargo test --all-features
 
+# The property tests again and again, with new cases each time; a case that fails is kept in proptest-regressions.
+fuzz rounds="50":
+    for round in $(seq {{rounds}}); do cargo test --quiet --all-features --lib || exit 1; done
+
 # Read, write and upsert a million rows with both backends, in a release build.
 bench:
     cargo bench --all-features --bench upsert

@@ -69,10 +69,7 @@ impl Order {
             Reading::Text(_) => NAMED,
         };
         if data_type.is_nested() {
-            return Err(Error::new(ErrorKind::InvalidInput, "the modification column has no order")
-                .with("column", column)
-                .with("type", type_name(&data_type))
-                .hint("name a column of numbers, text, dates or timestamps"));
+            return Err(no_order(column).with("type", type_name(&data_type)));
         }
         let encoder = RowEncoder::new([(column, &data_type)])?;
         let order = Self { column: column.to_owned(), reading, encoder };
@@ -121,7 +118,15 @@ impl Reading {
     }
 }
 
-fn mixed(text: &str) -> Error {
+/// The refusal of a modification column whose values are lists or objects.
+pub(crate) fn no_order(column: &str) -> Error {
+    Error::new(ErrorKind::InvalidInput, "the modification column has no order")
+        .with("column", column)
+        .hint("name a column of numbers, text, dates or timestamps")
+}
+
+/// The refusal of modification values of which `text` is of another kind than those before.
+pub(crate) fn mixed(text: &str) -> Error {
     Error::new(ErrorKind::InvalidInput, "modification values are not all of one kind")
         .with("value", text)
         .hint(

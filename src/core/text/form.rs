@@ -31,8 +31,13 @@ impl Form {
         if is_iso(text) {
             self.iso = true;
         } else if !self.foreign {
-            self.foreign = self.pattern.to_iso(text).is_some();
+            self.foreign = self.is_foreign(text);
         }
+    }
+
+    /// Whether a text fits the pattern, and is not in ISO 8601.
+    pub(crate) fn is_foreign(&self, text: &str) -> bool {
+        !is_iso(text) && self.pattern.to_iso(text).is_some()
     }
 
     /// Joins what was seen in two parts of a column.

@@ -105,6 +105,11 @@ impl JsonTypes {
         self.form.as_ref().map_or_else(|| texts.clone(), |form| form.apply(texts))
     }
 
+    /// Whether a text is a date in another form than ISO 8601.
+    pub(super) fn is_foreign(&self, text: &str) -> bool {
+        self.form.as_ref().is_some_and(|form| form.is_foreign(text))
+    }
+
     /// The type that every token is of; `None` if they are of several, or numbers that no type of ours holds:
     /// they are read as text then.
     pub(super) fn data_type(&self) -> Option<DataType> {

@@ -262,6 +262,31 @@ fn a_modification_value_of_another_kind_is_refused_by_name() {
     }
 }
 
+/// A row that loses to another is not stored, so that nothing stored could tell of its kind the next time.
+#[test]
+fn modification_values_of_two_kinds_are_refused_before_one_of_them_is_lost() {
+    let csv = CsvOptions::default().with_timestamp_format("%d/%m/%Y");
+    for (at, other) in [
+        (["2026-01-01", ""], ""),
+        (["true", "x"], "x"),
+        (["01/01/2026", "2026"], "2026"),
+        (["01/01/2026", "soon"], "soon"),
+        (["0.12345678901234567890", "2026-01-01"], "2026-01-01"),
+    ] {
+        for text in ["id,at\n", "id,at\n7,x\n8,9\n"] {
+            let incoming = texts(&[("id", &["1", "1"]), ("at", &at)]);
+            let error =
+                upsert(&mut stored_as("a.csv", text, &csv), &incoming, &by_at()).expect_err("two kinds");
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            let told = format!("modification values are not all of one kind (value: {other}, column: at)");
+            assert!(error.to_string().contains(&told), "{at:?} {error}");
+        }
+    }
+    let same = texts(&[("id", &["1", "1"]), ("at", &["01/02/2026", "02/01/2026"])]);
+    let (written, ..) = upsert(&mut stored_as("a.csv", "id,at\n", &csv), &same, &by_at()).expect("one kind");
+    assert_eq!(written, "id,at\n1,01/02/2026\n");
+}
+
 #[test]
 fn numbers_that_only_text_can_hold_are_ordered_as_numbers() {
     let incoming = texts(&[("id", &["1", "2"]), ("at", &["18446744073709551616", "10"])]);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, StringArray};
 use arrow::datatypes::DataType;
 
-use super::{Fitted, Role};
+use super::{Fitted, Role, one_kind};
 use crate::core::cast::exact;
 use crate::core::schema::type_name;
 use crate::core::text::{Guess, float_keeps, instant, number, parse, print};
@@ -103,16 +103,32 @@ impl Column<'_> {
 
     /// Refuses a modification column that had an order of its own, and would now be ordered as text.
     fn check_order(&self, texts: &StringArray, view: &DataType) -> Result<()> {
-        let stored = self.stored.data_type();
-        if self.role != Role::Modification || *view != DataType::Utf8 || stored == DataType::Utf8 {
+        if self.role != Role::Modification || *view != DataType::Utf8 {
             return Ok(());
         }
-        let Some(misfit) = self.misfit(texts, &stored) else { return Ok(()) };
+        let stored = self.stored.data_type();
+        let misfit = (stored != DataType::Utf8).then(|| self.misfit(texts, &stored)).flatten();
+        let Some(misfit) = misfit else {
+            return one_kind(self.name, texts.iter().flatten().map(|text| (self.kind(text), text)));
+        };
         Err(Error::new(ErrorKind::InvalidInput, "a modification value is not of the stored kind")
             .with("column", self.name)
             .with("stored", type_name(&stored))
             .with("value", shown(misfit))
             .hint("correct the value: with it the column would be ordered as text, where 9 is after 10"))
+    }
+
+    /// What a text is, in a column of nothing else.
+    fn kind(&self, text: &str) -> Kind {
+        if let Some((_, zoned)) = instant(text) {
+            return Kind::Instant { zoned };
+        }
+        if number(text).is_some() {
+            return Kind::Number;
+        }
+        let mut alone = TextTypes::new(self.layout);
+        alone.observe(text);
+        Kind::Other(alone.data_type())
     }
 
     /// The first text for which the order of `stored` values would be lost.
@@ -134,6 +150,15 @@ impl Column<'_> {
         };
         texts_at_hand.find(upsets).or_else(|| texts.iter().flatten().next())
     }
+}
+
+/// What a modification value is. Text keeps the order of instants with any offset and any number of digits,
+/// and that of numbers.
+#[derive(PartialEq)]
+enum Kind {
+    Instant { zoned: bool },
+    Number,
+    Other(DataType),
 }
 
 /// An id that looks like a float is compared as the text it is: floats that print the same may differ,

@@ -9,11 +9,13 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, StringArray, new_null_array};
 use arrow::datatypes::{DataType, Field};
 
-use super::Fitted;
+use super::{Fitted, Role, one_kind};
 use crate::core::cast::{CastRefused, exact};
+use crate::core::merge::order::no_order;
+use crate::core::schema::type_name;
 use crate::core::text::{BadCell, TextRules, float_keeps, parse, print};
 use crate::error::{Error, ErrorKind, Result};
-use crate::table::fit::refused;
+use crate::table::fit::{refused, shown};
 use crate::table::text::cells::Cells;
 use crate::table::text::columns::decode;
 use crate::table::text::file::is_text;
@@ -27,6 +29,7 @@ pub(super) struct Column<'a> {
     pub(super) stored: &'a JsonTypes,
     /// The type that stored values are compared in so far.
     pub(super) view: &'a DataType,
+    pub(super) role: Role,
     pub(super) layout: &'a Layout,
     /// Rows that came in before these.
     pub(super) first_row: usize,
@@ -40,6 +43,9 @@ impl Column<'_> {
     /// `InvalidInput` for values that do not fit the stored type.
     pub(super) fn fit(&self, values: &ArrayRef) -> Result<Fitted> {
         let plain = !values.data_type().is_nested();
+        if !plain && self.role == Role::Modification {
+            return Err(no_order(self.name).with("type", type_name(values.data_type())));
+        }
         match self.stored.data_type() {
             // Strings are compared as they will be when they are stored.
             _ if !self.stored.seen() && !is_text(values.data_type()) => {
@@ -59,7 +65,10 @@ impl Column<'_> {
     /// The same for the tokens of JSON.
     pub(super) fn fit_tokens(&self, tokens: &ArrayRef) -> Result<Fitted> {
         let tokens = print(tokens.as_ref())?;
-        let texts: ArrayRef = Arc::new(self.said(&tokens)?);
+        let texts = self.said(&tokens)?;
+        self.check_kinds(&tokens)?;
+        self.check_forms(&texts)?;
+        let texts: ArrayRef = Arc::new(texts);
         let mut both = self.stored.clone();
         tokens.iter().flatten().for_each(|token| both.observe(token));
         let column = match (self.stored.data_type(), both.data_type()) {
@@ -75,6 +84,27 @@ impl Column<'_> {
             _ => return self.fit(&texts),
         };
         Ok(Fitted { column, cells: Cells::Token(tokens) })
+    }
+
+    /// Refuses tokens as modification values that have no order, whatever is stored beside them.
+    fn check_kinds(&self, tokens: &StringArray) -> Result<()> {
+        if self.role != Role::Modification {
+            return Ok(());
+        }
+        if let Some(nested) = tokens.iter().flatten().find(|token| token.starts_with(['[', '{'])) {
+            return Err(no_order(self.name).with("value", shown(nested)));
+        }
+        one_kind(self.name, tokens.iter().flatten().map(|token| (token.starts_with(['t', 'f']), token)))
+    }
+
+    /// Refuses dates as modification values of which some are in ISO 8601: all of them would be if one was
+    /// stored.
+    fn check_forms(&self, texts: &StringArray) -> Result<()> {
+        if self.role != Role::Modification {
+            return Ok(());
+        }
+        let texts = self.stored.in_form(texts);
+        one_kind(self.name, texts.iter().flatten().map(|text| (self.stored.is_foreign(text), text)))
     }
 
     fn cells(&self, column: &ArrayRef) -> Result<Cells> {
@@ -120,7 +150,9 @@ impl Column<'_> {
     /// Whatever comes into a column of strings is one. Timestamps are compared as instants as long as all of
     /// them are.
     fn strings(&self, values: &ArrayRef) -> Result<Fitted> {
-        let texts = self.stored.in_form(self.cells(values)?.texts());
+        let cells = self.cells(values)?;
+        self.check_forms(cells.texts())?;
+        let texts = self.stored.in_form(cells.texts());
         let told = self.stored.instants(texts.iter().flatten());
         let instants = told.and_then(|told| parse(&texts, &told, &TextRules::default()).ok());
         let column = instants.unwrap_or_else(|| Arc::new(texts.clone()));

@@ -19,10 +19,11 @@ use super::tell::Types;
 use super::text_types::TextTypes;
 use super::tokens::{check_unmarked, is_marked};
 use crate::core::format::Format;
+use crate::core::merge::order::mixed;
 use crate::core::merge::{MergeRule, Winner};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::StoredFile;
-use crate::table::fit::check_extra;
+use crate::table::fit::{check_extra, shown};
 
 /// An incoming column, in the type that it is compared in and as it is to be written.
 #[derive(Debug)]
@@ -72,8 +73,8 @@ impl TextFile {
             let field = schema.field(index);
             let values = plain(&whole(field, index, incoming)?)?;
             let fitted = match &self.types[slot] {
-                Types::Json(stored) if is_marked(field) => self.json(slot, stored).fit_tokens(&values),
-                Types::Json(stored) => self.json(slot, stored).fit(&values),
+                Types::Json(stored) if is_marked(field) => self.json(slot, stored, rule).fit_tokens(&values),
+                Types::Json(stored) => self.json(slot, stored, rule).fit(&values),
                 Types::Text(stored) => self.csv(slot, stored, rule).fit(&values),
             }?;
             self.view[slot] = fitted.column.data_type().clone();
@@ -92,9 +93,16 @@ impl TextFile {
         csv::Column { name, stored, view, role: Role::of(name, rule), layout: &self.layout }
     }
 
-    fn json<'a>(&'a self, slot: usize, stored: &'a JsonTypes) -> json::Column<'a> {
+    fn json<'a>(&'a self, slot: usize, stored: &'a JsonTypes, rule: Option<&MergeRule>) -> json::Column<'a> {
         let (name, view) = (&self.names[slot], &self.view[slot]);
-        json::Column { name, stored, view, layout: &self.layout, first_row: self.rows_before }
+        json::Column {
+            name,
+            stored,
+            view,
+            role: Role::of(name, rule),
+            layout: &self.layout,
+            first_row: self.rows_before,
+        }
     }
 
     /// A file without a single record has no columns to defend.
@@ -113,6 +121,14 @@ impl TextFile {
         let slot = |field: &FieldRef| self.names.iter().position(|known| known == field.name());
         Ok(schema.fields().iter().filter_map(slot).collect())
     }
+}
+
+/// Refuses modification values that are not all of one kind. It is asked of all that come in, for those that
+/// lose to another are not stored: the same rows must be taken again beside those that are.
+fn one_kind<'a, K: PartialEq>(column: &str, mut values: impl Iterator<Item = (K, &'a str)>) -> Result<()> {
+    let Some((first, _)) = values.next() else { return Ok(()) };
+    let other = values.find(|(kind, _)| *kind != first);
+    other.map_or(Ok(()), |(_, value)| Err(mixed(&shown(value)).with("column", column)))
 }
 
 /// A column of all batches.

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::table::text::tokens::marked;
+use arrow::array::ListArray;
+use arrow::datatypes::Int64Type;
 
 #[test]
 fn in_json_another_offset_is_a_change_but_for_the_modification_column() {
@@ -21,6 +23,43 @@ fn a_json_value_that_is_equal_as_text_keeps_its_kind() {
     let incoming = texts(&[("id", &["1", "b"]), ("x", &["c", "c"])]);
     let (written, ..) = upsert(&mut stored("a.ndjson", text), &incoming, &by_id()).expect("upserts");
     assert_eq!(written, text.replace("\"a\"", "\"c\""));
+}
+
+#[test]
+fn tokens_without_an_order_are_no_modification_values_whatever_is_stored() {
+    let tokens = |at: [&str; 2]| {
+        let column = |values: [&str; 2]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
+        let fields = ["id", "at"].map(|name| marked(Field::new(name, DataType::Utf8, true)));
+        RecordBatch::try_new(Arc::new(Schema::new(fields.to_vec())), vec![column(["1", "2"]), column(at)])
+            .expect("a batch")
+    };
+    for text in ["", "{\"id\":1,\"at\":{\"a\":1}}\n{\"id\":2,\"at\":true}\n", "{\"id\":1,\"at\":\"x\"}\n"] {
+        for (at, told) in [
+            (
+                ["{\"a\":1}", "{\"a\":2}"],
+                "the modification column has no order (column: at, value: {\"a\":1})",
+            ),
+            (["\"x\"", "[1]"], "the modification column has no order (column: at, value: [1])"),
+            (["\"x\"", "true"], "modification values are not all of one kind (value: true, column: at)"),
+        ] {
+            let error = upsert(&mut stored("a.ndjson", text), &tokens(at), &by_at()).expect_err("no order");
+            assert!(error.to_string().contains(told), "{text} {error}");
+        }
+    }
+    let dates = texts(&[("id", &["1", "1"]), ("at", &["2026-01-01", "01/01/2026"])]);
+    let sent = tokens(["\"2026-01-01\"", "\"01/01/2026\""]);
+    for (text, taken) in [("", false), ("{\"id\":3,\"at\":\"2026-01-01\"}\n", true)] {
+        for incoming in [&dates, &sent] {
+            let csv = CsvOptions::default().with_timestamp_format("%d/%m/%Y");
+            let done = upsert(&mut stored_as("a.ndjson", text, &csv), incoming, &by_at());
+            assert_eq!(done.is_ok(), taken, "{text} {done:?}");
+        }
+    }
+    let list: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>([Some([Some(1)])]));
+    let typed = rows(vec![("id", strings(&[Some("1")])), ("at", list)]);
+    let mixed = "{\"id\":1,\"at\":[1]}\n{\"id\":2,\"at\":true}\n";
+    let error = upsert(&mut stored("a.ndjson", mixed), &typed, &by_at()).expect_err("a list");
+    assert_eq!(error.message(), "the modification column has no order");
 }
 
 #[test]
