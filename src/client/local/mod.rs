@@ -176,6 +176,23 @@ impl LocalFile {
     /// `NotFound` if the folder is missing, `PermissionDenied` or `Io`.
     pub(crate) fn stage(&self) -> Result<Stage> {
         let replaced = self.writable()?;
+        let stage = loop {
+            let stage = self.new_stage()?;
+            stage.file.lock().map_err(|cause| self.failed("cannot lock the new file", cause))?;
+            // Between its creation and its lock another writer may have taken it for an orphan.
+            if stage.is_there()? {
+                break stage;
+            }
+        };
+        if let Some(replaced) = replaced {
+            let like = replaced.metadata().map_err(|cause| self.failed("cannot look at the file", cause))?;
+            stage.take_after(&like)?;
+        }
+        Ok(stage)
+    }
+
+    /// A new file beside this one that nobody has a lock on yet.
+    fn new_stage(&self) -> Result<Stage> {
         let folder = self.folder();
         let path =
             folder.join(format!("{}{}{STAGE_SUFFIX}", self.stage_prefix(), uuid::Uuid::now_v7().simple()));
@@ -191,13 +208,7 @@ impl LocalFile {
             })?;
         let path =
             TempPath::try_from_path(&path).map_err(|cause| self.failed("cannot name the new file", cause))?;
-        let stage = Stage { target: self.clone(), path, file };
-        stage.file.lock().map_err(|cause| self.failed("cannot lock the new file", cause))?;
-        if let Some(replaced) = replaced {
-            let like = replaced.metadata().map_err(|cause| self.failed("cannot look at the file", cause))?;
-            stage.take_after(&like)?;
-        }
-        Ok(stage)
+        Ok(Stage { target: self.clone(), path, file })
     }
 
     /// The file, opened for writing as well: one that is read-only for us is not ours to replace. `None` if there

@@ -74,8 +74,6 @@ impl Stage {
             match self.path.persist_noclobber(&target.path) {
                 Ok(()) => {}
                 Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => return Ok(Commit::Conflict),
-                // Between its creation and its lock another writer may have taken it for an orphan.
-                Err(e) if e.error.kind() == io::ErrorKind::NotFound => return Ok(Commit::Conflict),
                 Err(e) => return Err(target.failed("cannot create the file", e.error)),
             }
         }
@@ -84,6 +82,17 @@ impl Stage {
             .sync_all()
             .map_err(failed("the file is in place, but its folder cannot be flushed to disk"))?;
         Ok(Commit::Committed(Version::of(&metadata)))
+    }
+
+    /// Whether its name still leads to it.
+    pub(super) fn is_there(&self) -> Result<bool> {
+        let failed = |cause| self.target.failed("cannot look at the new file", cause);
+        let own = self.file.metadata().map_err(failed)?;
+        match std::fs::metadata(&self.path) {
+            Ok(found) => Ok((found.dev(), found.ino()) == (own.dev(), own.ino())),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(cause) => Err(failed(cause)),
+        }
     }
 
     pub(super) fn take_after(&self, like: &Metadata) -> Result<()> {

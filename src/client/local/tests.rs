@@ -121,3 +121,23 @@ fn devices_and_pipes_are_not_files() {
     let refused = LocalFile::open(&Location::from_path("/dev/null"), Path::new("/dev/null"));
     assert_eq!(refused.map(|_| ()).map_err(|e| e.kind()), Err(ErrorKind::InvalidInput));
 }
+
+#[test]
+fn a_new_file_is_not_taken_for_what_a_crashed_run_left() {
+    let folder = folder();
+    let path = folder.path().join("a.csv");
+    fs::write(&path, "old").expect("written");
+    let (file, done) = (at(&path), std::sync::atomic::AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    file.remove_orphans();
+                }
+            });
+        }
+        let there = (0..2_000).filter(|_| file.stage().expect("staged").path().exists()).count();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(there, 2_000);
+    });
+}
