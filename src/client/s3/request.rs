@@ -122,16 +122,34 @@ impl<'a> Request<'a> {
         fault.remedy() == Remedy::Retry && self.not_after != Some(fault.code())
     }
 
-    /// Sends it and reads the answer whole.
+    /// Sends it and reads the answer whole; again, if that breaks off.
     pub(super) async fn fetch(self) -> Result<Bytes, Failed> {
-        let target = self.target;
-        let answer = self.send().await?;
-        answer.bytes().await.map_err(|error| Failed {
-            error: about(error, target),
-            status: None,
-            code: String::new(),
-            ambiguous: true,
-        })
+        let mut waits = Waits::of(RETRIES_OF_WORK);
+        let mut ambiguous = false;
+        loop {
+            let answer = self.clone().send().await;
+            let answer =
+                answer.map_err(|failed| Failed { ambiguous: ambiguous || failed.ambiguous, ..failed })?;
+            let cause = match limited(answer.body).await {
+                Ok(body) => return Ok(body),
+                Err(cause) => cause,
+            };
+            ambiguous = true;
+            let is_late = cause.kind() == HttpErrorKind::Timeout;
+            if let Some(wait) = waits.next(None).filter(|_| !is_late) {
+                tokio::time::sleep(wait).await;
+                continue;
+            }
+            let error = Error::new(ErrorKind::Io, "the answer of the service broke off")
+                .hint("try again")
+                .because(cause);
+            return Err(Failed {
+                error: about(error, self.target),
+                status: None,
+                code: String::new(),
+                ambiguous,
+            });
+        }
     }
 
     /// Sends it and reads the answer, which may begin as a success and have a failure in its body: the service
@@ -270,12 +288,6 @@ impl Answer {
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
-    }
-
-    async fn bytes(self) -> Result<Bytes> {
-        limited(self.body).await.map_err(|cause| {
-            Error::new(ErrorKind::Io, "the answer of the service broke off").hint("try again").because(cause)
-        })
     }
 }
 

@@ -61,7 +61,8 @@ async fn ask_about(client: &S3Client, probe: &str) -> Result<Keeps> {
     let mut upload = client.start_upload(probe, PutOptions::default().with_condition(other)).await?;
     upload.queue("".into()).await?;
     let parts = upload.complete().await;
-    let refused = |kind| move |result: &Result<_>| matches!(result, Err(error) if error.kind() == kind);
+    // After an answer that was lost, a second attempt hears of a conflict with whoever was first.
+    let refused = |result: &Result<_>| matches!(result, Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::Conflict));
     for result in [&again, &changed, &parts] {
         if let Err(error) = result
             && !matches!(
@@ -77,8 +78,7 @@ async fn ask_about(client: &S3Client, probe: &str) -> Result<Keeps> {
             .because(error.to_string()));
         }
     }
-    let whole = refused(ErrorKind::AlreadyExists)(&again) && refused(ErrorKind::Conflict)(&changed);
-    Ok(match (whole, refused(ErrorKind::Conflict)(&parts)) {
+    Ok(match (refused(&again) && refused(&changed), refused(&parts)) {
         (true, true) => Keeps::All,
         (true, false) => Keeps::Whole,
         (false, _) => Keeps::None,
