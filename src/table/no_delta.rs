@@ -1,20 +1,18 @@
 //! The names of `table::delta` in a build that knows no Delta tables: nothing is one, and whoever says that something
 //! is, hears why it is not read.
 
-use std::sync::Arc;
-
-use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 
 use crate::client::session::Session;
 use crate::core::format::no_file;
 use crate::core::location::Location;
-use crate::core::options::{ReadOptions, UpsertOptions, WriteOptions};
+use crate::core::options::{UpsertOptions, WriteOptions};
 use crate::core::report::WriteReport;
 use crate::error::Result;
 use crate::interfaces::BatchStream;
-use crate::table::{Found, StoredTable, UpsertTarget};
+use crate::table::parquet::ParquetFile;
+use crate::table::{Found, ParquetTable, StoredTable, UpsertTarget};
 
 pub(crate) const IS_KNOWN: bool = false;
 
@@ -35,29 +33,26 @@ impl Snapshot {
             At::Latest | At::Version(_) | At::Time(_) => Err(no_file()),
         }
     }
-
-    pub(crate) fn schema(&self) -> &SchemaRef {
-        match *self {}
-    }
-
-    pub(crate) fn count(&self, _: &Session) -> Result<u64> {
-        match *self {}
-    }
 }
 
-#[derive(Debug, Clone)]
-pub(crate) enum DeltaScan {}
-
-impl DeltaScan {
-    pub(crate) fn new(_: &Session, snapshot: &Arc<Snapshot>, _: &ReadOptions) -> Result<Self> {
-        match **snapshot {}
-    }
-
-    pub(crate) fn schema(&self) -> SchemaRef {
+impl ParquetTable for Snapshot {
+    fn schema(&self) -> &SchemaRef {
         match *self {}
     }
 
-    pub(crate) fn batches(&self) -> std::iter::Empty<Result<RecordBatch>> {
+    fn files(&self) -> usize {
+        match *self {}
+    }
+
+    fn name(&self, _: usize) -> &str {
+        match *self {}
+    }
+
+    fn open(&self, _: &Session, _: usize) -> Result<ParquetFile> {
+        match *self {}
+    }
+
+    fn count(&self, _: &Session) -> Result<u64> {
         match *self {}
     }
 }

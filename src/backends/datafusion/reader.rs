@@ -24,10 +24,10 @@ use crate::core::predicate::Bound;
 use crate::core::schema::find_column;
 use crate::error::Result;
 use crate::interfaces::{Frame, Reader};
-use crate::table::delta::DeltaScan;
 use crate::table::ipc::IpcScan;
 use crate::table::read_as::asked_schema;
 use crate::table::source::Source;
+use crate::table::table_scan::TableScan;
 use crate::table::text::TextScan;
 
 /// Reads files into frames of DataFusion.
@@ -54,8 +54,8 @@ impl Reader for DataFusionReader {
 
 fn read(session: &Session, locations: &[Location], options: &ReadOptions) -> Result<DataFrame> {
     let source = Source::open(session, locations, options)?;
-    if let Some(snapshot) = &source.delta {
-        let scan = DeltaScan::new(session, snapshot, options)?;
+    if let Some(table) = &source.table {
+        let scan = TableScan::new(session, table, options)?;
         return rescanned(scan.schema(), move || Ok(scan.batches()));
     }
     match source.schema.clone() {

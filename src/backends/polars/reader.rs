@@ -17,10 +17,10 @@ use crate::core::location::Location;
 use crate::core::options::ReadOptions;
 use crate::error::{Error, Result};
 use crate::interfaces::{Frame, Reader};
-use crate::table::delta::DeltaScan;
 use crate::table::ipc::IpcScan;
 use crate::table::read_as::{Asked, asked_schema, needed, read_as};
 use crate::table::source::Source;
+use crate::table::table_scan::TableScan;
 use crate::table::text::TextScan;
 
 /// Reads files into lazy frames of Polars.
@@ -79,8 +79,8 @@ impl Reader for PolarsReader {
             .session
             .run(move |session| Ok((Source::open(session, &locations, &options)?, options)))
             .await?;
-        if let Some(snapshot) = &source.delta {
-            let scan = DeltaScan::new(&self.session, snapshot, &options)?;
+        if let Some(table) = &source.table {
+            let scan = TableScan::new(&self.session, table, &options)?;
             return spool::lazy(spool::blocking(scan.schema(), scan.batches())).await.map(Frame::from);
         }
         match source.schema.clone() {

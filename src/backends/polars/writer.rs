@@ -19,7 +19,8 @@ use crate::core::options::{Compression, WriteOptions};
 use crate::core::report::WriteReport;
 use crate::error::{Error, Result};
 use crate::interfaces::{Frame, Writer};
-use crate::table::write::{Target, left_alone, write_stream, writes_table};
+use crate::table::target::Kind;
+use crate::table::write::{Target, kind_written, left_alone, write_stream};
 
 /// Writes frames to files, with Polars where Polars made them.
 #[derive(Debug, Clone)]
@@ -56,7 +57,7 @@ impl Writer for PolarsWriter {
                 return write_stream(&self.session, rows, location, &options, NAME).await;
             }
         };
-        if writes_table(&self.session, location, &options).await? {
+        if kind_written(&self.session, location, &options).await? != Kind::File {
             let rows = Frame::new(*frame).into_arrow().await?;
             return write_stream(&self.session, rows, location, &options, NAME).await;
         }

@@ -17,12 +17,13 @@ use serde_json::Value;
 use url::Url;
 
 use super::features::Demands;
-use super::partition::{self, Values};
 use super::{LOG, failed};
 use crate::client::session::Session;
 use crate::core::location::Location;
 use crate::error::{Error, ErrorKind, Result};
+use crate::table::ParquetTable;
 use crate::table::parquet::{ParquetFile, Shape};
+use crate::table::partition::{self, Values};
 
 /// Which version is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -148,30 +149,9 @@ impl Snapshot {
         Ok(loaded)
     }
 
-    /// The columns.
-    pub(crate) fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
     /// The number of rows, if the log says it.
     pub(crate) fn rows(&self) -> Option<u64> {
         self.parts.iter().map(StoredPart::rows).sum()
-    }
-
-    /// The number of rows, from the files of which the log does not say it.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidData` for a damaged file.
-    pub(crate) fn count(&self, session: &Session) -> Result<u64> {
-        let count = |part: &StoredPart| {
-            if let Some(rows) = part.rows() {
-                return Ok(rows);
-            }
-            let deleted = self.deleted(session, part)?;
-            Ok(self.open(session, part, 0, &deleted)?.rows() - deleted.len() as u64)
-        };
-        self.parts.iter().map(count).sum()
     }
 
     /// Opens a data file, of which the rows `deleted` do not count; its rows are numbered from `first`.
@@ -179,7 +159,7 @@ impl Snapshot {
     /// # Errors
     ///
     /// `InvalidData` if it is missing or damaged.
-    pub(super) fn open(
+    pub(super) fn open_part(
         &self,
         session: &Session,
         part: &StoredPart,
@@ -256,6 +236,37 @@ impl Snapshot {
             table.load_version(version).await.map_err(failed)?;
             checkpoints::create_checkpoint(&table, None).await.map_err(failed)
         })
+    }
+}
+
+impl ParquetTable for Snapshot {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn files(&self) -> usize {
+        self.parts.len()
+    }
+
+    fn name(&self, file: usize) -> &str {
+        &self.parts[file].path
+    }
+
+    fn open(&self, session: &Session, file: usize) -> Result<ParquetFile> {
+        let part = &self.parts[file];
+        let deleted = self.deleted(session, part)?;
+        self.open_part(session, part, 0, &deleted)
+    }
+
+    fn count(&self, session: &Session) -> Result<u64> {
+        let count = |part: &StoredPart| {
+            if let Some(rows) = part.rows() {
+                return Ok(rows);
+            }
+            let deleted = self.deleted(session, part)?;
+            Ok(self.open_part(session, part, 0, &deleted)?.rows() - deleted.len() as u64)
+        };
+        self.parts.iter().map(count).sum()
     }
 }
 

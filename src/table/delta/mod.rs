@@ -8,10 +8,8 @@ mod commit;
 mod features;
 mod log;
 mod new_file;
-mod partition;
 mod prune;
 mod rewrite;
-mod scan;
 mod stats;
 mod types;
 mod upsert;
@@ -24,7 +22,6 @@ use crate::core::location::Location;
 use crate::error::{Error, ErrorKind, Result};
 
 pub(crate) use log::{At, Snapshot};
-pub(crate) use scan::DeltaScan;
 pub(super) use upsert::DeltaTarget;
 pub(super) use write::write_stream;
 

@@ -13,7 +13,6 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression as Codec;
 
 use super::features::Demands;
-use super::partition::{self, Values};
 use super::stats::{self, Statistics};
 use crate::client::file::{Commit, Stage};
 use crate::client::session::Session;
@@ -21,6 +20,7 @@ use crate::core::location::Location;
 use crate::core::options::Compression;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::parquet::{GROUP_ROWS, properties, unwritable};
+use crate::table::partition::{self, Values};
 
 /// How the files of a table are written.
 #[derive(Debug, Clone)]

@@ -7,9 +7,10 @@ use arrow::compute::{CastOptions, cast_with_options, concat};
 use arrow::datatypes::{DataType, SchemaRef, TimestampMicrosecondType};
 
 use super::log::StoredPart;
-use super::partition;
+
 use super::stats::{Bounds, Known};
 use crate::core::merge::kernel::Incoming;
+use crate::table::partition;
 use crate::table::ranges::Ranges;
 
 /// Written behind a greatest text, which may have been cut off.

@@ -8,13 +8,13 @@ use deltalake_core::kernel::Add;
 
 use super::log::{Snapshot, StoredPart};
 use super::new_file::{Layout, NewFile};
-use super::partition::{self, Values};
-use super::scan::keep;
 use crate::client::session::Session;
 use crate::core::merge::kernel::{Incoming, Pair};
 use crate::core::report::WorkCounts;
 use crate::error::{Error, Result};
 use crate::table::parquet::{Folded, ParquetFile};
+use crate::table::partition;
+use crate::table::table_scan::keep;
 
 /// What files are rewritten with.
 pub(super) struct Rewriter<'a> {
@@ -50,7 +50,7 @@ impl Rewriter<'_> {
         work: &mut WorkCounts,
     ) -> Result<Rewritten> {
         let deleted = self.snapshot.deleted(self.session, part)?;
-        let file = self.snapshot.open(self.session, part, first, &deleted)?;
+        let file = self.snapshot.open_part(self.session, part, first, &deleted)?;
         let movers = self.movers(part, pairs)?;
         let mut rewritten = Rewritten::default();
         let mut out: Option<NewFile<'_>> = None;
@@ -96,32 +96,9 @@ impl Rewriter<'_> {
     /// The rows whose partition the incoming row changes.
     fn movers(&self, part: &StoredPart, pairs: &[Pair]) -> Result<HashSet<u64>> {
         let columns = &self.layout.partition_columns;
-        let present = |column: &String| self.incoming.batch().column_by_name(column).is_some();
-        if !columns.iter().any(present) {
-            return Ok(HashSet::new());
-        }
-        let own = self.own_values(part)?;
-        let rows = UInt32Array::from(pairs.iter().map(|pair| pair.incoming).collect::<Vec<_>>());
-        let rows = take_record_batch(self.incoming.batch(), &rows)
-            .map_err(|cause| Error::internal("incoming rows could not be gathered").because(cause))?;
-        let values = partition::values_of_rows(&rows, columns, Some(&own))?;
-        Ok(pairs
-            .iter()
-            .zip(values)
-            .filter(|(_, values)| *values != own)
-            .map(|(pair, _)| pair.stored_row)
-            .collect())
-    }
-
-    /// The values of a file in the words that we use ourselves.
-    fn own_values(&self, part: &StoredPart) -> Result<Values> {
-        let value = |(column, value): (&String, &Option<String>)| {
-            let index = crate::core::schema::find_column(&self.layout.schema, column, "partition column")?;
-            let one =
-                partition::parse(column, value.as_deref(), self.layout.schema.field(index).data_type())?;
-            Ok(partition::texts(column, &one)?.into_iter().next().flatten())
-        };
-        self.layout.partition_columns.iter().zip(&part.values).map(value).collect()
+        let own = partition::normal(&self.layout.schema, columns, &part.values)?;
+        let leaving = partition::leaving(columns, &own, self.incoming.batch(), pairs)?;
+        Ok(leaving.into_iter().map(|(row, _)| row).collect())
     }
 }
 

@@ -17,7 +17,7 @@ use super::commit::{NewVersion, checkpoint};
 use super::log::{At, Snapshot};
 use super::new_file::{Layout, NewFile, discard};
 use super::rewrite::Rewriter;
-use super::{partition, prune, types, write};
+use super::{prune, types, write};
 use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
@@ -28,6 +28,7 @@ use crate::core::report::{WorkCounts, millis};
 use crate::error::{Error, Result};
 use crate::table::fit::fit_batches;
 use crate::table::parquet::Folded;
+use crate::table::partition;
 use crate::table::{Applied, Change, Done, Found, StoredTable, UpsertTarget};
 
 /// A table that may or may not exist yet.
@@ -132,7 +133,7 @@ impl StoredTable for Stored {
         for place in possible {
             session.check()?;
             let deleted = snapshot.deleted(session, &parts[place])?;
-            let file = snapshot.open(session, &parts[place], next, &deleted)?;
+            let file = snapshot.open_part(session, &parts[place], next, &deleted)?;
             file.find_rows(session, matcher, work)
                 .map_err(|error| error.with_missing("file", &parts[place].path))?;
             self.opened.push((place, next..next + file.rows()));

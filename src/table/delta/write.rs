@@ -16,7 +16,6 @@ use super::commit::{NewVersion, checkpoint};
 use super::features::Demands;
 use super::log::{At, Snapshot};
 use super::new_file::{self, Layout, NewFile, discard};
-use super::partition::{self, Values};
 use super::types;
 use crate::client::session::Session;
 use crate::core::format::Format;
@@ -30,6 +29,7 @@ use crate::table::again::pause;
 use crate::table::fit::Fit;
 use crate::table::handover::on_own_thread;
 use crate::table::parquet::{check_missing, widen};
+use crate::table::partition::{self, Values};
 use crate::table::source::check_new_name;
 use crate::table::write::left_alone;
 

@@ -1,4 +1,4 @@
-//! Values of partition columns: as text in the log, as names of folders, and as columns of rows.
+//! Values of partition columns: as text in the log of a Delta table, as names of folders, and as columns of rows.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, UInt32Array, new_null_array};
 use arrow::compute::{CastOptions, cast_with_options, take_record_batch};
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::{DataType, Schema, TimeUnit};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
+use crate::core::merge::kernel::Pair;
 use crate::core::schema::{find_column, type_name};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -16,18 +17,18 @@ use crate::error::{Error, ErrorKind, Result};
 const NULL_FOLDER: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// The values of the partition columns, in their order, as the log has them.
-pub(super) type Values = Vec<Option<String>>;
+pub(crate) type Values = Vec<Option<String>>;
 
 /// Refuses a type whose values have no text in the log that everybody reads alike.
 ///
 /// # Errors
 ///
 /// `Unsupported` that names the column.
-pub(super) fn check_type(column: &str, data_type: &DataType) -> Result<()> {
+pub(crate) fn check_type(column: &str, data_type: &DataType) -> Result<()> {
     if !data_type.is_nested() && !data_type.is_binary() && *data_type != DataType::Null {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Unsupported, "a Delta table cannot be partitioned by this column")
+    Err(Error::new(ErrorKind::Unsupported, "a table cannot be partitioned by this column")
         .with("column", column)
         .with("type", type_name(data_type))
         .hint("partition by numbers, text, booleans, dates or timestamps"))
@@ -38,13 +39,13 @@ pub(super) fn check_type(column: &str, data_type: &DataType) -> Result<()> {
 /// # Errors
 ///
 /// `InvalidData` if it is none of the column's type.
-pub(super) fn parse(column: &str, text: Option<&str>, data_type: &DataType) -> Result<ArrayRef> {
+pub(crate) fn parse(column: &str, text: Option<&str>, data_type: &DataType) -> Result<ArrayRef> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(new_null_array(data_type, 1)) };
     check_type(column, data_type)?;
     let values: ArrayRef = Arc::new(StringArray::from(vec![text]));
     let options = CastOptions { safe: false, ..CastOptions::default() };
     cast_with_options(&values, data_type, &options).map_err(|cause| {
-        Error::new(ErrorKind::InvalidData, "a partition of the Delta table has a value of another type")
+        Error::new(ErrorKind::InvalidData, "a partition of the table has a value of another type")
             .with("column", column)
             .with("value", text)
             .because(cause)
@@ -56,7 +57,7 @@ pub(super) fn parse(column: &str, text: Option<&str>, data_type: &DataType) -> R
 /// # Errors
 ///
 /// `InvalidInput` for empty text, which would come back as null.
-pub(super) fn texts(column: &str, values: &ArrayRef) -> Result<Values> {
+pub(crate) fn texts(column: &str, values: &ArrayRef) -> Result<Values> {
     let options = FormatOptions::default()
         .with_date_format(Some("%Y-%m-%d"))
         .with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.6f"))
@@ -69,12 +70,9 @@ pub(super) fn texts(column: &str, values: &ArrayRef) -> Result<Values> {
         }
         let text = formatter.value(row).try_to_string().map_err(unprintable)?;
         if text.is_empty() {
-            return Err(Error::new(
-                ErrorKind::InvalidInput,
-                "a partition column of a Delta table cannot hold empty text",
-            )
-            .with("column", column)
-            .hint("Delta reads it back as null; use null, or another text"));
+            return Err(Error::new(ErrorKind::InvalidInput, "a partition column cannot hold empty text")
+                .with("column", column)
+                .hint("it would be read back as null; use null, or another text"));
         }
         Ok(Some(text))
     };
@@ -82,7 +80,7 @@ pub(super) fn texts(column: &str, values: &ArrayRef) -> Result<Values> {
 }
 
 /// The folder of a partition, with a slash at its end; empty for a table without partitions.
-pub(super) fn folder(columns: &[String], values: &Values) -> String {
+pub(crate) fn folder(columns: &[String], values: &Values) -> String {
     let mut folder = String::new();
     for (column, value) in columns.iter().zip(values) {
         folder.push_str(&escaped(column));
@@ -114,9 +112,9 @@ fn escaped(text: &str) -> String {
 
 /// The rows of one partition.
 #[derive(Debug)]
-pub(super) struct Part {
-    pub(super) values: Values,
-    pub(super) rows: RecordBatch,
+pub(crate) struct Part {
+    pub(crate) values: Values,
+    pub(crate) rows: RecordBatch,
 }
 
 /// The values of the partition columns of every row; `otherwise` has those of columns that `rows` lacks.
@@ -124,7 +122,7 @@ pub(super) struct Part {
 /// # Errors
 ///
 /// As [`texts`].
-pub(super) fn values_of_rows(
+pub(crate) fn values_of_rows(
     rows: &RecordBatch,
     columns: &[String],
     otherwise: Option<&Values>,
@@ -143,12 +141,49 @@ pub(super) fn values_of_rows(
     Ok(values)
 }
 
+/// The values of a file in the words that we use ourselves: others write `01` where we write `1`.
+///
+/// # Errors
+///
+/// `InvalidData` for a value that is none of its column's type.
+pub(crate) fn normal(schema: &Schema, columns: &[String], values: &Values) -> Result<Values> {
+    let value = |(column, value): (&String, &Option<String>)| {
+        let place = find_column(schema, column, "partition column")?;
+        let one = parse(column, value.as_deref(), schema.field(place).data_type())?;
+        Ok(texts(column, &one)?.into_iter().next().flatten())
+    };
+    columns.iter().zip(values).map(value).collect()
+}
+
+/// The stored rows of a file, of which all have the values `own`, that an update takes to another partition, and the
+/// values of that; in the order of `pairs`.
+///
+/// # Errors
+///
+/// As [`texts`].
+pub(crate) fn leaving(
+    columns: &[String],
+    own: &Values,
+    incoming: &RecordBatch,
+    pairs: &[Pair],
+) -> Result<Vec<(u64, Values)>> {
+    if !columns.iter().any(|column| incoming.column_by_name(column).is_some()) {
+        return Ok(Vec::new());
+    }
+    let rows = UInt32Array::from(pairs.iter().map(|pair| pair.incoming).collect::<Vec<_>>());
+    let rows = take_record_batch(incoming, &rows)
+        .map_err(|cause| Error::internal("incoming rows could not be gathered").because(cause))?;
+    let rows = pairs.iter().zip(values_of_rows(&rows, columns, Some(own))?);
+    let others = rows.filter(|(_, values)| values != own);
+    Ok(others.map(|(pair, values)| (pair.stored_row, values)).collect())
+}
+
 /// Rows by partition, in the order in which each is first seen; within one they keep theirs.
 ///
 /// # Errors
 ///
 /// As [`texts`].
-pub(super) fn split(rows: &RecordBatch, columns: &[String]) -> Result<Vec<Part>> {
+pub(crate) fn split(rows: &RecordBatch, columns: &[String]) -> Result<Vec<Part>> {
     if columns.is_empty() {
         return Ok(vec![Part { values: Vec::new(), rows: rows.clone() }]);
     }
@@ -174,12 +209,12 @@ pub(super) fn split(rows: &RecordBatch, columns: &[String]) -> Result<Vec<Part>>
 }
 
 /// Whether the text of a timestamp says its zone; without one, writers mean different things.
-pub(super) fn says_zone(text: &str) -> bool {
+pub(crate) fn says_zone(text: &str) -> bool {
     text.ends_with('Z') || text.get(10..).is_some_and(|time| time.contains(['+', '-']))
 }
 
 /// Whether values of a type are instants in UTC.
-pub(super) fn is_instant(data_type: &DataType) -> bool {
+pub(crate) fn is_instant(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Timestamp(TimeUnit::Microsecond, Some(_)))
 }
 

@@ -1,4 +1,4 @@
-//! The rows of one version of a Delta table as Arrow batches, for every backend: columns, filter and limit applied.
+//! The rows of one version of a table of Parquet files as Arrow batches, for every backend: columns, filter and limit applied.
 
 use std::sync::Arc;
 
@@ -6,31 +6,35 @@ use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 
-use super::log::{Snapshot, StoredPart};
 use crate::client::session::Session;
 use crate::core::options::ReadOptions;
 use crate::error::{Error, Result};
+use crate::table::ParquetTable;
 use crate::table::parquet::ParquetFile;
 use crate::table::read_as::{Asked, limited};
 
-/// What is asked for of a version.
+/// What is asked for of a table.
 #[derive(Debug, Clone)]
-pub(crate) struct DeltaScan {
+pub(crate) struct TableScan {
     session: Session,
-    snapshot: Arc<Snapshot>,
+    table: Arc<dyn ParquetTable>,
     asked: Arc<Asked>,
     limit: Option<usize>,
 }
 
-impl DeltaScan {
+impl TableScan {
     /// # Errors
     ///
     /// As [`Asked::new`].
-    pub(crate) fn new(session: &Session, snapshot: &Arc<Snapshot>, options: &ReadOptions) -> Result<Self> {
+    pub(crate) fn new(
+        session: &Session,
+        table: &Arc<dyn ParquetTable>,
+        options: &ReadOptions,
+    ) -> Result<Self> {
         Ok(Self {
             session: session.clone(),
-            snapshot: Arc::clone(snapshot),
-            asked: Arc::new(Asked::new(&snapshot.schema, options)?),
+            table: Arc::clone(table),
+            asked: Arc::new(Asked::new(table.schema(), options)?),
             limit: options.limit,
         })
     }
@@ -40,10 +44,10 @@ impl DeltaScan {
         self.asked.schema()
     }
 
-    /// The rows, file by file in the order in which they were written.
+    /// The rows, file by file.
     pub(crate) fn batches(&self) -> impl Iterator<Item = Result<RecordBatch>> + Send + use<> {
         let scan = self.clone();
-        let places = 0..scan.snapshot.parts.len();
+        let places = 0..scan.table.files();
         limited(places.flat_map(move |place| Rows::new(&scan, place)), self.limit)
     }
 }
@@ -53,7 +57,7 @@ type Numbered = Box<dyn Iterator<Item = Result<(u64, RecordBatch)>> + Send>;
 
 /// The rows of one file.
 struct Rows {
-    scan: DeltaScan,
+    scan: TableScan,
     place: usize,
     file: Option<ParquetFile>,
     group: usize,
@@ -62,20 +66,14 @@ struct Rows {
 }
 
 impl Rows {
-    fn new(scan: &DeltaScan, place: usize) -> Self {
+    fn new(scan: &TableScan, place: usize) -> Self {
         Self { scan: scan.clone(), place, file: None, group: 0, batches: None, failed: false }
-    }
-
-    fn part(&self) -> &StoredPart {
-        &self.scan.snapshot.parts[self.place]
     }
 
     fn file(&mut self) -> Result<&ParquetFile> {
         if self.file.is_none() {
-            let (session, part) = (&self.scan.session, self.part());
-            session.check()?;
-            let deleted = self.scan.snapshot.deleted(session, part)?;
-            self.file = Some(self.scan.snapshot.open(session, part, 0, &deleted)?);
+            self.scan.session.check()?;
+            self.file = Some(self.scan.table.open(&self.scan.session, self.place)?);
         }
         self.file.as_ref().ok_or_else(|| Error::internal("a file was opened and is gone"))
     }
@@ -113,12 +111,12 @@ impl Iterator for Rows {
         }
         let next = self.advance();
         self.failed = next.is_err();
-        next.map_err(|error| error.with_missing("file", &self.part().path)).transpose()
+        next.map_err(|error| error.with_missing("file", self.scan.table.name(self.place))).transpose()
     }
 }
 
 /// The rows of a batch that were not deleted; `first` is the number of its first row.
-pub(super) fn live(file: &ParquetFile, first: u64, batch: RecordBatch) -> Result<RecordBatch> {
+pub(crate) fn live(file: &ParquetFile, first: u64, batch: RecordBatch) -> Result<RecordBatch> {
     let deleted = file.deleted(first, batch.num_rows());
     if deleted.is_empty() {
         return Ok(batch);
@@ -127,11 +125,15 @@ pub(super) fn live(file: &ParquetFile, first: u64, batch: RecordBatch) -> Result
 }
 
 /// A batch without some of its rows, which are numbered from `first`.
-pub(super) fn keep(
+pub(crate) fn keep(
     batch: &RecordBatch,
     first: u64,
     without: impl Iterator<Item = u64>,
 ) -> Result<RecordBatch> {
+    let mut without = without.peekable();
+    if without.peek().is_none() {
+        return Ok(batch.clone());
+    }
     let mut kept = vec![true; batch.num_rows()];
     for row in without {
         if let Some(kept) = usize::try_from(row - first).ok().and_then(|row| kept.get_mut(row)) {
