@@ -200,7 +200,7 @@ pub(crate) struct TargetArgs {
     #[arg(long, value_name = "CHAR", value_parser = parse_byte, help_heading = CSV)]
     target_delimiter: Option<u8>,
 
-    /// Columns by which a new Delta table is partitioned
+    /// Columns by which a new Delta table or folder is partitioned
     #[arg(long, value_name = "COL,…", value_delimiter = ',')]
     pub(crate) partition_by: Option<Vec<String>>,
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
+use std::io::Seek;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -12,7 +13,7 @@ use crate::client::object::{ObjectContent, ObjectFile, ObjectStage};
 use crate::client::session::Session;
 use crate::client::store::{ObjectVersion, Put};
 use crate::core::location::Location;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// A file or an object that may or may not exist yet.
 #[derive(Debug, Clone)]
@@ -180,6 +181,25 @@ impl DataFile {
         }
     }
 
+    /// The same, with the version that it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`DataFile::read`].
+    pub(crate) fn read_version(&self) -> Result<(Content, Version)> {
+        Ok(match self {
+            Self::Local(file) => {
+                let (file, version) = file.read_version()?;
+                (Content::Local(file), Version::Local(version))
+            }
+            Self::Object(object) => {
+                let content = object.read()?;
+                let version = content.version().clone();
+                (Content::Object(content), Version::Object(version))
+            }
+        })
+    }
+
     /// Waits until no other keyfold writer is at work on a local file, and looks at what is there; `None` if there is
     /// nothing.
     ///
@@ -249,7 +269,77 @@ impl Stage {
     }
 }
 
+impl DataFile {
+    /// Puts the content of `staged`, a file on the same disk or in the same store, in the place of this one, if that is
+    /// still what was `expected` (`None`: nothing). On a disk it goes there as it is; `Conflict` as well if it has gone
+    /// already. In a store it is written again, from `copy` if that has the same bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stage::commit`], and `Cancelled` while another writer has the lock of a local file.
+    pub(crate) fn put(
+        &self,
+        session: &Session,
+        staged: &Self,
+        copy: Option<File>,
+        expected: Option<&Version>,
+    ) -> Result<Commit> {
+        match (self, staged) {
+            (Self::Local(file), Self::Local(staged)) => {
+                let locked = if expected.is_some() { self.lock(session)? } else { None };
+                if locked.as_ref().map(Locked::version) != expected {
+                    return Ok(Commit::Conflict);
+                }
+                match file.stage_from(staged.path()) {
+                    Ok(stage) => Stage::Local(stage).commit(expected),
+                    Err(error) if error.kind() == ErrorKind::NotFound => Ok(Commit::Conflict),
+                    Err(error) => Err(error),
+                }
+            }
+            (Self::Object(object), Self::Object(staged)) => {
+                let mut stage = object.stage()?;
+                let mut content = match copy {
+                    Some(copy) => copy,
+                    None => match staged.read() {
+                        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Commit::Conflict),
+                        content => content?.to_file()?,
+                    },
+                };
+                content
+                    .rewind()
+                    .and_then(|()| std::io::copy(&mut content, stage.file()))
+                    .map_err(|cause| Error::io("cannot copy a temporary file", cause))?;
+                Stage::Object(stage).commit(expected)
+            }
+            (Self::Local(_), Self::Object(_)) | (Self::Object(_), Self::Local(_)) => {
+                Err(Error::internal("what is written is of another kind than its place"))
+            }
+        }
+    }
+}
+
 impl Stage {
+    /// Puts the new content in place of `target`, if that is still what was `expected` (`None`: nothing), which nobody
+    /// has locked since.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stage::commit`], and `Cancelled` while another writer has the lock of a local file.
+    pub(crate) fn swap(
+        self,
+        session: &Session,
+        target: &DataFile,
+        expected: Option<&Version>,
+    ) -> Result<Commit> {
+        if expected.is_none() || target.path().is_none() {
+            return self.commit(expected);
+        }
+        match target.lock(session)? {
+            Some(locked) if Some(locked.version()) == expected => self.commit(expected),
+            _ => Ok(Commit::Conflict),
+        }
+    }
+
     /// Puts the new content in the place of whatever is there.
     ///
     /// # Errors

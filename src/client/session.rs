@@ -194,12 +194,40 @@ impl Session {
         store.objects(key.trim_end_matches('/')).map_err(|error| error.with_missing("location", location))
     }
 
+    /// The files or objects below a folder, however deep, by their names below it, in order; hidden ones too. A folder
+    /// that is not there has none. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied` or `Io`, `Unsupported` for a store that cannot be searched.
+    pub(crate) fn files_below(&self, folder: &Location) -> Result<Vec<String>> {
+        if let Some(path) = folder.as_path() {
+            let mut names = Vec::new();
+            walk(path, "", &mut names)?;
+            names.sort();
+            return Ok(names);
+        }
+        let (store, key) = self.0.stores.open(folder)?;
+        if !store.abilities().list {
+            return Err(Error::new(ErrorKind::Unsupported, "this store cannot be searched")
+                .with("folder", folder)
+                .hint("name each file"));
+        }
+        let prefix = format!("{}/", key.trim_end_matches('/'));
+        let below = prefix.clone();
+        let keys = self.0.io.wait(|| self.check(), async move { store.list(&below).await });
+        let keys = keys.map_err(|error| error.with_missing("folder", folder))?;
+        // Some programs mark a folder by an empty object.
+        let names =
+            keys.iter().filter_map(|key| key.strip_prefix(&prefix)).filter(|name| !name.ends_with('/'));
+        Ok(names.filter(|name| !name.is_empty()).map(str::to_owned).collect())
+    }
+
     /// Whether there is anything below a folder. Blocks.
     ///
     /// # Errors
     ///
     /// `PermissionDenied` or `Io`.
-    #[cfg(feature = "delta")]
     pub(crate) fn has_any(&self, folder: &Location) -> Result<bool> {
         if let Some(path) = folder.as_path() {
             return Ok(std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()));
@@ -215,7 +243,6 @@ impl Session {
     /// # Errors
     ///
     /// `PermissionDenied` or `Io`.
-    #[cfg(feature = "delta")]
     pub(crate) fn delete(&self, location: &Location) -> Result<()> {
         if let Some(path) = location.as_path() {
             return match std::fs::remove_file(path) {
@@ -235,7 +262,6 @@ impl Session {
     /// # Errors
     ///
     /// What `work` fails with, and `Cancelled`.
-    #[cfg(feature = "delta")]
     pub(crate) fn wait<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -298,6 +324,37 @@ fn no_match(location: &Location) -> Error {
     Error::new(ErrorKind::NotFound, "no file matches the pattern")
         .with("pattern", location)
         .hint("quote the pattern if the shell is not to expand it")
+}
+
+/// How deep folders are looked into: links may lead in a circle.
+const DEEPEST: usize = 64;
+
+fn walk(folder: &Path, below: &str, names: &mut Vec<String>) -> Result<()> {
+    let failed = |cause| Error::io("cannot look into a folder", cause).with("folder", folder.display());
+    if below.matches('/').count() > DEEPEST {
+        return Err(Error::new(ErrorKind::InvalidInput, "folders lie too deep in each other")
+            .with("folder", folder.display())
+            .hint("a link may lead in a circle"));
+    }
+    let entries = match std::fs::read_dir(folder) {
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name().into_string().map_err(|name| {
+            Error::new(ErrorKind::Unsupported, "a name is not valid UTF-8")
+                .with("file", folder.join(name).display())
+                .hint("rename it")
+        })?;
+        let path = entry.path();
+        if path.is_dir() {
+            walk(&path, &format!("{below}{name}/"), names)?;
+        } else {
+            names.push(format!("{below}{name}"));
+        }
+    }
+    Ok(())
 }
 
 fn expand(location: &Location, pattern: &Path) -> Result<Vec<PathBuf>> {

@@ -7,19 +7,23 @@ pub(crate) mod delta;
 #[path = "no_delta.rs"]
 pub(crate) mod delta;
 pub(crate) mod fit;
+pub(crate) mod folder;
 pub(crate) mod handover;
 pub(crate) mod ipc;
 pub(crate) mod parquet;
+mod partition;
 mod ranges;
 pub(crate) mod read_as;
 mod single;
 pub(crate) mod source;
 pub(crate) mod spill;
+pub(crate) mod table_scan;
 pub(crate) mod target;
 pub(crate) mod text;
 pub(crate) mod upsert;
 pub(crate) mod write;
 
+use std::fmt;
 use std::fs::File;
 
 use arrow::array::RecordBatch;
@@ -32,6 +36,7 @@ use crate::core::merge::MergeRule;
 use crate::core::merge::kernel::{Incoming, Matcher, Outcome};
 use crate::core::report::{PhaseTimes, WorkCounts};
 use crate::error::Result;
+use crate::table::parquet::ParquetFile;
 
 /// One stored file of some format, opened for an upsert.
 ///
@@ -126,6 +131,24 @@ pub(crate) trait StoredTable: Send {
 
     /// Writes what has changed, and puts it in place in one step if the version is still this one.
     fn apply(&mut self, session: &Session, change: &Change<'_>, done: &mut Done<'_>) -> Result<Applied>;
+}
+
+/// One version of a table of Parquet files, to be read.
+pub(crate) trait ParquetTable: fmt::Debug + Send + Sync {
+    /// All columns, those of partitions too.
+    fn schema(&self) -> &SchemaRef;
+
+    /// The number of files.
+    fn files(&self) -> usize;
+
+    /// The name of a file, for messages.
+    fn name(&self, file: usize) -> &str;
+
+    /// Opens a file; its rows are numbered from 0.
+    fn open(&self, session: &Session, file: usize) -> Result<ParquetFile>;
+
+    /// The number of rows in all files.
+    fn count(&self, session: &Session) -> Result<u64>;
 }
 
 /// What is to be done to a table.

@@ -14,9 +14,10 @@ use crate::core::schema::{find_column, type_name};
 use crate::core::text_codec::TextCodec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::delta::{At, Snapshot};
-use crate::table::target::is_delta;
+use crate::table::folder::Folder;
+use crate::table::target::{Kind, stands};
 use crate::table::text::{self, TextScan};
-use crate::table::{ipc, parquet};
+use crate::table::{ParquetTable, ipc, parquet};
 
 /// As many bytes at the start of a file tell its format.
 const HEAD: usize = 512;
@@ -28,8 +29,8 @@ pub(crate) struct Source {
     pub(crate) format: Format,
     /// The columns of the first file, for formats that store them.
     pub(crate) schema: Option<SchemaRef>,
-    /// The version of a Delta table, which has no files of its own to name.
-    pub(crate) delta: Option<Arc<Snapshot>>,
+    /// A table, which has no files to be named one by one.
+    pub(crate) table: Option<Arc<dyn ParquetTable>>,
     rows: u64,
 }
 
@@ -41,14 +42,19 @@ impl Source {
     /// `NotFound`, `InvalidInput` if they differ in format or columns, `InvalidData` for a damaged file.
     pub(crate) fn open(session: &Session, locations: &[Location], options: &ReadOptions) -> Result<Self> {
         options.validate()?;
+        let mut folders = Vec::new();
         for location in locations {
-            if is_delta(session, location, options.format)? {
-                return Self::open_delta(session, locations, location, options);
+            match stands(session, location, options.format)? {
+                Kind::Delta => return Self::open_delta(session, locations, location, options),
+                Kind::Folder => folders.push(location),
+                Kind::File => {}
             }
         }
+        if let Some(folder) = folders.first() {
+            return Self::open_folder(session, locations, folder, options);
+        }
         if options.asks_for_version() {
-            return Err(Error::new(ErrorKind::Usage, "only tables have versions")
-                .hint("leave the version out, or name the folder of a Delta table"));
+            return Err(no_versions());
         }
         let files = session.open_all(locations)?;
         let first = files.first().ok_or_else(|| Error::new(ErrorKind::Usage, "no file is named"))?;
@@ -65,7 +71,7 @@ impl Source {
                 .with("first", format));
             }
         }
-        let mut source = Self { files, format, schema: None, delta: None, rows: 0 };
+        let mut source = Self { files, format, schema: None, table: None, rows: 0 };
         if !format.is_text() {
             source.read_columns(options)?;
         }
@@ -99,7 +105,41 @@ impl Source {
             files: Vec::new(),
             format: Format::Delta,
             schema,
-            delta: Some(Arc::new(snapshot)),
+            table: Some(Arc::new(snapshot)),
+            rows: 0,
+        })
+    }
+
+    fn open_folder(
+        session: &Session,
+        locations: &[Location],
+        location: &Location,
+        options: &ReadOptions,
+    ) -> Result<Self> {
+        if locations.len() > 1 {
+            return Err(Error::new(ErrorKind::Unsupported, "a folder is read alone")
+                .with("folder", location)
+                .hint("read the sources one by one, or name the files by a pattern"));
+        }
+        if options.asks_for_version() {
+            return Err(no_versions());
+        }
+        let folder = Folder::load(session, location)?.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "the folder has no Parquet files").with("folder", location)
+        })?;
+        if !folder.has_partitions() {
+            let files = folder.locations()?.iter().map(|file| session.open(file)).collect::<Result<_>>()?;
+            let mut source = Self { files, format: Format::Parquet, schema: None, table: None, rows: 0 };
+            source.read_columns(options)?;
+            return Ok(source);
+        }
+        options.check_named(folder.schema())?;
+        let schema = Some(Arc::clone(folder.schema()));
+        Ok(Self {
+            files: Vec::new(),
+            format: Format::Parquet,
+            schema,
+            table: Some(Arc::new(folder)),
             rows: 0,
         })
     }
@@ -131,18 +171,27 @@ impl Source {
         options: &ReadOptions,
     ) -> Result<Vec<(Format, Vec<Location>)>> {
         let mut groups: Vec<(Format, Vec<Location>)> = Vec::new();
+        // Tables and folders are read alone.
+        let mut is_open = false;
         for location in locations {
-            if is_delta(session, &location, options.format)? {
-                groups.push((Format::Delta, vec![location]));
+            let format = match stands(session, &location, options.format)? {
+                Kind::Delta => Some(Format::Delta),
+                Kind::Folder => Some(Format::Parquet),
+                Kind::File => None,
+            };
+            if let Some(format) = format {
+                groups.push((format, vec![location]));
+                is_open = false;
                 continue;
             }
             let files = session.open_all(std::slice::from_ref(&location))?;
             for file in files {
                 let format = format_of(&file, options.format)?;
                 match groups.last_mut() {
-                    Some((last, group)) if *last == format => group.push(file.location().clone()),
+                    Some((last, group)) if is_open && *last == format => group.push(file.location().clone()),
                     _ => groups.push((format, vec![file.location().clone()])),
                 }
+                is_open = true;
             }
         }
         Ok(groups)
@@ -162,12 +211,17 @@ impl Source {
             Format::Arrow | Format::ArrowStream => ipc::count(session, file, self.format),
             format => text::count(session, file, format, &options.csv),
         };
-        match (&self.delta, self.format) {
-            (Some(snapshot), _) => snapshot.count(session),
+        match (&self.table, self.format) {
+            (Some(table), _) => table.count(session),
             (None, Format::Parquet) => Ok(self.rows),
             _ => self.files.iter().map(count).sum(),
         }
     }
+}
+
+fn no_versions() -> Error {
+    Error::new(ErrorKind::Usage, "only tables have versions")
+        .hint("leave the version out, or name the folder of a Delta table")
 }
 
 /// The columns that files store, as `options` want them.
@@ -238,7 +292,7 @@ pub(crate) fn check_new_name(location: &Location) -> Result<()> {
     Ok(())
 }
 
-fn same_columns(first: &Schema, other: &Schema) -> Result<()> {
+pub(super) fn same_columns(first: &Schema, other: &Schema) -> Result<()> {
     let differ = |message: &'static str, column: &str| {
         Error::new(ErrorKind::InvalidInput, message)
             .with("column", column)

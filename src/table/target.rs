@@ -9,7 +9,7 @@ use crate::core::text_codec::TextCodec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::again::look_again;
 use crate::table::source::{check_new_name, format_of};
-use crate::table::{delta, ipc, text};
+use crate::table::{delta, folder, ipc, text};
 
 /// Whether a Delta table stands at `location`, or is said to. The store is looked into only if the name does not say
 /// that it is one of a file.
@@ -17,42 +17,90 @@ use crate::table::{delta, ipc, text};
 /// # Errors
 ///
 /// `PermissionDenied` or `Io`.
-pub(crate) fn is_delta(session: &Session, location: &Location, said: Option<Format>) -> Result<bool> {
+fn is_delta(session: &Session, location: &Location, said: Option<Format>) -> Result<bool> {
     if let Some(said) = said {
         return Ok(said == Format::Delta);
     }
     if let Some(path) = location.as_path() {
         return Ok(path.is_dir() && delta::is_table(session, location)?);
     }
-    let names_file = !location.is_folder_name() && Format::from_name(&location.name()).is_some();
-    if names_file || location.is_pattern() || location.scheme() == Scheme::Https {
+    if may_be_file(location) {
         return Ok(false);
     }
     delta::is_table(session, location)
 }
 
-/// Whether a Delta table stands at `location`, or will: that is what a new target becomes whose name has no extension.
+/// What rows are read from or go into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One file or object.
+    File,
+    /// A folder of Parquet files.
+    Folder,
+    Delta,
+}
+
+/// What stands at `location`; a file if nothing does.
 ///
 /// # Errors
 ///
-/// As [`is_delta`].
-pub(crate) fn will_be_delta(session: &Session, location: &Location, said: Option<Format>) -> Result<bool> {
+/// `PermissionDenied` or `Io`.
+pub(crate) fn stands(session: &Session, location: &Location, said: Option<Format>) -> Result<Kind> {
     if is_delta(session, location, said)? {
-        return Ok(true);
+        return Ok(Kind::Delta);
     }
-    if said.is_some() || !delta::IS_KNOWN || location.is_pattern() || location.scheme() == Scheme::Https {
-        return Ok(false);
-    }
-    if location.is_folder_name() {
-        return Ok(true);
-    }
-    if location.name().contains('.') {
+    Ok(if is_folder(session, location, said)? { Kind::Folder } else { Kind::File })
+}
+
+fn is_folder(session: &Session, location: &Location, said: Option<Format>) -> Result<bool> {
+    if said.is_some_and(|said| said != Format::Parquet) {
         return Ok(false);
     }
     match location.as_path() {
-        Some(path) => Ok(path.is_dir() || !path.exists()),
-        None => Ok(session.open(location)?.version()?.is_none()),
+        Some(path) if !path.is_dir() => Ok(false),
+        None if may_be_file(location) => Ok(false),
+        _ => folder::is_folder(session, location, said),
     }
+}
+
+/// Whether the name of an object says that it is a file, or no store can be searched for more.
+fn may_be_file(location: &Location) -> bool {
+    let names_file = !location.is_folder_name() && Format::from_name(&location.name()).is_some();
+    names_file || location.is_pattern() || location.scheme() == Scheme::Https
+}
+
+/// What stands at `location`, or will: a new target whose name has no extension becomes a Delta table; where Parquet is
+/// said, a folder if its name ends with a slash or it has partitions, else a file.
+///
+/// # Errors
+///
+/// As [`stands`].
+pub(crate) fn will_stand(
+    session: &Session,
+    location: &Location,
+    said: Option<Format>,
+    partition_by: Option<&[String]>,
+) -> Result<Kind> {
+    let kind = match (stands(session, location, said)?, said) {
+        (Kind::File, None) if delta::IS_KNOWN => Kind::Delta,
+        (Kind::File, Some(Format::Parquet)) => Kind::Folder,
+        (stands, _) => return Ok(stands),
+    };
+    if location.is_pattern() || location.scheme() == Scheme::Https {
+        return Ok(Kind::File);
+    }
+    let is_dir = location.as_path().is_some_and(std::path::Path::is_dir);
+    if location.is_folder_name() || is_dir && kind == Kind::Folder {
+        return Ok(kind);
+    }
+    if location.name().contains('.') || kind == Kind::Folder && partition_by.is_none() {
+        return Ok(Kind::File);
+    }
+    let exists = match location.as_path() {
+        Some(path) => path.exists() && !is_dir,
+        None => session.open(location)?.version()?.is_some(),
+    };
+    Ok(if exists { Kind::File } else { kind })
 }
 
 /// The format of a file to which rows are added; it is not compressed.
@@ -103,8 +151,10 @@ pub(super) fn new_format(file: &DataFile, options: &WriteOptions) -> Result<(For
 /// `Unsupported` if no rows can be folded into such a file, and whatever is wrong with the target.
 pub(crate) fn target_format(session: &Session, target: &Location, options: &UpsertOptions) -> Result<Format> {
     check_name(target, options)?;
-    if will_be_delta(session, target, options.format)? {
-        return Ok(Format::Delta);
+    match will_stand(session, target, options.format, options.partition_by.as_deref())? {
+        Kind::Delta => return Ok(Format::Delta),
+        Kind::Folder => return Ok(Format::Parquet),
+        Kind::File => {}
     }
     let file = session.open(target)?;
     let look = || match file.version()? {
@@ -188,7 +238,9 @@ pub(super) fn new_target_format(file: &DataFile, options: &UpsertOptions) -> Res
             "a new target without an extension would be a table or a folder",
         )
         .with("target", file.location())
-        .hint("this build of keyfold writes single files: give the target an extension such as .parquet"));
+        .hint(
+            "for a folder of Parquet files let the name end with a slash; for a file give it an extension",
+        ));
     }
     options.format.or(by_name).ok_or_else(|| {
         Error::new(ErrorKind::Usage, "the format of the new target cannot be told from its name")

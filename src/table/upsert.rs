@@ -20,12 +20,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::BatchStream;
 use crate::table::again::{look_again, pause};
 use crate::table::delta::{At, DeltaTarget, Snapshot};
+use crate::table::folder::{Folder, FolderTarget};
 use crate::table::parquet::ParquetFile;
 use crate::table::single::SingleFile;
 use crate::table::source::format_of;
-use crate::table::target::{is_delta, will_be_delta};
+use crate::table::target::{Kind, stands, will_stand};
 use crate::table::text::{TextFile, check_plain};
-use crate::table::{Applied, Change, Done, Found, StoredFile, StoredTable, UpsertTarget};
+use crate::table::{Applied, Change, Done, Found, ParquetTable, StoredFile, StoredTable, UpsertTarget};
 
 /// Folds the rows of `stream` into `target`. The stream is run once; what it gave is used again if the
 /// work has to be done again.
@@ -45,12 +46,15 @@ pub(crate) async fn upsert(
     let (target, rule, options) = (target.clone(), rule.clone(), options.clone());
     session
         .run(move |session| {
-            let place: Box<dyn UpsertTarget> = if will_be_delta(session, &target, options.format)? {
-                Box::new(DeltaTarget::new(&target, &options))
-            } else {
-                check_one_file(options.partition_by.as_deref())?;
-                Box::new(SingleFile::new(session, &target, &options)?)
-            };
+            let place: Box<dyn UpsertTarget> =
+                match will_stand(session, &target, options.format, options.partition_by.as_deref())? {
+                    Kind::Delta => Box::new(DeltaTarget::new(&target, &options)),
+                    Kind::Folder => Box::new(FolderTarget::new(&target, &options)),
+                    Kind::File => {
+                        check_one_file(options.partition_by.as_deref())?;
+                        Box::new(SingleFile::new(session, &target, &options)?)
+                    }
+                };
             let times = PhaseTimes { prepare: millis(prepare), ..PhaseTimes::default() };
             let mut job = Job { session, place, schema, batches, rule, options, backend, times };
             job.run(started).map_err(|e| e.with_missing("target", &target))
@@ -79,7 +83,7 @@ pub(crate) fn check_one_file(partition_by: Option<&[String]>) -> Result<()> {
         Some(columns) => {
             Err(Error::new(ErrorKind::Usage, "only a table has partitions, and the target is one file")
                 .with("columns", columns.join(", "))
-                .hint("name a target without an extension: it becomes a Delta table"))
+                .hint("name a target without an extension: it becomes a Delta table, or a folder if the format parquet is said"))
         }
     }
 }
@@ -91,11 +95,18 @@ pub(crate) fn source_schema(
     target: &Location,
     options: &UpsertOptions,
 ) -> Result<Option<SchemaRef>> {
-    if is_delta(session, target, options.format)? {
-        let snapshot = Snapshot::load(session, target, At::Latest)?;
-        return Ok(snapshot.map(|snapshot| Arc::clone(snapshot.schema())));
+    match stands(session, target, options.format)? {
+        Kind::Delta => {
+            let snapshot = Snapshot::load(session, target, At::Latest)?;
+            return Ok(snapshot.map(|snapshot| Arc::clone(snapshot.schema())));
+        }
+        Kind::Folder => {
+            let folder = Folder::load(session, target)?;
+            return Ok(folder.map(|folder| Arc::clone(folder.schema())));
+        }
+        Kind::File => {}
     }
-    if will_be_delta(session, target, options.format)? {
+    if will_stand(session, target, options.format, options.partition_by.as_deref())? != Kind::File {
         return Ok(None);
     }
     let file = session.open(target)?;

@@ -21,10 +21,10 @@ use crate::interfaces::BatchStream;
 use crate::table::again::{look_again, pause};
 use crate::table::handover::on_own_thread;
 use crate::table::spill::{MEMORY_BYTES, Spilled};
-use crate::table::target::{appendable, new_format, will_be_delta};
+use crate::table::target::{Kind, appendable, new_format, will_stand};
 use crate::table::text::{NewText, TextFile};
 use crate::table::upsert::check_one_file;
-use crate::table::{delta, ipc, parquet};
+use crate::table::{delta, folder, ipc, parquet};
 
 /// How often rows are added to what someone else changes all the time.
 const ATTEMPTS: u32 = 11;
@@ -249,22 +249,24 @@ pub(crate) fn left_alone(location: &Location, options: &WriteOptions, backend: &
     }
 }
 
-/// Whether the target is a table, or becomes one.
+/// What the target is, or becomes.
 ///
 /// # Errors
 ///
 /// `Usage` for partitions of what is one file, `PermissionDenied` or `Io`.
-pub(crate) async fn writes_table(
+pub(crate) async fn kind_written(
     session: &Session,
     location: &Location,
     options: &WriteOptions,
-) -> Result<bool> {
-    let (place, said) = (location.clone(), options.format);
-    let is_table = session.run(move |session| will_be_delta(session, &place, said)).await?;
-    if !is_table {
+) -> Result<Kind> {
+    let (place, asked) = (location.clone(), options.clone());
+    let look =
+        move |session: &Session| will_stand(session, &place, asked.format, asked.partition_by.as_deref());
+    let kind = session.run(look).await?;
+    if kind == Kind::File {
         check_one_file(options.partition_by.as_deref())?;
     }
-    Ok(is_table)
+    Ok(kind)
 }
 
 /// Writes the batches of `stream` as `options` say.
@@ -277,8 +279,10 @@ pub(crate) async fn write_stream(
     options: &WriteOptions,
     backend: &'static str,
 ) -> Result<WriteReport> {
-    if writes_table(session, location, options).await? {
-        return delta::write_stream(session, stream, location, options, backend).await;
+    match kind_written(session, location, options).await? {
+        Kind::Delta => return delta::write_stream(session, stream, location, options, backend).await,
+        Kind::Folder => return folder::write_stream(session, stream, location, options, backend).await,
+        Kind::File => {}
     }
     let (place, asked) = (location.clone(), options.clone());
     let open = move |session: &Session| Target::open(session, &place, &asked, backend);

@@ -131,6 +131,17 @@ impl LocalFile {
         File::open(&self.path).map_err(|cause| self.failed("cannot open the file", cause))
     }
 
+    /// The same, with the version that was opened.
+    ///
+    /// # Errors
+    ///
+    /// As [`LocalFile::read`].
+    pub(crate) fn read_version(&self) -> Result<(File, Version)> {
+        let file = self.read()?;
+        let metadata = file.metadata().map_err(|cause| self.failed("cannot look at the file", cause))?;
+        Ok((file, Version::of(&metadata)))
+    }
+
     /// Waits until no other keyfold writer is at work on the file; `None` if there is no file.
     ///
     /// # Errors
@@ -209,6 +220,30 @@ impl LocalFile {
         let path =
             TempPath::try_from_path(&path).map_err(|cause| self.failed("cannot name the new file", cause))?;
         Ok(Stage { target: self.clone(), path, file })
+    }
+
+    /// New content that stands at `path` on the same disk already. It stays there if it is never committed: others may
+    /// be about to put it in place as well.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if it is no longer there, `PermissionDenied` or `Io`.
+    pub(crate) fn stage_from(&self, path: &Path) -> Result<Stage> {
+        let replaced = self.writable()?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(|cause| self.failed("cannot open the new file", cause))?;
+        let mut path =
+            TempPath::try_from_path(path).map_err(|cause| self.failed("cannot name the new file", cause))?;
+        path.disable_cleanup(true);
+        let stage = Stage { target: self.clone(), path, file };
+        if let Some(replaced) = replaced {
+            let like = replaced.metadata().map_err(|cause| self.failed("cannot look at the file", cause))?;
+            stage.take_after(&like)?;
+        }
+        Ok(stage)
     }
 
     /// The file, opened for writing as well: one that is read-only for us is not ours to replace. `None` if there

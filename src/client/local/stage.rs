@@ -68,12 +68,19 @@ impl Stage {
             if target.version()?.as_ref() != expected {
                 return Ok(Commit::Conflict);
             }
-            self.path.persist(&target.path).map_err(|e| target.failed("cannot replace the file", e.error))?;
+            match self.path.persist(&target.path) {
+                Ok(()) => {}
+                // Someone else has put it in place.
+                Err(e) if e.error.kind() == io::ErrorKind::NotFound => return Ok(Commit::Conflict),
+                Err(e) => return Err(target.failed("cannot replace the file", e.error)),
+            }
         } else {
             // Fails where a plain rename would silently replace what someone else just created.
             match self.path.persist_noclobber(&target.path) {
                 Ok(()) => {}
                 Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => return Ok(Commit::Conflict),
+                // Someone else has put it in place.
+                Err(e) if e.error.kind() == io::ErrorKind::NotFound => return Ok(Commit::Conflict),
                 Err(e) => return Err(target.failed("cannot create the file", e.error)),
             }
         }

@@ -38,6 +38,11 @@ impl ObjectContent {
         Self(Arc::new(Inner { object, version, fetched: AtomicU64::new(0), held: Mutex::default() }))
     }
 
+    /// The version.
+    pub(crate) fn version(&self) -> &ObjectVersion {
+        &self.0.version
+    }
+
     /// Its size in bytes.
     pub(crate) fn len(&self) -> u64 {
         self.0.version.size

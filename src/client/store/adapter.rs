@@ -241,14 +241,12 @@ impl Store for Adapter {
         Ok(keys)
     }
 
-    #[cfg(feature = "delta")]
     async fn has_any(&self, folder: &str) -> Result<bool> {
         let folder = path(folder.trim_end_matches('/'))?;
         let first = self.store.list(Some(&folder)).try_next().await.map_err(failed)?;
         Ok(first.is_some())
     }
 
-    #[cfg(feature = "delta")]
     async fn delete(&self, key: &str) -> Result<()> {
         match self.store.delete(&path(key)?).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),

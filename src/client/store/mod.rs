@@ -114,11 +114,9 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     async fn list(&self, prefix: &str) -> Result<Vec<String>>;
 
     /// Whether there is an object whose key begins with `folder`, which ends with a slash.
-    #[cfg(feature = "delta")]
     async fn has_any(&self, folder: &str) -> Result<bool>;
 
     /// Deletes an object; one that is not there counts as deleted.
-    #[cfg(feature = "delta")]
     async fn delete(&self, key: &str) -> Result<()>;
 
     /// The objects below `folder`, a key without a slash at its end, for code that wants a store of `object_store`.

@@ -149,12 +149,10 @@ impl Store for S3Store {
         self.client.list(prefix).map_ok(|object| object.key).try_collect().await
     }
 
-    #[cfg(feature = "delta")]
     async fn has_any(&self, folder: &str) -> Result<bool> {
         Ok(self.client.list(folder).try_next().await?.is_some())
     }
 
-    #[cfg(feature = "delta")]
     async fn delete(&self, key: &str) -> Result<()> {
         self.client.delete(key).await
     }

@@ -245,12 +245,10 @@ impl Store for WebStore {
             .with("host", host(&self.url)))
     }
 
-    #[cfg(feature = "delta")]
     async fn has_any(&self, _: &str) -> Result<bool> {
         Ok(false)
     }
 
-    #[cfg(feature = "delta")]
     async fn delete(&self, _: &str) -> Result<()> {
         Err(Error::new(ErrorKind::Unsupported, "a web server can only be read").with("host", host(&self.url)))
     }

@@ -23,11 +23,11 @@ use crate::client::file::{Content, DataFile};
 use crate::error::{Error, ErrorKind, Result};
 use chunks::Chunks;
 
-pub(crate) use rewrite::{Folded, append, check_missing, widen};
+pub(crate) use rewrite::{Folded, PartChange, append, check_missing, mark_of, rewrite_part, widen};
 pub(crate) use scan::Scan;
 pub(crate) use shape::Shape;
 pub(crate) use stored::ParquetFile;
-pub(crate) use writer::{GROUP_ROWS, NewParquet, properties, unwritable, write};
+pub(crate) use writer::{GROUP_ROWS, NewParquet, NewPart, properties, unwritable, write};
 
 /// A footer, and the file behind it.
 #[derive(Debug, Clone)]

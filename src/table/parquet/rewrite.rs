@@ -26,6 +26,7 @@ use crate::table::fit::Fit;
 use crate::table::parquet::stored::{BATCH_ROWS, read_group};
 use crate::table::parquet::writer::{GROUP_ROWS, properties, unwritable};
 use crate::table::parquet::{Opened, layout, undecodable};
+use crate::table::table_scan::keep;
 
 /// Refuses files that could be read but not written again with the same types.
 pub(super) fn check_writable(opened: &Opened) -> Result<()> {
@@ -43,11 +44,11 @@ pub(super) fn rewrite(
     work: &mut WorkCounts,
 ) -> Result<()> {
     let folded = Folded::new(opened.schema(), incoming, outcome)?;
-    let mut writer = Copying::new(session, opened, out)?;
+    let mut writer = Copying::new(session, opened, None, out)?;
     let groups = opened.metadata.metadata().row_groups();
     let mut left = outcome.replaced.as_slice();
     for (number, group) in groups.iter().enumerate() {
-        let end = writer.rows + group.num_rows().unsigned_abs();
+        let end = writer.read + group.num_rows().unsigned_abs();
         let (own, rest) = left.split_at(left.partition_point(|pair| pair.stored_row < end));
         work.row_groups_rewritten += u64::from(!own.is_empty());
         writer.copy(number, |first, batch| folded.update(&batch, first, own))?;
@@ -67,6 +68,76 @@ pub(super) fn rewrite(
     verify(opened, out, rows)
 }
 
+/// What is done to a file that is one of many.
+pub(crate) struct PartChange<'a> {
+    pub(crate) incoming: &'a Incoming,
+    pub(crate) outcome: &'a Outcome,
+    /// The number of the first row.
+    pub(crate) first: u64,
+    /// The rows of the file that are updated, and by which incoming rows.
+    pub(crate) pairs: &'a [Pair],
+    /// Those of them that do not stay in the file, ascending.
+    pub(crate) leaving: &'a [u64],
+    /// Tells this file from all others, see [`mark_of`].
+    pub(crate) mark: &'a str,
+}
+
+/// Writes a file that is one of many with a change folded in; gives the number of its rows. It may be left with none.
+///
+/// # Errors
+///
+/// `InvalidData` if it cannot be read, `Unsupported` if it cannot be written again with the same types, `Io`.
+pub(crate) fn rewrite_part(
+    session: &Session,
+    content: Content,
+    change: &PartChange<'_>,
+    out: &mut File,
+    work: &mut WorkCounts,
+) -> Result<u64> {
+    let opened = Opened::new(content)?;
+    let folded = Folded::new(opened.schema(), change.incoming, change.outcome)?;
+    let mut writer = Copying::new(session, &opened, Some(change.mark), out)?;
+    for (number, group) in opened.metadata.metadata().row_groups().iter().enumerate() {
+        let start = change.first + writer.read;
+        let end = start + group.num_rows().unsigned_abs();
+        let next = change.pairs.partition_point(|pair| pair.stored_row < start);
+        let changed = change.pairs.get(next).is_some_and(|pair| pair.stored_row < end);
+        work.row_groups_rewritten += u64::from(changed);
+        writer.copy(number, |read, batch| {
+            let first = change.first + read;
+            let end = first + batch.num_rows() as u64;
+            let batch = folded.update(&batch, first, change.pairs)?;
+            let leaving = &change.leaving[change.leaving.partition_point(|row| *row < first)..];
+            keep(&batch, first, leaving.iter().copied().take_while(|row| *row < end))
+        })?;
+    }
+    let read = opened.chunks.bytes_read();
+    work.bytes_read += read;
+    work.value_bytes_read += read;
+    let expected = opened.rows() - change.leaving.len() as u64;
+    let rows = writer.finish()?;
+    if rows != expected {
+        return Err(Error::internal("a rewritten file has another number of rows than it should"));
+    }
+    verify(&opened, out, rows)?;
+    Ok(rows)
+}
+
+/// What tells a file from all others that keyfold wrote as one of many, if it is such a file.
+///
+/// # Errors
+///
+/// `InvalidData` if it is not a whole Parquet file.
+pub(crate) fn mark_of(content: Content) -> Result<Option<String>> {
+    let opened = Opened::new(content)?;
+    let pairs = opened.metadata.metadata().file_metadata().key_value_metadata();
+    let mark = pairs.into_iter().flatten().find(|pair| pair.key == MARK);
+    Ok(mark.and_then(|pair| pair.value.clone()))
+}
+
+/// The key of the mark among the key-value metadata of a file.
+pub(super) const MARK: &str = "keyfold.change";
+
 /// Writes the stored rows, then `batches`, in the stored types; gives the number of new rows.
 pub(crate) fn append(
     session: &Session,
@@ -79,11 +150,11 @@ pub(crate) fn append(
     check_writable(&opened)?;
     let mut fit = Fit::new(opened.schema(), schema)?;
     check_missing(opened.schema(), fit.schema())?;
-    let mut writer = Copying::new(session, &opened, out)?;
+    let mut writer = Copying::new(session, &opened, None, out)?;
     for group in 0..opened.metadata.metadata().num_row_groups() {
         writer.copy(group, |_, batch| Ok(batch))?;
     }
-    let before = writer.rows;
+    let before = writer.written;
     for batch in batches {
         session.check()?;
         writer.append(&widen(opened.schema(), &fit.batch(&batch?)?)?)?;
@@ -170,14 +241,16 @@ struct Copying<'a> {
     session: &'a Session,
     opened: &'a Opened,
     writer: ArrowWriter<&'a mut File>,
-    /// Stored rows written so far.
-    rows: u64,
+    /// Stored rows read so far.
+    read: u64,
+    /// Rows written so far.
+    written: u64,
     /// The most rows that a row group may have.
     limit: u64,
 }
 
 impl<'a> Copying<'a> {
-    fn new(session: &'a Session, opened: &'a Opened, out: &'a mut File) -> Result<Self> {
+    fn new(session: &'a Session, opened: &'a Opened, mark: Option<&str>, out: &'a mut File) -> Result<Self> {
         let metadata = opened.metadata.metadata();
         let groups = metadata.row_groups();
         let total = groups.iter().map(|g| g.compressed_size().unsigned_abs()).sum();
@@ -187,12 +260,12 @@ impl<'a> Copying<'a> {
         let columns = layout::writable(metadata.file_metadata().schema_descr(), opened.schema())?;
         // The Arrow schema is ours to write: the rows are plain, but dictionaries stay dictionaries to readers.
         let options = ArrowWriterOptions::new()
-            .with_properties(like(opened, limit)?)
+            .with_properties(like(opened, limit, mark)?)
             .with_parquet_schema(columns)
             .with_skip_arrow_metadata(true);
         let schema = SchemaRef::clone(opened.schema());
         let writer = ArrowWriter::try_new_with_options(out, schema, options).map_err(unwritable)?;
-        Ok(Self { session, opened, writer, rows: 0, limit })
+        Ok(Self { session, opened, writer, read: 0, written: 0, limit })
     }
 
     /// Writes one row group, each batch changed by `change`, which is given its first row.
@@ -200,15 +273,15 @@ impl<'a> Copying<'a> {
         // The rows before are a row group of their own; the last group is left open for inserts.
         self.writer.flush().map_err(unwritable)?;
         let metadata = self.opened.metadata.metadata().row_group(group);
-        let end = self.rows + metadata.num_rows().unsigned_abs();
+        let end = self.read + metadata.num_rows().unsigned_abs();
         for batch in read_group(self.opened, group, BATCH_ROWS)? {
             self.session.check()?;
             let batch = batch.map_err(undecodable)?;
             let rows = batch.num_rows() as u64;
-            self.write(&change(self.rows, batch)?)?;
-            self.rows += rows;
+            self.write(&change(self.read, batch)?)?;
+            self.read += rows;
         }
-        if self.rows != end {
+        if self.read != end {
             return Err(
                 undecodable("a row group has fewer rows than its footer says").with("row group", group)
             );
@@ -222,7 +295,6 @@ impl<'a> Copying<'a> {
         if open > 0 && open + batch.num_rows() as u64 > self.limit {
             self.writer.flush().map_err(unwritable)?;
         }
-        self.rows += batch.num_rows() as u64;
         self.write(batch)
     }
 
@@ -230,21 +302,22 @@ impl<'a> Copying<'a> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
+        self.written += batch.num_rows() as u64;
         self.writer.write(batch).map_err(unwritable)
     }
 
     fn finish(self) -> Result<u64> {
         self.writer.close().map_err(unwritable)?;
-        Ok(self.rows)
+        Ok(self.written)
     }
 }
 
 /// The properties to write a file like the one that was read.
-fn like(opened: &Opened, limit: u64) -> Result<WriterProperties> {
+fn like(opened: &Opened, limit: u64, mark: Option<&str>) -> Result<WriterProperties> {
     let metadata = opened.metadata.metadata();
     let mut builder = properties(Compression::default())?
         .set_max_row_group_row_count(usize::try_from(limit).ok())
-        .set_key_value_metadata(kept(metadata.file_metadata().key_value_metadata(), opened));
+        .set_key_value_metadata(kept(metadata.file_metadata().key_value_metadata(), opened, mark));
     if let Some(group) = metadata.row_groups().first() {
         for column in group.columns() {
             let path = column.column_path().clone();
@@ -284,15 +357,17 @@ pub(super) fn rewritable(codec: Codec) -> Codec {
 }
 
 /// The file's own key-value metadata, as it is: other readers find things in the Arrow schema that ours does
-/// not. Only dictionaries are given room for new values.
-fn kept(metadata: Option<&Vec<KeyValue>>, opened: &Opened) -> Option<Vec<KeyValue>> {
+/// not. Only dictionaries are given room for new values, and a new `mark` takes the place of an older one.
+fn kept(metadata: Option<&Vec<KeyValue>>, opened: &Opened, mark: Option<&str>) -> Option<Vec<KeyValue>> {
     let keep = |pair: &KeyValue| match pair.key.as_str() {
         ARROW_SCHEMA_META_KEY if layout::widened(&opened.own) != opened.own => {
             KeyValue::new(pair.key.clone(), encode_arrow_schema(&layout::widened(&opened.own)))
         }
         _ => pair.clone(),
     };
-    Some(metadata?.iter().map(keep).collect())
+    let Some(mark) = mark else { return Some(metadata?.iter().map(keep).collect()) };
+    let own = metadata.into_iter().flatten().filter(|pair| pair.key != MARK);
+    Some(own.map(keep).chain([KeyValue::new(MARK.to_owned(), mark.to_owned())]).collect())
 }
 
 /// Reads a little of every column chunk of the new file back before it may replace the old one.

@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{BrotliLevel, Compression as Codec, GzipLevel, ZstdLevel};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 
 use crate::client::session::Session;
@@ -18,6 +19,7 @@ use crate::core::report::WorkCounts;
 use crate::core::schema::{check_names, type_name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::StoredFile;
+use crate::table::parquet::rewrite::MARK;
 
 /// Rows in a row group of a file that an upsert creates.
 pub(crate) const GROUP_ROWS: usize = 256 * 1024;
@@ -46,6 +48,52 @@ pub(crate) fn write(
     }
     writer.close().map_err(unwritable)?;
     Ok(rows)
+}
+
+/// A new file that is one of many.
+#[derive(Debug)]
+pub(crate) struct NewPart(ArrowWriter<File>);
+
+impl NewPart {
+    /// Starts it, with a mark that [`mark_of`](super::mark_of) finds again.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` for columns that Parquet cannot hold, `Usage` for a level of compression that there is not, `Io`.
+    pub(crate) fn start(
+        schema: &SchemaRef,
+        compression: Compression,
+        row_group_rows: usize,
+        mark: &str,
+        out: &File,
+    ) -> Result<Self> {
+        check_types(schema)?;
+        let properties = properties(compression)?
+            .set_max_row_group_row_count(Some(row_group_rows))
+            .set_key_value_metadata(Some(vec![KeyValue::new(MARK.to_owned(), mark.to_owned())]))
+            .build();
+        let out = out.try_clone().map_err(|cause| Error::io("cannot open the new file", cause))?;
+        ArrowWriter::try_new(out, SchemaRef::clone(schema), Some(properties)).map(Self).map_err(unwritable)
+    }
+
+    /// # Errors
+    ///
+    /// `Io`.
+    pub(crate) fn write(&mut self, rows: &RecordBatch) -> Result<()> {
+        self.0.write(rows).map_err(unwritable)
+    }
+
+    /// Bytes so far, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.bytes_written() + self.0.in_progress_size()
+    }
+
+    /// # Errors
+    ///
+    /// `Io`.
+    pub(crate) fn finish(self) -> Result<()> {
+        self.0.close().map(drop).map_err(unwritable)
+    }
 }
 
 /// Refuses a type at which the encoder would panic.

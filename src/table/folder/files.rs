@@ -1,0 +1,385 @@
+//! A folder of Parquet files as it is now: which files it has, the columns of all of them, and those that the names of
+//! its folders say (`day=2021-05-22/`).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use crate::client::file::{Content, DataFile, Version};
+use crate::client::session::Session;
+use crate::core::format::Format;
+use crate::core::location::Location;
+use crate::core::text::Guess;
+use crate::error::{Error, ErrorKind, Result};
+use crate::table::parquet::{ParquetFile, Shape};
+use crate::table::partition::{self, Values};
+use crate::table::source::same_columns;
+use crate::table::{ParquetTable, StoredFile};
+
+/// What stands for no value in the name of a folder.
+const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// The files of a folder.
+#[derive(Debug, Clone)]
+pub(crate) struct Folder {
+    pub(super) location: Location,
+    /// All columns: those of the files, then those that only the names of folders say. What takes no nulls in the first
+    /// file takes none.
+    pub(super) stored_schema: SchemaRef,
+    /// The same, as other files may have them: each may be null.
+    schema: SchemaRef,
+    /// The columns that stand in the files.
+    pub(super) file_schema: SchemaRef,
+    pub(super) partition_columns: Vec<String>,
+    pub(super) parts: Vec<Part>,
+    /// The folder of each partition, with a slash at its end.
+    folders: HashMap<Values, String>,
+}
+
+/// A file of a folder.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    /// Below the folder.
+    pub(super) path: String,
+    pub(super) values: Values,
+}
+
+/// The names of Parquet files below `location`. Names that begin with a dot or an underscore are hidden, as they are to
+/// other readers.
+///
+/// # Errors
+///
+/// `InvalidInput` for a file that is no Parquet file: nobody could say whether its rows count.
+fn list(session: &Session, location: &Location) -> Result<Vec<String>> {
+    let names = session.files_below(location)?;
+    let names: Vec<String> = names.into_iter().filter(|name| !is_hidden(name)).collect();
+    match names.iter().find(|name| Format::from_name(name) != Some(Format::Parquet)) {
+        None => Ok(names),
+        Some(other) => Err(Error::new(ErrorKind::InvalidInput, "a file of the folder is no Parquet file")
+            .with("folder", location)
+            .with("file", other)
+            .hint("read single files with a pattern; rows go into folders of Parquet files only")),
+    }
+}
+
+/// Whether Parquet files stand below `location`. Those of a Delta table that is being made count only if it is `said`
+/// that they are Parquet.
+///
+/// # Errors
+///
+/// `PermissionDenied` or `Io`.
+pub(crate) fn is_folder(session: &Session, location: &Location, said: Option<Format>) -> Result<bool> {
+    let names = session.files_below(location)?;
+    let counts = |name: &String| {
+        Format::from_name(name) == Some(Format::Parquet)
+            && !is_hidden(name)
+            && (said.is_some() || !is_of_new_table(name))
+    };
+    Ok(names.iter().any(counts))
+}
+
+fn is_hidden(name: &str) -> bool {
+    name.split('/').any(|step| step.starts_with(['.', '_']) && !step.contains('='))
+}
+
+/// Whether a file may be one of a Delta table that has no version yet.
+fn is_of_new_table(name: &str) -> bool {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    let id = file.strip_prefix("part-").and_then(|rest| rest.get(..36));
+    id.is_some_and(|id| uuid::Uuid::try_parse(id).is_ok())
+}
+
+impl Folder {
+    /// Finds the files, and looks at the columns of the first one. `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if folders name different columns, `InvalidData` for a damaged file.
+    pub(crate) fn load(session: &Session, location: &Location) -> Result<Option<Self>> {
+        let paths = list(session, location)?;
+        let Some(first) = paths.first() else { return Ok(None) };
+        let (partition_columns, _) = steps(first);
+        let mut parts = Vec::with_capacity(paths.len());
+        for path in &paths {
+            let (columns, values) = steps(path);
+            if columns != partition_columns {
+                return Err(Error::new(ErrorKind::InvalidInput, "folders are named after different columns")
+                    .with("folder", location)
+                    .with("file", path)
+                    .with("first", first)
+                    .hint("all files of a folder lie equally deep, below folders such as day=2021-05-22"));
+            }
+            parts.push(Part { path: path.clone(), values });
+        }
+        let file = session.open(&location.join(first)?)?;
+        let opened = file.read().and_then(ParquetFile::open);
+        let file_schema = opened.map_err(|error| error.with_missing("file", file.location()))?.schema();
+        let folder = Self::new(location, file_schema, partition_columns, parts)?;
+        Ok(Some(folder))
+    }
+
+    /// A folder with these columns and no files.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a partition column that there is not.
+    pub(super) fn empty(
+        location: &Location,
+        schema: &SchemaRef,
+        partition_columns: Vec<String>,
+    ) -> Result<Self> {
+        let (partitions, data): (Vec<Arc<Field>>, Vec<_>) =
+            schema.fields().iter().cloned().partition(|field| partition_columns.contains(field.name()));
+        for column in &partition_columns {
+            let place = crate::core::schema::find_column(schema, column, "partition column")?;
+            partition::check_type(column, schema.field(place).data_type())?;
+        }
+        if data.is_empty() {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                "a column is needed that the folder is not partitioned by",
+            )
+            .hint("partition by fewer columns"));
+        }
+        let partitions = partitions.iter().map(|field| Arc::new(Field::clone(field).with_nullable(true)));
+        let schema = Arc::new(Schema::new(data.iter().cloned().chain(partitions).collect::<Vec<_>>()));
+        Ok(Self {
+            location: location.clone(),
+            schema: nullable(&schema),
+            stored_schema: schema,
+            file_schema: Arc::new(Schema::new(data)),
+            partition_columns,
+            parts: Vec::new(),
+            folders: HashMap::new(),
+        })
+    }
+
+    fn new(
+        location: &Location,
+        file_schema: SchemaRef,
+        partition_columns: Vec<String>,
+        mut parts: Vec<Part>,
+    ) -> Result<Self> {
+        let mut fields: Vec<Arc<Field>> = file_schema.fields().iter().cloned().collect();
+        for (place, column) in partition_columns.iter().enumerate() {
+            if file_schema.index_of(column).is_err() {
+                let told = told(parts.iter().filter_map(|part| part.values[place].as_deref()));
+                fields.push(Arc::new(Field::new(column, told, true)));
+            }
+        }
+        let schema = Arc::new(Schema::new(fields));
+        let mut folders = HashMap::new();
+        for part in &mut parts {
+            part.values = partition::normal(&schema, &partition_columns, &part.values)
+                .map_err(|error| error.with("file", &part.path))?;
+            let folder = part.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let folder = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+            folders.entry(part.values.clone()).or_insert(folder);
+        }
+        Ok(Self {
+            location: location.clone(),
+            schema: nullable(&schema),
+            stored_schema: schema,
+            file_schema,
+            partition_columns,
+            parts,
+            folders,
+        })
+    }
+
+    /// Whether names of folders say columns.
+    pub(crate) fn has_partitions(&self) -> bool {
+        !self.partition_columns.is_empty()
+    }
+
+    /// The files.
+    ///
+    /// # Errors
+    ///
+    /// As [`Location::join`].
+    pub(crate) fn locations(&self) -> Result<Vec<Location>> {
+        self.parts.iter().map(|part| self.location.join(&part.path)).collect()
+    }
+
+    /// A name that nobody else gives, for a new file with rows of these values.
+    pub(super) fn new_path(&self, values: &Values) -> String {
+        let known = self.folders.get(values).cloned();
+        let folder = known.unwrap_or_else(|| partition::folder(&self.partition_columns, values));
+        format!("{folder}rows-{}.parquet", uuid::Uuid::now_v7())
+    }
+
+    /// Refuses partitions that the folder does not have.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`.
+    pub(super) fn check_partitions(&self, asked: Option<&[String]>) -> Result<()> {
+        match asked.filter(|asked| *asked != self.partition_columns) {
+            None => Ok(()),
+            Some(asked) => {
+                Err(Error::new(ErrorKind::InvalidInput, "the folder is partitioned in another way")
+                    .with("asked", asked.join(", "))
+                    .with("folder", self.partition_columns.join(", "))
+                    .hint("leave the partitions out, or name another folder"))
+            }
+        }
+    }
+
+    /// The columns of rows that stand in files.
+    pub(super) fn in_files(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+        let columns = self.file_schema.fields().iter().map(|field| {
+            rows.column_by_name(field.name())
+                .map(Arc::clone)
+                .ok_or_else(|| Error::internal("a column of the files is no column of the folder"))
+        });
+        RecordBatch::try_new(Arc::clone(&self.file_schema), columns.collect::<Result<Vec<_>>>()?)
+            .map_err(|cause| Error::internal("new rows do not fit the columns of the files").because(cause))
+    }
+
+    pub(super) fn file(&self, session: &Session, path: &str) -> Result<DataFile> {
+        session.open(&self.location.join(path)?)
+    }
+
+    /// Opens a file, whose rows are numbered from `first`, and says which version of it.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` for a damaged file, `InvalidInput` if it has other columns than the first one.
+    pub(super) fn open_part(
+        &self,
+        session: &Session,
+        place: usize,
+        first: u64,
+    ) -> Result<(ParquetFile, Version)> {
+        let part = &self.parts[place];
+        let file = self.file(session, &part.path)?;
+        let (content, version) = file.read_version()?;
+        let opened =
+            self.opened(content, part, first).map_err(|error| error.with_missing("file", file.location()))?;
+        Ok((opened, version))
+    }
+
+    fn opened(&self, content: Content, part: &Part, first: u64) -> Result<ParquetFile> {
+        let constants = self.constants(part)?;
+        let mut differs = Ok(());
+        let shape = |file: &SchemaRef| {
+            differs = same_columns(&self.file_schema, file);
+            Shape::of_table(&self.schema, file, |column| constants.get(column).cloned())
+        };
+        let opened = ParquetFile::part(content, &self.schema, first, &[], shape)?;
+        differs.map(|()| opened)
+    }
+
+    fn constants(&self, part: &Part) -> Result<HashMap<String, ArrayRef>> {
+        let value = |(column, value): (&String, &Option<String>)| {
+            let place = crate::core::schema::find_column(&self.schema, column, "partition column")?;
+            let value = partition::parse(column, value.as_deref(), self.schema.field(place).data_type())?;
+            Ok((column.clone(), value))
+        };
+        self.partition_columns.iter().zip(&part.values).map(value).collect()
+    }
+}
+
+impl ParquetTable for Folder {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn files(&self) -> usize {
+        self.parts.len()
+    }
+
+    fn name(&self, file: usize) -> &str {
+        &self.parts[file].path
+    }
+
+    fn open(&self, session: &Session, file: usize) -> Result<ParquetFile> {
+        self.open_part(session, file, 0).map(|(file, _)| file)
+    }
+
+    fn count(&self, session: &Session) -> Result<u64> {
+        (0..self.parts.len()).map(|place| Ok(self.open_part(session, place, 0)?.0.rows())).sum()
+    }
+}
+
+/// The columns that the folders of a path are named after, and their values.
+fn steps(path: &str) -> (Vec<String>, Values) {
+    let folders = path.rsplit_once('/').map_or("", |(folders, _)| folders);
+    let pair = |step: &str| {
+        let (column, value) = step.split_once('=')?;
+        let value = unescaped(value);
+        Some((unescaped(column), (value != NULL).then_some(value)))
+    };
+    folders.split('/').filter_map(pair).unzip()
+}
+
+/// The text that the name of a folder stands for; one that is not escaped as names are stands for itself.
+fn unescaped(name: &str) -> String {
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let code = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        match code.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) if *first == b'%' => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| name.to_owned())
+}
+
+/// The type of a column of which only names of folders tell: integers, dates, or else text.
+fn told<'a>(values: impl Iterator<Item = &'a str>) -> DataType {
+    let mut guess = Guess::default();
+    values.for_each(|value| guess.observe(value));
+    match guess.data_type() {
+        told @ (DataType::Int64 | DataType::Date32) => told,
+        _ => DataType::Utf8,
+    }
+}
+
+/// The columns, of which each may be null.
+fn nullable(schema: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| Field::clone(field).with_nullable(true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_say_columns_and_values() {
+        let (columns, values) = steps("day=2021-05-22/place=a%20b%2Fc/part.parquet");
+        assert_eq!(columns, ["day", "place"]);
+        assert_eq!(values, [Some("2021-05-22".to_owned()), Some("a b/c".to_owned())]);
+        assert_eq!(steps("p=__HIVE_DEFAULT_PARTITION__/x.parquet").1, [None]);
+        assert_eq!(steps("x=1.parquet").0, Vec::<String>::new());
+        assert_eq!(steps("a/b.parquet").0, Vec::<String>::new());
+    }
+
+    #[test]
+    fn names_that_are_not_escaped_stand_for_themselves() {
+        for name in ["100%", "%zz", "%e4", "ü"] {
+            assert_eq!(unescaped(name), name);
+        }
+        assert_eq!(unescaped("%C3%BC%"), "ü%");
+    }
+
+    #[test]
+    fn names_of_folders_tell_integers_dates_and_text() {
+        let told = |values: &[&str]| told(values.iter().copied());
+        assert_eq!(told(&["1", "-20"]), DataType::Int64);
+        assert_eq!(told(&["2021-05-22"]), DataType::Date32);
+        for other in [&["01"][..], &["1.5"], &["true"], &["1", "a"], &["2021-05-22T00:00:00Z"], &[]] {
+            assert_eq!(told(other), DataType::Utf8, "{other:?}");
+        }
+    }
+}

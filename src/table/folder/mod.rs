@@ -1,0 +1,13 @@
+//! Folders of Parquet files, flat or with partitions in the names of folders below: rows are folded into their files in
+//! place, one file at a time, and a record beside the folder says what is still to be done if a run dies half-way.
+
+mod control;
+mod files;
+#[cfg(test)]
+mod tests;
+mod upsert;
+mod write;
+
+pub(crate) use files::{Folder, is_folder};
+pub(super) use upsert::FolderTarget;
+pub(super) use write::write_stream;

@@ -1,0 +1,241 @@
+//! Runs that die, sleep or meet in the middle of a change to a folder.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+
+use super::control::{Control, Draft, Recorded, Staged};
+use super::upsert::settled;
+use crate::client::file::{DataFile, Version};
+use crate::client::session::Session;
+use crate::core::location::Location;
+use crate::core::options::Compression;
+use crate::error::{ErrorKind, Result};
+use crate::table::parquet::{NewPart, describe};
+
+struct Place {
+    session: Session,
+    table: Location,
+    control: Control,
+    _held: Option<tempfile::TempDir>,
+}
+
+impl Place {
+    fn all() -> [Self; 2] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let disk = Location::from_path(folder.path().join("t"));
+        std::fs::create_dir(folder.path().join("t")).expect("made");
+        let memory = "memory://place/t".parse().expect("a location");
+        [Self::new(disk, Some(folder)), Self::new(memory, None)]
+    }
+
+    fn new(table: Location, held: Option<tempfile::TempDir>) -> Self {
+        let control = Control::of(&table).expect("named");
+        control.make().expect("made");
+        let place = Self { session: Session::default(), table, control, _held: held };
+        place.foreign("a.parquet", 1);
+        place
+    }
+
+    fn file(&self, name: &str) -> DataFile {
+        self.session.open(&self.table.join(name).expect("a name")).expect("opens")
+    }
+
+    fn version(&self, name: &str) -> Option<Version> {
+        self.file(name).version().expect("looks")
+    }
+
+    /// A file with so many rows, as another program writes it.
+    fn foreign(&self, name: &str, rows: usize) {
+        let file = self.file(name);
+        let mut stage = file.stage().expect("stages");
+        write(stage.file(), rows, "");
+        assert!(matches!(
+            stage.replace(&self.session, &file).expect("writes"),
+            crate::client::file::Commit::Committed(_)
+        ));
+    }
+
+    /// The numbers of rows in all files.
+    fn rows(&self) -> Vec<(String, u64)> {
+        let names = self.session.files_below(&self.table).expect("lists");
+        let rows = |name: &String| describe(&self.file(name)).expect("a whole file").1;
+        names.iter().map(|name| (name.clone(), rows(name))).collect()
+    }
+
+    fn beside(&self) -> Vec<String> {
+        self.session.files_below(self.control.folder()).expect("lists")
+    }
+
+    fn last(&self) -> Option<Recorded> {
+        self.control.last(&self.session).expect("reads")
+    }
+
+    /// A change that gives `a.parquet` so many rows, and a new file in a partition twice as many.
+    fn draft(&self, last: Option<&Recorded>, rows: usize) -> Draft<'_> {
+        let mut draft = self.control.draft(&self.session, last);
+        for (name, rows) in [("a.parquet", rows), (&*format!("p=1/{rows}.parquet"), 2 * rows)] {
+            let mut fresh = draft.fresh().expect("stages");
+            let mark = fresh.mark().to_owned();
+            write(fresh.file(), rows, &mark);
+            draft.add(name.to_owned(), self.version(name).as_ref(), fresh).expect("adds");
+        }
+        draft
+    }
+
+    fn begin(&self, rows: usize) -> (Recorded, Vec<Staged>) {
+        let last = self.last();
+        self.draft(last.as_ref(), rows).begin(last.as_ref()).expect("records").expect("is first")
+    }
+
+    fn settle(&self) -> Result<Option<Recorded>> {
+        settled(&self.session, &self.control, false)
+    }
+}
+
+fn write(mut out: &std::fs::File, rows: usize, mark: &str) {
+    let ids: ArrayRef = Arc::new((0..i64::try_from(rows).expect("few")).collect::<Int64Array>());
+    let batch = RecordBatch::try_from_iter([("id", ids)]).expect("rows");
+    let mut part = NewPart::start(&batch.schema(), Compression::default(), 10, mark, out).expect("starts");
+    part.write(&batch).expect("writes");
+    part.finish().expect("ends");
+    out.flush().expect("written");
+}
+
+fn named(rows: &[(&str, u64)]) -> Vec<(String, u64)> {
+    rows.iter().map(|(name, rows)| ((*name).to_owned(), *rows)).collect()
+}
+
+#[test]
+fn the_next_run_ends_what_one_that_died_has_begun_wherever_it_died() {
+    for steps in 0..=2 {
+        for place in Place::all() {
+            let (begun, _) = place.begin(5);
+            place.control.die_after(&place.session, &begun, steps).expect("puts");
+            let done = place.settle().expect("ends").expect("a record");
+            assert!(done.is_done() && done.sequence() == 1);
+            assert_eq!(place.rows(), named(&[("a.parquet", 5), ("p=1/5.parquet", 10)]), "{steps}");
+            assert_eq!(place.beside(), ["head.json"]);
+        }
+    }
+}
+
+#[test]
+fn a_new_file_is_there_before_an_old_one_changes() {
+    for place in Place::all() {
+        let (begun, _) = place.begin(5);
+        place.control.die_after(&place.session, &begun, 1).expect("puts");
+        assert_eq!(place.rows(), named(&[("a.parquet", 1), ("p=1/5.parquet", 10)]));
+    }
+}
+
+#[test]
+fn a_writer_that_wakes_up_after_others_went_on_does_no_harm() {
+    for steps in 0..=2 {
+        for place in Place::all() {
+            let (begun, staged) = place.begin(5);
+            place.control.die_after(&place.session, &begun, steps).expect("puts");
+            place.settle().expect("ends");
+            let (second, own) = place.begin(6);
+            assert!(place.control.end(&place.session, &second, own).expect("ends"));
+            let after = named(&[("a.parquet", 6), ("p=1/5.parquet", 10), ("p=1/6.parquet", 12)]);
+            assert_eq!(place.rows(), after);
+            assert!(place.control.end(&place.session, &begun, staged).expect("sees that it is done"));
+            assert_eq!((place.rows(), place.beside()), (after, vec!["head.json".to_owned()]));
+            assert_eq!(place.last().map(|last| last.sequence()), Some(2));
+        }
+    }
+}
+
+#[test]
+fn two_who_end_one_change_at_once_both_succeed() {
+    for place in Place::all() {
+        let (begun, staged) = place.begin(5);
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| place.control.end(&place.session, &begun, staged));
+            let others: Vec<_> = (0..4).map(|_| scope.spawn(|| place.settle())).collect();
+            assert!(first.join().expect("a writer").expect("ends"));
+            for other in others {
+                assert!(other.join().expect("a writer").expect("ends").is_some_and(|last| last.is_done()));
+            }
+        });
+        assert_eq!(place.rows(), named(&[("a.parquet", 5), ("p=1/5.parquet", 10)]));
+        assert_eq!(place.beside(), ["head.json"]);
+    }
+}
+
+#[test]
+fn of_two_changes_after_one_the_second_is_not_recorded_and_leaves_nothing() {
+    for place in Place::all() {
+        let late = place.draft(None, 9);
+        let (begun, staged) = place.begin(5);
+        assert!(late.begin(None).expect("asks").is_none());
+        assert!(place.control.end(&place.session, &begun, staged).expect("ends"));
+        assert_eq!(place.rows(), named(&[("a.parquet", 5), ("p=1/5.parquet", 10)]));
+        assert_eq!(place.beside(), ["head.json"]);
+        drop(place.draft(place.last().as_ref(), 9));
+        assert_eq!(place.beside(), ["head.json"]);
+    }
+}
+
+#[test]
+fn what_a_writer_left_that_died_before_it_began_is_cleaned_by_the_next_change() {
+    for place in Place::all() {
+        std::mem::forget(place.draft(None, 9));
+        assert_eq!(place.beside().len(), 2);
+        let (begun, staged) = place.begin(5);
+        assert!(place.control.end(&place.session, &begun, staged).expect("ends"));
+        assert_eq!(place.beside(), ["head.json"]);
+    }
+}
+
+#[test]
+fn a_file_that_somebody_else_changes_meanwhile_stays_as_he_left_it_and_the_writer_hears_of_it() {
+    for place in Place::all() {
+        let (begun, staged) = place.begin(5);
+        place.foreign("a.parquet", 7);
+        assert!(!place.control.end(&place.session, &begun, staged).expect("ends"));
+        assert_eq!(place.rows(), named(&[("a.parquet", 7), ("p=1/5.parquet", 10)]));
+        assert!(place.last().is_some_and(|last| last.is_done()));
+        // It does not matter who of two ends it.
+        let (begun, staged) = place.begin(6);
+        place.foreign("a.parquet", 8);
+        place.settle().expect("ends");
+        assert!(!place.control.end(&place.session, &begun, staged).expect("ends"));
+        assert_eq!(place.rows()[0], ("a.parquet".to_owned(), 8));
+    }
+}
+
+#[test]
+fn a_change_whose_files_are_gone_is_told_and_nothing_is_touched() {
+    for place in Place::all() {
+        let (_begun, _) = place.begin(5);
+        for name in place.beside().iter().filter(|name| *name != "head.json") {
+            place.session.delete(&place.control.folder().join(name).expect("a name")).expect("deletes");
+        }
+        let error = place.settle().map(drop).expect_err("cannot end it");
+        assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
+        assert_eq!(place.rows(), named(&[("a.parquet", 1)]));
+    }
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_told() {
+    for (text, kind) in [
+        ("{", ErrorKind::InvalidData),
+        ("", ErrorKind::InvalidData),
+        ("{\"keyfold\":1}", ErrorKind::InvalidData),
+        ("{\"keyfold\":2}", ErrorKind::Unsupported),
+    ] {
+        for place in Place::all() {
+            let head = place.control.folder().join("head.json").expect("a name");
+            let mut stage = place.session.open(&head).expect("opens").stage().expect("stages");
+            stage.file().write_all(text.as_bytes()).expect("written");
+            let committed = stage.commit(None).expect("writes");
+            assert!(matches!(committed, crate::client::file::Commit::Committed(_)));
+            let error = place.settle().map(drop).expect_err("unreadable");
+            assert!(error.kind() == kind && error.to_string().contains("head.json"), "{error}");
+        }
+    }
+}

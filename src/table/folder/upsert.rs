@@ -1,0 +1,299 @@
+//! A folder of Parquet files as the target of an upsert: each file with a changed row is written anew and put in its
+//! place, new rows go into new files, and a record beside the folder holds it together.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::SchemaRef;
+
+use super::control::{Control, Draft, Recorded};
+use super::files::Folder;
+use crate::client::file::Version;
+use crate::client::session::Session;
+use crate::core::format::Format;
+use crate::core::location::Location;
+use crate::core::merge::MergeRule;
+use crate::core::merge::kernel::{Incoming, Matcher, Outcome, Pair};
+use crate::core::options::{Compression, UpsertOptions};
+use crate::core::report::{WorkCounts, millis};
+use crate::error::{Error, ErrorKind, Result};
+use crate::table::fit::fit_batches;
+use crate::table::parquet::{Folded, GROUP_ROWS, NewPart, PartChange, rewrite_part};
+use crate::table::partition::{self, Values};
+use crate::table::source::check_new_name;
+use crate::table::{Applied, Change, Done, Found, ParquetTable, StoredTable, UpsertTarget};
+
+/// A folder that may or may not have files yet.
+#[derive(Debug)]
+pub(crate) struct FolderTarget {
+    location: Location,
+    options: UpsertOptions,
+}
+
+impl FolderTarget {
+    pub(crate) fn new(location: &Location, options: &UpsertOptions) -> Self {
+        Self { location: location.clone(), options: options.clone() }
+    }
+
+    fn stored(
+        &self,
+        control: Control,
+        last: Option<Recorded>,
+        folder: Folder,
+        is_new: bool,
+    ) -> Box<dyn StoredTable> {
+        let compression = self.options.compression;
+        Box::new(Stored { control, last, folder, is_new, compression, opened: Vec::new() })
+    }
+}
+
+/// The last change to a folder, which is done: one that is not is ended first, but for a dry run.
+pub(super) fn settled(session: &Session, control: &Control, dry_run: bool) -> Result<Option<Recorded>> {
+    loop {
+        match control.last(session)? {
+            Some(begun) if !begun.is_done() && !dry_run => {
+                tracing::info!(change = begun.sequence(), "ending what another run began");
+                control.ask(session)?;
+                control.end(session, &begun, Vec::new())?;
+            }
+            last => return Ok(last),
+        }
+    }
+}
+
+impl UpsertTarget for FolderTarget {
+    fn location(&self) -> &Location {
+        &self.location
+    }
+
+    fn open(&mut self, session: &Session, dry_run: bool) -> Result<Found> {
+        let control = Control::of(&self.location)?;
+        let last = settled(session, &control, dry_run)?;
+        let Some(folder) = Folder::load(session, &self.location)? else { return Ok(Found::Nothing) };
+        folder.check_partitions(self.options.partition_by.as_deref())?;
+        Ok(Found::Table(self.stored(control, last, folder, false)))
+    }
+
+    fn create(&mut self, session: &Session, schema: &SchemaRef) -> Result<Box<dyn StoredTable>> {
+        check_new_name(&self.location)?;
+        let control = Control::of(&self.location)?;
+        let last = control.last(session)?;
+        let columns = self.options.partition_by.clone().unwrap_or_default();
+        let folder = Folder::empty(&self.location, schema, columns)?;
+        Ok(self.stored(control, last, folder, true))
+    }
+
+    fn has_a_line(&self) -> bool {
+        false
+    }
+}
+
+/// A file that was looked into.
+#[derive(Debug)]
+struct Seen {
+    place: usize,
+    rows: Range<u64>,
+    version: Version,
+}
+
+/// One state of a folder.
+struct Stored {
+    control: Control,
+    last: Option<Recorded>,
+    folder: Folder,
+    is_new: bool,
+    compression: Compression,
+    opened: Vec<Seen>,
+}
+
+/// A file with a changed row.
+struct Touched<'a> {
+    seen: &'a Seen,
+    pairs: &'a [Pair],
+    /// The rows that go to another partition, and which.
+    leaving: Vec<(u64, Values)>,
+}
+
+impl Stored {
+    fn touched<'a>(&'a self, incoming: &Incoming, outcome: &'a Outcome) -> Result<Vec<Touched<'a>>> {
+        let mut touched = Vec::new();
+        for seen in &self.opened {
+            let from = outcome.replaced.partition_point(|pair| pair.stored_row < seen.rows.start);
+            let to = outcome.replaced.partition_point(|pair| pair.stored_row < seen.rows.end);
+            let pairs = &outcome.replaced[from..to];
+            if !pairs.is_empty() {
+                let own = &self.folder.parts[seen.place].values;
+                let columns = &self.folder.partition_columns;
+                let leaving = partition::leaving(columns, own, incoming.batch(), pairs)?;
+                touched.push(Touched { seen, pairs, leaving });
+            }
+        }
+        Ok(touched)
+    }
+
+    /// Writes all new content beside the folder.
+    fn stage<'a>(
+        &'a self,
+        session: &'a Session,
+        change: &Change<'_>,
+        work: &mut WorkCounts,
+    ) -> Result<Draft<'a>> {
+        self.control.make()?;
+        let mut draft = self.control.draft(session, self.last.as_ref());
+        let folded = Folded::new(&self.folder.stored_schema, change.incoming, change.outcome)?;
+        let mut rows = Vec::new();
+        for touched in self.touched(change.incoming, change.outcome)? {
+            let part = &self.folder.parts[touched.seen.place];
+            let named = |error: Error| error.with_missing("file", &part.path);
+            rows.extend(self.moved(session, &touched, &folded).map_err(named)?);
+            let (content, version) = self.folder.file(session, &part.path)?.read_version().map_err(named)?;
+            if version != touched.seen.version {
+                return Err(Error::new(ErrorKind::Conflict, "someone else changed the folder meanwhile")
+                    .hint("nothing of this run was written; run it again"));
+            }
+            let leaving: Vec<u64> = touched.leaving.iter().map(|(row, _)| *row).collect();
+            let mut fresh = draft.fresh()?;
+            let mark = fresh.mark().to_owned();
+            let part_change = PartChange {
+                incoming: change.incoming,
+                outcome: change.outcome,
+                first: touched.seen.rows.start,
+                pairs: touched.pairs,
+                leaving: &leaving,
+                mark: &mark,
+            };
+            rewrite_part(session, content, &part_change, fresh.file(), work).map_err(named)?;
+            draft.add(part.path.clone(), Some(&version), fresh)?;
+            work.files_removed += 1;
+            work.files_added += 1;
+        }
+        rows.push(folded.inserts(change.incoming, change.outcome)?);
+        let rows = concat_batches(self.folder.schema(), &rows)
+            .map_err(|cause| Error::internal("new rows could not be gathered").because(cause))?;
+        for part in partition::split(&rows, &self.folder.partition_columns)? {
+            session.check()?;
+            if part.rows.num_rows() > 0 || self.is_new && self.folder.partition_columns.is_empty() {
+                let mut fresh = draft.fresh()?;
+                let mark = fresh.mark().to_owned();
+                let schema = &self.folder.file_schema;
+                let mut file = NewPart::start(schema, self.compression, GROUP_ROWS, &mark, fresh.file())?;
+                file.write(&self.folder.in_files(&part.rows)?)?;
+                file.finish()?;
+                draft.add(self.folder.new_path(&part.values), None, fresh)?;
+                work.files_added += 1;
+            }
+        }
+        work.bytes_written = Some(draft.bytes());
+        Ok(draft)
+    }
+
+    /// The rows that an update takes from a file to another partition, with all columns.
+    fn moved(&self, session: &Session, touched: &Touched<'_>, folded: &Folded) -> Result<Vec<RecordBatch>> {
+        if touched.leaving.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (file, version) = self.folder.open_part(session, touched.seen.place, touched.seen.rows.start)?;
+        if version != touched.seen.version {
+            return Err(Error::new(ErrorKind::Conflict, "someone else changed the folder meanwhile"));
+        }
+        let columns: Vec<String> =
+            self.folder.stored_schema.fields().iter().map(|field| field.name().clone()).collect();
+        let leaving: HashSet<u64> = touched.leaving.iter().map(|(row, _)| *row).collect();
+        let mut moved = Vec::new();
+        for group in 0..file.groups() {
+            for rows in file.group_rows(group, &columns)? {
+                session.check()?;
+                let (first, rows) = rows?;
+                let numbered = (0_u32..).zip(first..first + rows.num_rows() as u64);
+                let places: Vec<u32> =
+                    numbered.filter(|(_, row)| leaving.contains(row)).map(|(place, _)| place).collect();
+                if !places.is_empty() {
+                    let rows = folded.update(&rows, first, touched.pairs)?;
+                    moved.push(take_record_batch(&rows, &UInt32Array::from(places)).map_err(|cause| {
+                        Error::internal("moved rows could not be gathered").because(cause)
+                    })?);
+                }
+            }
+        }
+        Ok(moved)
+    }
+}
+
+impl StoredTable for Stored {
+    fn format(&self) -> Format {
+        Format::Parquet
+    }
+
+    fn version(&self) -> Option<String> {
+        (!self.is_new).then(|| self.last.as_ref().map_or(0, Recorded::sequence).to_string())
+    }
+
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.folder.stored_schema)
+    }
+
+    fn fit(
+        &mut self,
+        schema: &SchemaRef,
+        incoming: Vec<RecordBatch>,
+        _: &MergeRule,
+    ) -> Result<(SchemaRef, Vec<RecordBatch>)> {
+        fit_batches(&self.folder.stored_schema, schema, &incoming)
+    }
+
+    fn find(
+        &mut self,
+        session: &Session,
+        matcher: &mut Matcher<'_>,
+        work: &mut WorkCounts,
+    ) -> Result<Option<u64>> {
+        let mut next = 0;
+        for place in 0..self.folder.files() {
+            session.check()?;
+            let (file, version) = self.folder.open_part(session, place, next)?;
+            let path = &self.folder.parts[place].path;
+            file.find_rows(session, matcher, work).map_err(|error| error.with_missing("file", path))?;
+            let rows = next..next + file.rows();
+            next = rows.end;
+            self.opened.push(Seen { place, rows, version });
+        }
+        Ok(Some(next))
+    }
+
+    fn plan(&mut self, incoming: &Incoming, outcome: &Outcome, work: &mut WorkCounts) -> Result<()> {
+        let folded = Folded::new(&self.folder.stored_schema, incoming, outcome)?;
+        let inserts = folded.inserts(incoming, outcome)?;
+        let touched = self.touched(incoming, outcome)?;
+        let mut new: HashSet<Values> = HashSet::new();
+        for part in partition::split(&inserts, &self.folder.partition_columns)? {
+            if part.rows.num_rows() > 0 {
+                new.insert(part.values);
+            }
+        }
+        new.extend(
+            touched.iter().flat_map(|touched| touched.leaving.iter().map(|(_, values)| values.clone())),
+        );
+        work.files_removed = touched.len() as u64;
+        work.files_added = (touched.len() + new.len()) as u64;
+        Ok(())
+    }
+
+    fn apply(&mut self, session: &Session, change: &Change<'_>, done: &mut Done<'_>) -> Result<Applied> {
+        let start = Instant::now();
+        (done.work.files_added, done.work.files_removed) = (0, 0);
+        let draft = self.stage(session, change, done.work)?;
+        done.times.apply += millis(start.elapsed());
+        let start = Instant::now();
+        session.check()?;
+        let Some((begun, staged)) = draft.begin(self.last.as_ref())? else { return Ok(Applied::Conflict) };
+        let sequence = begun.sequence();
+        let is_whole = self.control.end(session, &begun, staged)?;
+        done.times.commit += millis(start.elapsed());
+        // Folding in the same rows again changes nothing where they are.
+        Ok(if is_whole { Applied::Committed(sequence.to_string()) } else { Applied::Conflict })
+    }
+}
