@@ -16,6 +16,10 @@ test:
 fuzz rounds="50":
     for round in $(seq {{rounds}}); do cargo test --quiet --all-features --lib || exit 1; done
 
+# Kills runs and lets requests fail at every point of an upsert, where CI tries a sample.
+soak:
+    KEYFOLD_SOAK=1 cargo test --all-features --test it nothing_lost -- --nocapture
+
 # Read, write and upsert a million rows with both backends, in a release build.
 bench:
     cargo bench --all-features --bench upsert

@@ -37,6 +37,14 @@ impl Doors {
         Self { backend, data: data.build().expect("a door"), upsert: upsert.build().expect("a door"), place }
     }
 
+    pub(crate) fn kind(&self) -> Kind {
+        self.place.kind
+    }
+
+    pub(crate) fn is_on_disk(&self) -> bool {
+        self.place.kind == Kind::Disk
+    }
+
     /// Where a file is on disk.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.place.at(name).as_path().expect("on disk").to_owned()

@@ -21,6 +21,8 @@ mod delta_commands;
 mod delta_peers;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod doors;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
+mod folder;
 #[cfg(feature = "cli")]
 mod format_commands;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
@@ -29,6 +31,8 @@ mod formats;
 mod frames;
 #[cfg(feature = "cli")]
 mod moto;
+#[cfg(feature = "cli")]
+mod nothing_lost;
 #[cfg(feature = "cli")]
 mod peers;
 #[cfg(any(feature = "polars", feature = "datafusion"))]

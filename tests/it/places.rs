@@ -37,6 +37,7 @@ impl Kind {
 /// A place that is empty at first.
 #[derive(Clone)]
 pub(crate) struct Place {
+    pub(crate) kind: Kind,
     pub(crate) session: Session,
     pub(crate) root: String,
     /// What has to live as long as the place.
@@ -55,15 +56,18 @@ impl Place {
             Kind::Disk => {
                 let folder = tempfile::tempdir().expect("a folder");
                 let root = folder.path().display().to_string();
-                Self { session: Session::default(), root, _held: Held::Folder(Arc::new(folder)) }
+                Self { kind, session: Session::default(), root, _held: Held::Folder(Arc::new(folder)) }
             }
-            Kind::Memory => {
-                Self { session: Session::default(), root: "memory://place".to_owned(), _held: Held::Nothing }
-            }
+            Kind::Memory => Self {
+                kind,
+                session: Session::default(),
+                root: "memory://place".to_owned(),
+                _held: Held::Nothing,
+            },
             #[cfg(feature = "s3")]
             Kind::S3 => {
                 let root = format!("s3://lake/{}", fresh());
-                Self { session: Session::with_s3(shared_settings()), root, _held: Held::Nothing }
+                Self { kind, session: Session::with_s3(shared_settings()), root, _held: Held::Nothing }
             }
         }
     }

@@ -1,0 +1,357 @@
+//! Nothing is lost: runs are killed and requests go wrong at every point of an upsert, for every kind of target, and
+//! what is stored afterwards is what was there or what should be; the next run makes it what it should be.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::run::Place;
+use crate::s3_server::{Effect, Fault, TestServer};
+
+/// What rows are folded into.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    File,
+    Folder,
+    #[cfg(feature = "delta")]
+    Delta,
+}
+
+impl Kind {
+    const ALL: &[Self] = &[
+        Self::File,
+        Self::Folder,
+        #[cfg(feature = "delta")]
+        Self::Delta,
+    ];
+
+    fn target(self) -> &'static str {
+        if self == Self::File { "t.parquet" } else { "t" }
+    }
+
+    /// How the stored rows are written.
+    fn seed(self) -> Vec<&'static str> {
+        match self {
+            Self::File => vec![],
+            Self::Folder => vec!["--target-format", "parquet", "--partition-by", "p"],
+            #[cfg(feature = "delta")]
+            Self::Delta => vec!["--partition-by", "p"],
+        }
+    }
+}
+
+/// The partition and the value of every row with an id.
+type Rows = BTreeMap<usize, Vec<(String, u32)>>;
+
+/// Stored rows, rows that fold into them, and what has to come out.
+struct Story {
+    stored: String,
+    incoming: String,
+    before: Rows,
+    after: Rows,
+}
+
+impl Story {
+    /// Of `count` stored rows a half changes, some of which go to another partition; as many again as a tenth are new.
+    fn of(count: usize) -> Self {
+        let place = |id: usize| ["a", "b", "c"][id % 3].to_owned();
+        let before: Rows = (0..count).map(|id| (id, vec![(place(id), 0)])).collect();
+        let ids = (0..count).step_by(2).chain(count..count + count / 10);
+        let changes: Rows =
+            ids.map(|id| (id, vec![(if id % 4 == 0 { "d".to_owned() } else { place(id) }, 1)])).collect();
+        let mut after = before.clone();
+        after.extend(changes.clone());
+        Self { stored: csv(&before), incoming: csv(&changes), before, after }
+    }
+}
+
+fn csv(rows: &Rows) -> String {
+    let line = |(id, versions): (&usize, &Vec<(String, u32)>)| {
+        let (place, value) = &versions[0];
+        format!("{id},{place},{value}")
+    };
+    let lines: Vec<String> = ["id,p,v".to_owned()].into_iter().chain(rows.iter().map(line)).collect();
+    lines.join("\n")
+}
+
+/// A stored table, and how to have it again.
+struct Stand {
+    kind: Kind,
+    place: Place,
+    server: Option<TestServer>,
+    story: Story,
+    round: usize,
+}
+
+impl Stand {
+    fn new(kind: Kind, rows: usize, on_s3: bool) -> Self {
+        let (mut place, story) = (Place::new(), Story::of(rows));
+        let server = on_s3.then(|| TestServer::builder().bucket("lake").start());
+        if let Some(server) = &server {
+            place.set(server.env());
+        }
+        place.file("stored.csv", &story.stored);
+        place.file("in.csv", &story.incoming);
+        let stand = Self { kind, place, server, story, round: 0 };
+        if stand.server.is_none() {
+            std::fs::create_dir(stand.place.path("0")).expect("a folder");
+        }
+        let target = stand.target();
+        let mut args = vec!["write", "stored.csv", &target];
+        args.extend(kind.seed());
+        stand.place.run(&args).ok();
+        stand
+    }
+
+    fn target(&self) -> String {
+        let root = if self.server.is_some() { "s3://lake/" } else { "" };
+        format!("{root}{}/{}", self.round, self.kind.target())
+    }
+
+    fn args(&self) -> Vec<String> {
+        ["upsert", "in.csv", &self.target(), "--id", "id", "--output", "json"].map(str::to_owned).to_vec()
+    }
+
+    /// The stored table as it was at first, at another place.
+    fn reset(&mut self) {
+        self.round += 1;
+        match &self.server {
+            Some(server) => {
+                for key in server.keys("lake").iter().filter(|key| key.starts_with("0/")) {
+                    let bytes = server.get_raw("lake", key).expect("an object");
+                    server.put_raw("lake", &format!("{}{}", self.round, &key[1..]), bytes);
+                }
+            }
+            None => copy(&self.place.path("0"), &self.place.path(&self.round.to_string())),
+        }
+    }
+
+    fn start(&self) -> Child {
+        let (args, mut command) = (self.args(), self.place.command());
+        command.args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started")
+    }
+
+    fn rows(&self) -> Rows {
+        let text = self
+            .place
+            .run(&["read", &self.target(), "--columns", "id,p,v", "--output", "csv"])
+            .ok()
+            .out
+            .clone();
+        let mut rows = Rows::new();
+        for line in text.lines().skip(1) {
+            let fields: Vec<&str> = line.split(',').collect();
+            let row = (fields[1].to_owned(), fields[2].parse().expect("a number"));
+            rows.entry(fields[0].parse().expect("an id")).or_default().push(row);
+        }
+        for versions in rows.values_mut() {
+            versions.sort();
+        }
+        rows
+    }
+
+    /// Everything that stands there, by its name.
+    fn names(&self) -> Vec<String> {
+        let round = self.round.to_string();
+        match &self.server {
+            Some(server) => {
+                let keys = server.keys("lake");
+                keys.iter()
+                    .filter_map(|key| key.strip_prefix(&format!("{round}/")))
+                    .map(str::to_owned)
+                    .collect()
+            }
+            None => below(&self.place.path(&round), ""),
+        }
+    }
+
+    /// What is stored must be what was there or what should be; in a folder that holds for each file, and a row that
+    /// moves may be there twice.
+    fn check_interrupted(&self, what: &str) {
+        let rows = self.rows();
+        if self.kind != Kind::Folder {
+            assert!(rows == self.story.before || rows == self.story.after, "{what}: neither old nor new");
+            return;
+        }
+        let (before, after) = (&self.story.before, &self.story.after);
+        for (id, found) in &rows {
+            let known = |at: &Rows| at.get(id).is_some_and(|row| row == found);
+            let mut both: Vec<_> =
+                [before, after].iter().filter_map(|at| at.get(id)).flatten().cloned().collect();
+            both.sort();
+            let moves = both.len() == 2 && both[0].0 != both[1].0 && both == *found;
+            assert!(known(before) || known(after) || moves, "{what}: id {id}: {found:?}");
+        }
+        let missing = before.keys().find(|id| !rows.contains_key(*id));
+        assert_eq!(missing, None, "{what}");
+    }
+
+    /// The next run makes it what it should be, cleans up, and the one after it finds nothing to do.
+    fn check_run_again(&self, what: &str) {
+        let run = || {
+            let args = self.args();
+            self.place.run(&args.iter().map(String::as_str).collect::<Vec<_>>()).json()
+        };
+        run();
+        assert_eq!(self.rows(), self.story.after, "{what}");
+        assert_eq!(run()["bytes_written"], 0, "{what}");
+        let names = self.names();
+        let leftover = |name: &&String| match self.kind {
+            Kind::File => name.as_str() != "t.parquet",
+            Kind::Folder => name.starts_with(".t.keyfold/") && !name.ends_with("head.json"),
+            // What no version names is for a vacuum: nobody can tell it from what another writer is about to commit.
+            #[cfg(feature = "delta")]
+            Kind::Delta => false,
+        };
+        // By this a service is asked what it can do; who dies while he asks leaves it.
+        let probe = |name: &&String| name.contains(".keyfold-probe-");
+        assert_eq!(names.iter().filter(|name| !probe(name)).find(leftover), None, "{what}");
+        // In a folder of files readers would see it.
+        let seen = |name: &&String| self.kind == Kind::Folder && name.starts_with("t/");
+        assert_eq!(names.iter().filter(probe).find(seen), None, "{what}");
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("listed").flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("copied");
+        }
+    }
+}
+
+fn below(folder: &Path, prefix: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("listed").flatten() {
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        if entry.path().is_dir() {
+            names.extend(below(&entry.path(), &format!("{name}/")));
+        } else {
+            names.push(name);
+        }
+    }
+    names.sort();
+    names
+}
+
+/// Prints where it is seen: the test harness keeps what is printed by macros to itself.
+fn say(line: &str) {
+    writeln!(std::io::stderr(), "{line}").expect("standard error is open");
+}
+
+/// Whether everything is tried, not a sample.
+fn is_soak() -> bool {
+    std::env::var_os("KEYFOLD_SOAK").is_some()
+}
+
+/// The points at which something is to go wrong, of so many: a few from `first` on, or all of them.
+fn sample(points: usize, few: usize, first: usize) -> Vec<usize> {
+    let step = if is_soak() { 1 } else { points.div_ceil(few).max(1) };
+    (first % step..points).step_by(step).collect()
+}
+
+/// Requests of a run in which nothing goes wrong.
+fn count(stand: &mut Stand) -> usize {
+    stand.reset();
+    let server = stand.server.as_ref().expect("a server");
+    server.reset_counts();
+    let args = stand.args();
+    stand.place.run(&args.iter().map(String::as_str).collect::<Vec<_>>()).ok();
+    let requests = stand.server.as_ref().expect("a server").counts().total();
+    assert!(requests >= 10, "{:?}: {requests} requests: the test sees nothing", stand.kind);
+    requests
+}
+
+#[test]
+fn on_s3_a_run_that_dies_at_any_request_leaves_old_or_new_and_the_next_one_ends_it() {
+    for kind in Kind::ALL {
+        let mut stand = Stand::new(*kind, 30, true);
+        let requests = count(&mut stand);
+        let mut deaths = 0;
+        for (first, effect) in [Effect::Hang, Effect::HangAfter].into_iter().enumerate() {
+            for point in sample(requests, 10, first) {
+                stand.reset();
+                let server = stand.server.as_ref().expect("a server");
+                server.fail(Fault::new(effect.clone()).skip(point));
+                let mut child = stand.start();
+                while server.open_faults() > 0 && child.try_wait().expect("asked").is_none() {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                // The request has come; what it does is done a moment later.
+                std::thread::sleep(Duration::from_millis(20));
+                deaths += u32::from(child.try_wait().expect("asked").is_none());
+                child.kill().expect("killed");
+                child.wait().expect("ended");
+                server.heal();
+                let what = format!("{kind:?}, {effect:?} at request {point} of {requests}");
+                stand.check_interrupted(&what);
+                stand.check_run_again(&what);
+            }
+        }
+        say(&format!("nothing lost: {kind:?} on S3, {requests} requests, {deaths} deaths"));
+    }
+}
+
+#[test]
+fn on_s3_a_request_that_goes_wrong_once_changes_nothing_in_the_end() {
+    for kind in Kind::ALL {
+        let mut stand = Stand::new(*kind, 30, true);
+        let requests = count(&mut stand);
+        let effects = [
+            Effect::InternalError,
+            Effect::ErrorAfter,
+            Effect::CloseAfter,
+            Effect::Conflict,
+            Effect::CutAfter(9),
+        ];
+        for (first, effect) in effects.into_iter().enumerate() {
+            for point in sample(requests, 5, first) {
+                stand.reset();
+                stand.server.as_ref().expect("a server").fail(Fault::new(effect.clone()).skip(point));
+                let args = stand.args();
+                let run = stand.place.run(&args.iter().map(String::as_str).collect::<Vec<_>>());
+                stand.server.as_ref().expect("a server").heal();
+                let what = format!("{kind:?}, {effect:?} at request {point} of {requests}");
+                assert_eq!(run.code, Some(0), "{what}: {}", run.err);
+                assert_eq!(stand.rows(), stand.story.after, "{what}");
+                stand.check_run_again(&what);
+            }
+        }
+    }
+}
+
+#[test]
+fn on_disk_a_run_that_is_killed_leaves_old_or_new_and_the_next_one_ends_it() {
+    let kills = if is_soak() { 200 } else { 12 };
+    for kind in Kind::ALL {
+        let mut stand = Stand::new(*kind, 30_000, false);
+        stand.reset();
+        let started = Instant::now();
+        stand.start().wait().expect("ended");
+        let whole = started.elapsed();
+        let (mut after_first_write, mut deaths) = (0, 0);
+        for kill in 1..=kills {
+            stand.reset();
+            let before = stand.names();
+            let mut child = stand.start();
+            std::thread::sleep(whole * kill / kills);
+            deaths += u32::from(child.try_wait().expect("asked").is_none());
+            child.kill().expect("killed");
+            child.wait().expect("ended");
+            let what = format!("{kind:?} killed at {kill}/{kills} of {whole:?}");
+            after_first_write += u32::from(stand.names() != before || stand.rows() != stand.story.before);
+            stand.check_interrupted(&what);
+            stand.check_run_again(&what);
+        }
+        say(&format!(
+            "nothing lost: {kind:?} on disk, {deaths} of {kills} killed, {after_first_write} after the first write"
+        ));
+        assert!(after_first_write * 3 >= kills, "{kind:?}: {after_first_write} of {kills} kills saw a write");
+    }
+}
