@@ -65,7 +65,9 @@ pub use core::location::{Location, Scheme};
 pub use core::merge::{MergeRule, UpsertMethod, Winner};
 pub use core::options::{Compression, CsvOptions, ReadOptions, UpsertOptions, WriteMode, WriteOptions};
 pub use core::predicate::Predicate;
-pub use core::report::{PhaseTimes, RowCounts, UpsertReport, WorkCounts, WriteReport};
+pub use core::report::{
+    PhaseTimes, RestoreReport, RowCounts, TableVersion, UpsertReport, WorkCounts, WriteReport,
+};
 #[cfg(feature = "datafusion")]
 pub use datafusion;
 pub use error::{Error, ErrorKind, Result};

@@ -13,7 +13,7 @@ use crate::cli::logging::{LogFormat, LogLevel};
 use crate::cli::name::Name;
 use crate::cli::objects::{bucket, cat, cp, ls, presign, put, rm, stat};
 use crate::cli::s3_args::S3Args;
-use crate::cli::{completions, count, read, schema, upsert, write};
+use crate::cli::{completions, count, history, read, restore, schema, upsert, write};
 use crate::core::format::Format;
 use crate::core::options::{CsvOptions, ReadOptions};
 use crate::error::{Error, ErrorKind, Result};
@@ -69,6 +69,8 @@ pub(crate) enum Command {
     Write(Box<write::WriteArgs>),
     Schema(schema::SchemaArgs),
     Count(count::CountArgs),
+    History(history::HistoryArgs),
+    Restore(restore::RestoreArgs),
     Ls(ls::LsArgs),
     Cp(cp::CpArgs),
     /// Move one object or file: copy it, then remove the source

@@ -7,6 +7,7 @@ mod completions;
 mod compression_arg;
 mod count;
 mod failure;
+mod history;
 mod logging;
 mod look;
 mod name;
@@ -14,6 +15,7 @@ mod objects;
 mod output;
 mod progress;
 mod read;
+mod restore;
 mod rows;
 mod s3_args;
 mod schema;
@@ -130,6 +132,8 @@ async fn dispatch(command: Command, settings: &Settings, context: &Context) -> R
         Command::Write(args) => write::run(write::plan(*args, settings, terminal)?, context).await,
         Command::Schema(args) => schema::run(args, settings, context).await,
         Command::Count(args) => count::run(args, settings, context).await,
+        Command::History(args) => signals.interrupt(history::run(args, settings, context)).await,
+        Command::Restore(args) => restore::run(args, settings, context).await,
         Command::Ls(args) => signals.interrupt(ls::run(args, settings, context)).await,
         Command::Cp(args) => cp::run(args, false, settings, context).await,
         Command::Mv(args) => cp::run(args, true, settings, context).await,

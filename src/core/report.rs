@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
 
 use crate::core::format::Format;
 use crate::error::{Error, Result};
@@ -195,6 +197,52 @@ pub struct WriteReport {
     pub rows: u64,
     /// Bytes of the new file.
     pub bytes_written: u64,
+    /// Milliseconds from start to end.
+    pub elapsed_ms: u64,
+}
+
+/// A version of a table, as its log describes it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct TableVersion {
+    /// Its number, from 0.
+    pub version: u64,
+    /// When it was written, as its writer says.
+    #[serde(serialize_with = "as_text")]
+    pub timestamp: Option<DateTime<Utc>>,
+    /// What was done, such as `MERGE` or `WRITE`.
+    pub operation: Option<String>,
+    /// How that was asked for.
+    pub parameters: Map<String, Value>,
+    /// How much it changed, under the names that its writer gives.
+    pub metrics: Map<String, Value>,
+    /// What wrote it.
+    pub engine: Option<String>,
+}
+
+#[expect(clippy::ref_option, reason = "serde calls it so")]
+fn as_text<S: Serializer>(time: &Option<DateTime<Utc>>, to: S) -> std::result::Result<S::Ok, S::Error> {
+    time.map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true)).serialize(to)
+}
+
+/// The report of bringing an earlier version of a table back.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct RestoreReport {
+    /// The table.
+    pub target: String,
+    /// The version whose rows it has again.
+    pub restored_version: u64,
+    /// The version before.
+    pub version_before: u64,
+    /// The new version; the same if there was nothing to do.
+    pub version_after: u64,
+    /// Files that are a part of it again.
+    pub files_added: u64,
+    /// Files that are no longer.
+    pub files_removed: u64,
+    /// Whether it was only counted.
+    pub dry_run: bool,
     /// Milliseconds from start to end.
     pub elapsed_ms: u64,
 }

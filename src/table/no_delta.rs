@@ -8,7 +8,7 @@ use crate::client::session::Session;
 use crate::core::format::no_file;
 use crate::core::location::Location;
 use crate::core::options::{UpsertOptions, WriteOptions};
-use crate::core::report::WriteReport;
+use crate::core::report::{RestoreReport, TableVersion, WriteReport};
 use crate::error::Result;
 use crate::interfaces::BatchStream;
 use crate::table::parquet::ParquetFile;
@@ -55,6 +55,14 @@ impl ParquetTable for Snapshot {
     fn count(&self, _: &Session) -> Result<u64> {
         match *self {}
     }
+}
+
+pub(crate) fn history(_: &Session, _: &Location, _: Option<usize>) -> Result<Vec<TableVersion>> {
+    Err(no_file())
+}
+
+pub(crate) fn restore(_: &Session, _: &Location, _: At, _: bool) -> Result<RestoreReport> {
+    Err(no_file())
 }
 
 pub(super) struct DeltaTarget(Location);

@@ -119,6 +119,73 @@ async fn an_older_version_is_read_by_number_and_by_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_history_says_what_was_done() {
+    for doors in everywhere() {
+        for value in 0..3 {
+            upsert(&doors, rows(&[1, value], &["a", "a"], &[value, value]), UpsertOptions::default())
+                .await
+                .expect("folds");
+        }
+        let all = doors.data.history(TABLE, None).await.expect("a history");
+        let told: Vec<_> = all.iter().map(|v| (v.version, v.operation.as_deref())).collect();
+        assert_eq!(told, [(2, Some("MERGE")), (1, Some("MERGE")), (0, Some("WRITE"))]);
+        assert_eq!(all[0].metrics["numTargetRowsInserted"], "1");
+        assert!(
+            all.iter()
+                .all(|v| v.timestamp.is_some()
+                    && v.engine.as_deref().is_some_and(|e| e.starts_with("keyfold")))
+        );
+        let last = doors.data.history(TABLE, Some(1)).await.expect("a history");
+        assert_eq!(last, all[..1]);
+        let missing = doors.data.history("nothing", None).await;
+        assert_eq!(missing.map_err(|e| e.kind()), Err(ErrorKind::NotFound));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_earlier_version_is_brought_back_and_so_is_the_later_one() {
+    for doors in everywhere() {
+        let options = UpsertOptions::default().with_partition_by(["place"]);
+        upsert(&doors, rows(&[1, 2], &["a", "b"], &[1, 2]), options).await.expect("creates");
+        upsert(&doors, rows(&[2, 3], &["c", "b"], &[20, 30]), UpsertOptions::default()).await.expect("folds");
+        let (old, new) =
+            ([row(1, "a", 1), row(2, "b", 2)], [row(1, "a", 1), row(2, "c", 20), row(3, "b", 30)]);
+        let to = |version, dry_run| {
+            doors.data.restore(TABLE, ReadOptions::default().with_version(version), dry_run)
+        };
+        let planned = to(0, true).await.expect("plans");
+        assert_eq!((planned.files_added, planned.files_removed, planned.version_after), (1, 2, 1));
+        assert_eq!(stored(&doors, ReadOptions::default()).await, new);
+        let done = to(0, false).await.expect("restores");
+        assert_eq!((done.files_added, done.files_removed, done.version_after), (1, 2, 2));
+        assert_eq!(stored(&doors, ReadOptions::default()).await, old);
+        // Once more there is nothing to do.
+        assert_eq!(to(0, false).await.expect("looks").version_after, 2);
+        assert_eq!(to(1, false).await.expect("restores").version_after, 3);
+        assert_eq!(stored(&doors, ReadOptions::default()).await, new);
+        assert_eq!(to(9, false).await.map(drop).map_err(|e| e.kind()), Err(ErrorKind::NotFound));
+        let unsaid = doors.data.restore(TABLE, ReadOptions::default(), false).await;
+        assert_eq!(unsaid.map(drop).map_err(|e| e.kind()), Err(ErrorKind::Usage));
+        // A later upsert builds on what was brought back.
+        let report =
+            upsert(&doors, rows(&[2], &["c"], &[21]), UpsertOptions::default()).await.expect("folds");
+        assert_eq!((report.rows.updated, report.rows.rows_after), (1, Some(3)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_whose_files_are_gone_is_not_brought_back() {
+    let doors = Doors::new(Backend::names()[0]);
+    upsert(&doors, numbered(0..2), UpsertOptions::default()).await.expect("creates");
+    let first = doors.names_in(TABLE).into_iter().find(|name| name.starts_with("part-")).expect("a file");
+    upsert(&doors, rows(&[0], &["b"], &[1]), UpsertOptions::default()).await.expect("folds");
+    std::fs::remove_file(doors.path(&format!("{TABLE}/{first}"))).expect("removed");
+    let error = doors.data.restore(TABLE, ReadOptions::default().with_version(0), false).await.map(drop);
+    assert!(error.expect_err("it is gone").to_string().contains(&first));
+    assert_eq!(doors.names_in("orders/_delta_log").len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn columns_filter_and_limit_are_as_asked() {
     for doors in everywhere() {
         let options = WriteOptions::default().with_partition_by(["place"]);

@@ -72,3 +72,28 @@ fn what_makes_no_sense_of_a_table_is_refused() {
     assert!(refused(&["write", "orders.csv", "c", "--partition-by", "x"], 1).contains("partition column"));
     assert_eq!(place.names(), ["orders", "orders.csv"]);
 }
+
+#[test]
+fn the_history_is_listed_and_an_earlier_version_brought_back() {
+    let place = Place::new();
+    place.file("orders.csv", ORDERS);
+    place.file("changes.csv", CHANGES);
+    place.run(&["write", "orders.csv", "orders"]).ok();
+    place.run(&["upsert", "changes.csv", "orders", "--id", "id"]).ok();
+    let text = place.run(&["history", "orders"]).ok().out.clone();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].trim_start().starts_with('1') && lines[0].contains("MERGE"), "{text}");
+    assert!(lines[0].contains("numTargetRowsUpdated=1") && lines[1].contains("WRITE"), "{text}");
+    let json = place.run(&["history", "orders", "-n", "1", "--output", "json"]).json();
+    assert_eq!(
+        (json["versions"].as_array().map(Vec::len), &json["versions"][0]["version"]),
+        (Some(1), &1.into())
+    );
+    let dry = place.run(&["restore", "orders", "--version", "0", "--dry-run"]).ok().out.clone();
+    assert!(dry.contains("would be as it was at version 0"), "{dry}");
+    let done = place.run(&["restore", "orders", "--version", "0", "--output", "json"]).json();
+    assert_eq!((&done["version_after"], &done["restored_version"]), (&2.into(), &0.into()));
+    assert_eq!(place.run(&["count", "orders"]).ok().out.trim(), "2");
+    assert!(place.run(&["restore", "orders"]).failed(2).contains("--version"));
+    assert!(place.run(&["history", "orders.csv"]).failed(1).contains("there is no such Delta table"));
+}

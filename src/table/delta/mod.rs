@@ -6,9 +6,11 @@
 
 mod commit;
 mod features;
+mod history;
 mod log;
 mod new_file;
 mod prune;
+mod restore;
 mod rewrite;
 mod stats;
 mod types;
@@ -21,7 +23,9 @@ use crate::client::session::Session;
 use crate::core::location::Location;
 use crate::error::{Error, ErrorKind, Result};
 
+pub(crate) use history::history;
 pub(crate) use log::{At, Snapshot};
+pub(crate) use restore::restore;
 pub(super) use upsert::DeltaTarget;
 pub(super) use write::write_stream;
 

@@ -1,0 +1,138 @@
+//! A table as it was at an earlier version: a new version that has the files of that one.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Instant;
+
+use chrono::Utc;
+use deltalake_core::kernel::{Action, Add};
+use deltalake_core::protocol::DeltaOperation;
+
+use super::commit::{NewVersion, checkpoint};
+use super::log::{At, Snapshot, StoredPart};
+use crate::client::session::Session;
+use crate::core::location::Location;
+use crate::core::report::{RestoreReport, millis};
+use crate::error::{Error, ErrorKind, Result};
+use crate::table::again::pause;
+
+/// How often a version is tried that someone else has committed meanwhile.
+const RETRIES: u32 = 20;
+
+/// Makes the table at `location` as it was at `at`; counts what that would take if it is a dry run.
+///
+/// # Errors
+///
+/// `NotFound` if there is no table or no such version, or if files of it are gone; `Unsupported` if the table had other
+/// columns then, or asks for what is not honoured.
+pub(crate) fn restore(
+    session: &Session,
+    location: &Location,
+    at: At,
+    dry_run: bool,
+) -> Result<RestoreReport> {
+    let started = Instant::now();
+    for attempt in 0..RETRIES {
+        session.check()?;
+        let begun = Instant::now();
+        let load = |at| {
+            Snapshot::load(session, location, at)?.ok_or_else(|| {
+                Error::new(ErrorKind::NotFound, "there is no such Delta table").with("table", location)
+            })
+        };
+        let (now, then) = (load(At::Latest)?, load(at)?);
+        if let Some(mut report) = to(session, &now, &then, dry_run)? {
+            report.elapsed_ms = millis(started.elapsed());
+            return Ok(report);
+        }
+        pause(session, begun.elapsed(), attempt)?;
+    }
+    Err(Error::new(ErrorKind::Conflict, "someone else changed the table every time")
+        .with("attempts", RETRIES)
+        .hint("nothing of this run was written; run it again"))
+}
+
+/// One attempt; `None` if someone else came first.
+fn to(session: &Session, now: &Snapshot, then: &Snapshot, dry_run: bool) -> Result<Option<RestoreReport>> {
+    now.demands.check_writable()?;
+    if now.schema != then.schema || now.partition_columns != then.partition_columns {
+        return Err(Error::new(ErrorKind::Unsupported, "the Delta table had other columns at that version")
+            .with("version", then.version)
+            .hint("read that version, and write it to another table"));
+    }
+    let (here, there) = (keys(now), keys(then));
+    let gone: Vec<&StoredPart> = now.parts.iter().filter(|part| !there.contains(&key(part))).collect();
+    let back: Vec<&StoredPart> = then.parts.iter().filter(|part| !here.contains(&key(part))).collect();
+    if !gone.is_empty() {
+        now.demands.check_removable()?;
+    }
+    for part in &back {
+        if session.open(&now.location.join(&part.path)?)?.version()?.is_none() {
+            return Err(Error::new(ErrorKind::NotFound, "a file of that version is gone")
+                .with("version", then.version)
+                .with("file", &part.path)
+                .hint("it was vacuumed; restore a later version"));
+        }
+    }
+    let mut report = RestoreReport {
+        target: now.location.to_string(),
+        restored_version: then.version,
+        version_before: now.version,
+        version_after: now.version,
+        files_added: back.len() as u64,
+        files_removed: gone.len() as u64,
+        dry_run,
+        elapsed_ms: 0,
+    };
+    if dry_run || back.is_empty() && gone.is_empty() {
+        return Ok(Some(report));
+    }
+    let time = Utc::now().timestamp_millis();
+    let removes = gone.iter().map(|part| Action::Remove(part.remove(&now.partition_columns, time)));
+    let adds = back.iter().map(|part| Action::Add(add(part, &now.partition_columns)));
+    let actions: Vec<Action> = removes.chain(adds).collect();
+    let version = NewVersion {
+        location: &now.location,
+        read: Some(now.version),
+        operation: DeltaOperation::Restore { version: Some(then.version), datetime: None },
+        metrics: BTreeMap::from([
+            ("numRestoredFiles", report.files_added),
+            ("numRemovedFiles", report.files_removed),
+        ]),
+        is_blind: false,
+    };
+    let number = version.version();
+    if !version.commit(session, &actions)? {
+        return Ok(None);
+    }
+    checkpoint(session, &now.location, number, Some(&now.demands));
+    report.version_after = number;
+    Ok(Some(report))
+}
+
+/// Tells a file with its deletion vector from all others.
+fn key(part: &StoredPart) -> (String, Option<String>) {
+    let vector = part.deletion_vector.as_ref().map(|vector| format!("{vector:?}"));
+    (part.path.clone(), vector)
+}
+
+fn keys(snapshot: &Snapshot) -> HashSet<(String, Option<String>)> {
+    snapshot.parts.iter().map(key).collect()
+}
+
+/// The action that makes a file a part of the table again.
+fn add(part: &StoredPart, partition_columns: &[String]) -> Add {
+    let values: HashMap<_, _> = partition_columns.iter().cloned().zip(part.values.iter().cloned()).collect();
+    Add {
+        path: part.path.clone(),
+        partition_values: values,
+        size: i64::try_from(part.size).unwrap_or(i64::MAX),
+        modification_time: part.modified,
+        data_change: true,
+        stats: part.stats.clone(),
+        tags: None,
+        deletion_vector: part.deletion_vector.clone(),
+        base_row_id: None,
+        default_row_commit_version: None,
+        clustering_provider: None,
+    }
+}
