@@ -298,12 +298,11 @@ impl DataFile {
             }
             (Self::Object(object), Self::Object(staged)) => {
                 let mut stage = object.stage()?;
-                let mut content = match copy {
-                    Some(copy) => copy,
-                    None => match staged.read() {
-                        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Commit::Conflict),
-                        content => content?.to_file()?,
-                    },
+                let mut content = match copy.map_or_else(|| staged.read()?.to_file(), Ok) {
+                    Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Conflict) => {
+                        return Ok(Commit::Conflict);
+                    }
+                    content => content?,
                 };
                 content
                     .rewind()

@@ -2,7 +2,9 @@
 //! place, one file at a time, and a record beside the folder says what is still to be done if a run dies half-way.
 
 mod control;
+mod draft;
 mod files;
+mod record;
 #[cfg(test)]
 mod tests;
 mod upsert;

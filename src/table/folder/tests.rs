@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 
-use super::control::{Control, Draft, Recorded, Staged};
+use super::control::Control;
+use super::draft::{Begun, Draft, Staged};
+use super::record::{Change, Recorded, Written, became};
 use super::upsert::settled;
 use crate::client::file::{DataFile, Version};
 use crate::client::session::Session;
@@ -86,7 +88,10 @@ impl Place {
 
     fn begin(&self, rows: usize) -> (Recorded, Vec<Staged>) {
         let last = self.last();
-        self.draft(last.as_ref(), rows).begin(last.as_ref()).expect("records").expect("is first")
+        match self.draft(last.as_ref(), rows).begin(last.as_ref()).expect("records") {
+            Begun::Yes(begun, staged) => (begun, staged),
+            other => panic!("somebody else was first: {other:?}"),
+        }
     }
 
     fn settle(&self) -> Result<Option<Recorded>> {
@@ -170,7 +175,7 @@ fn of_two_changes_after_one_the_second_is_not_recorded_and_leaves_nothing() {
     for place in Place::all() {
         let late = place.draft(None, 9);
         let (begun, staged) = place.begin(5);
-        assert!(late.begin(None).expect("asks").is_none());
+        assert!(matches!(late.begin(None).expect("asks"), Begun::No));
         assert!(place.control.end(&place.session, &begun, staged).expect("ends"));
         assert_eq!(place.rows(), named(&[("a.parquet", 5), ("p=1/5.parquet", 10)]));
         assert_eq!(place.beside(), ["head.json"]);
@@ -237,5 +242,28 @@ fn a_record_that_cannot_be_read_is_told() {
             let error = place.settle().map(drop).expect_err("unreadable");
             assert!(error.kind() == kind && error.to_string().contains("head.json"), "{error}");
         }
+    }
+}
+
+#[test]
+fn a_writer_whose_answer_was_lost_knows_his_change_even_if_somebody_else_has_ended_it() {
+    for place in Place::all() {
+        let lost = place.draft(None, 9);
+        let (begun, staged) = place.begin(5);
+        place.settle().expect("ends");
+        let Written::Made(found) = became(&begun.change, place.last()) else { panic!("it is his") };
+        assert!(found.is_done());
+        let record = place.last();
+        assert!(place.control.end(&place.session, &found, staged).expect("is ended"));
+        assert_eq!(place.last().map(|last| last.change), record.map(|record| record.change));
+        // Another one of the same number did not happen; of one that others went on from, nobody can tell.
+        let other = Change::new(&place.session, 1, "another", Vec::new());
+        assert!(matches!(became(&other, place.last()), Written::Lost));
+        drop(lost);
+        place.begin(6);
+        for change in [&begun.change, &other] {
+            assert!(matches!(became(change, place.last()), Written::Unknown));
+        }
+        assert!(matches!(became(&other, None), Written::Unknown));
     }
 }

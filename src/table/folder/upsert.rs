@@ -10,8 +10,10 @@ use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::SchemaRef;
 
-use super::control::{Control, Draft, Recorded};
+use super::control::Control;
+use super::draft::{Begun, Draft};
 use super::files::Folder;
+use super::record::Recorded;
 use crate::client::file::Version;
 use crate::client::session::Session;
 use crate::core::format::Format;
@@ -289,7 +291,10 @@ impl StoredTable for Stored {
         done.times.apply += millis(start.elapsed());
         let start = Instant::now();
         session.check()?;
-        let Some((begun, staged)) = draft.begin(self.last.as_ref())? else { return Ok(Applied::Conflict) };
+        let Begun::Yes(begun, staged) = draft.begin(self.last.as_ref())? else {
+            // It may have begun, if that is not known. Folding in the same rows again changes nothing then.
+            return Ok(Applied::Conflict);
+        };
         let sequence = begun.sequence();
         let is_whole = self.control.end(session, &begun, staged)?;
         done.times.commit += millis(start.elapsed());

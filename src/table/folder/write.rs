@@ -5,8 +5,10 @@ use std::time::Instant;
 
 use arrow::array::RecordBatch;
 
-use super::control::{Control, Draft, Fresh, Recorded};
+use super::control::Control;
+use super::draft::{Begun, Draft, Fresh};
 use super::files::Folder;
+use super::record::Recorded;
 use super::upsert::settled;
 use crate::client::session::Session;
 use crate::core::format::Format;
@@ -147,9 +149,15 @@ fn add_after(
     let draft = new.finish()?;
     let bytes = draft.bytes();
     session.check()?;
-    let Some((begun, staged)) = draft.begin(last)? else { return Ok(None) };
-    control.end(session, &begun, staged)?;
-    Ok(Some((written, bytes)))
+    match draft.begin(last)? {
+        Begun::Yes(begun, staged) => {
+            control.end(session, &begun, staged)?;
+            Ok(Some((written, bytes)))
+        }
+        Begun::No => Ok(None),
+        Begun::Unknown => Err(Error::new(ErrorKind::Io, "whether the rows were added is not known")
+            .hint("the answer of the store was lost; look whether they are there before you run it again")),
+    }
 }
 
 /// The files that a frame is written to, some of them at the same time.
