@@ -63,10 +63,14 @@ pub use client::session::{Progress, Session};
 pub use core::format::Format;
 pub use core::location::{Location, Scheme};
 pub use core::merge::{MergeRule, UpsertMethod, Winner};
-pub use core::options::{Compression, CsvOptions, ReadOptions, UpsertOptions, WriteMode, WriteOptions};
+pub use core::options::{
+    Compression, CsvOptions, OptimizeOptions, ReadOptions, UpsertOptions, VacuumOptions, WriteMode,
+    WriteOptions,
+};
 pub use core::predicate::Predicate;
 pub use core::report::{
-    PhaseTimes, RestoreReport, RowCounts, TableVersion, UpsertReport, WorkCounts, WriteReport,
+    OptimizeReport, PhaseTimes, RestoreReport, RowCounts, TableVersion, UpsertReport, VacuumReport,
+    WorkCounts, WriteReport,
 };
 #[cfg(feature = "datafusion")]
 pub use datafusion;

@@ -13,7 +13,7 @@ use crate::cli::logging::{LogFormat, LogLevel};
 use crate::cli::name::Name;
 use crate::cli::objects::{bucket, cat, cp, ls, presign, put, rm, stat};
 use crate::cli::s3_args::S3Args;
-use crate::cli::{completions, count, history, read, restore, schema, upsert, write};
+use crate::cli::{completions, count, history, optimize, read, restore, schema, upsert, vacuum, write};
 use crate::core::format::Format;
 use crate::core::options::{CsvOptions, ReadOptions};
 use crate::error::{Error, ErrorKind, Result};
@@ -71,6 +71,8 @@ pub(crate) enum Command {
     Count(count::CountArgs),
     History(history::HistoryArgs),
     Restore(restore::RestoreArgs),
+    Optimize(optimize::OptimizeArgs),
+    Vacuum(vacuum::VacuumArgs),
     Ls(ls::LsArgs),
     Cp(cp::CpArgs),
     /// Move one object or file: copy it, then remove the source

@@ -1,6 +1,7 @@
 //! The command line: what was typed becomes a plan, the plan is run, and only [`main`] chooses the exit
 //! code. Data goes to standard output, talk to standard error.
 
+mod amounts;
 mod args;
 mod column_types;
 mod completions;
@@ -12,6 +13,7 @@ mod logging;
 mod look;
 mod name;
 mod objects;
+mod optimize;
 mod output;
 mod progress;
 mod read;
@@ -24,6 +26,7 @@ mod signals;
 mod stdin;
 mod summary;
 mod upsert;
+mod vacuum;
 mod write;
 
 use std::io::IsTerminal;
@@ -134,6 +137,8 @@ async fn dispatch(command: Command, settings: &Settings, context: &Context) -> R
         Command::Count(args) => count::run(args, settings, context).await,
         Command::History(args) => signals.interrupt(history::run(args, settings, context)).await,
         Command::Restore(args) => restore::run(args, settings, context).await,
+        Command::Optimize(args) => optimize::run(args, settings, context).await,
+        Command::Vacuum(args) => vacuum::run(args, settings, context).await,
         Command::Ls(args) => signals.interrupt(ls::run(args, settings, context)).await,
         Command::Cp(args) => cp::run(args, false, settings, context).await,
         Command::Mv(args) => cp::run(args, true, settings, context).await,

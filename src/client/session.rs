@@ -9,6 +9,7 @@ use crate::client::io::{Io, blocking};
 use crate::client::local::LocalFile;
 use crate::client::object::ObjectFile;
 use crate::client::s3_settings::S3Settings;
+use crate::client::store::Listed;
 use crate::client::stores::Stores;
 use crate::core::location::Location;
 use crate::error::{Error, ErrorKind, Result};
@@ -175,8 +176,8 @@ impl Session {
     /// The objects whose keys begin with that of `location`. Blocks.
     pub(crate) fn list(&self, location: &Location) -> Result<Vec<Location>> {
         let (store, key) = self.0.stores.open(location)?;
-        let keys = self.0.io.wait(|| self.check(), async move { store.list(&key).await })?;
-        Ok(keys.iter().map(|key| location.with_key(key)).collect())
+        let found = self.0.io.wait(|| self.check(), async move { store.list(&key).await })?;
+        Ok(found.iter().map(|object| location.with_key(&object.name)).collect())
     }
 
     /// The objects or files below a folder, for code that wants a store of `object_store`. Blocks.
@@ -207,6 +208,32 @@ impl Session {
             names.sort();
             return Ok(names);
         }
+        Ok(self.objects_below(folder)?.into_iter().map(|object| object.name).collect())
+    }
+
+    /// The same, with what a list tells of each.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::files_below`].
+    pub(crate) fn listed_below(&self, folder: &Location) -> Result<Vec<Listed>> {
+        let Some(path) = folder.as_path() else { return self.objects_below(folder) };
+        let described = |name: String| match std::fs::metadata(path.join(&name)) {
+            Ok(data) => Ok(Some(Listed {
+                name,
+                size: data.len(),
+                modified: data.modified().ok().map(chrono::DateTime::from),
+            })),
+            // It has gone since.
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => {
+                Err(Error::io("cannot look at a file", cause).with("file", path.join(&name).display()))
+            }
+        };
+        self.files_below(folder)?.into_iter().filter_map(|name| described(name).transpose()).collect()
+    }
+
+    fn objects_below(&self, folder: &Location) -> Result<Vec<Listed>> {
         let (store, key) = self.0.stores.open(folder)?;
         if !store.abilities().list {
             return Err(Error::new(ErrorKind::Unsupported, "this store cannot be searched")
@@ -215,12 +242,14 @@ impl Session {
         }
         let prefix = format!("{}/", key.trim_end_matches('/'));
         let below = prefix.clone();
-        let keys = self.0.io.wait(|| self.check(), async move { store.list(&below).await });
-        let keys = keys.map_err(|error| error.with_missing("folder", folder))?;
-        // Some programs mark a folder by an empty object.
-        let names =
-            keys.iter().filter_map(|key| key.strip_prefix(&prefix)).filter(|name| !name.ends_with('/'));
-        Ok(names.filter(|name| !name.is_empty()).map(str::to_owned).collect())
+        let found = self.0.io.wait(|| self.check(), async move { store.list(&below).await });
+        let found = found.map_err(|error| error.with_missing("folder", folder))?;
+        let below = |object: Listed| {
+            let name = object.name.strip_prefix(&prefix)?.to_owned();
+            // Some programs mark a folder by an empty object.
+            (!name.is_empty() && !name.ends_with('/')).then_some(Listed { name, ..object })
+        };
+        Ok(found.into_iter().filter_map(below).collect())
     }
 
     /// Whether there is anything below a folder. Blocks.
@@ -284,8 +313,8 @@ impl Session {
         let fixed = key.find(['*', '?', '[']).map_or(key.as_str(), |special| &key[..special]).to_owned();
         let keys = self.0.io.wait(|| self.check(), async move { store.list(&fixed).await });
         let keys = keys.map_err(|error| error.with_missing("pattern", location))?;
-        let found: Vec<_> =
-            keys.iter().filter(|key| pattern(key)).map(|key| location.with_key(key)).collect();
+        let keys = keys.iter().map(|object| object.name.as_str());
+        let found: Vec<_> = keys.filter(|key| pattern(key)).map(|key| location.with_key(key)).collect();
         if found.is_empty() { Err(no_match(location)) } else { Ok(found) }
     }
 

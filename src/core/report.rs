@@ -247,6 +247,61 @@ pub struct RestoreReport {
     pub elapsed_ms: u64,
 }
 
+/// The report of putting small files of a table together.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct OptimizeReport {
+    /// The table.
+    pub target: String,
+    /// Its format.
+    pub format: Format,
+    /// The version that was read.
+    pub version_before: Option<String>,
+    /// The version that was written; the same as before if nothing was.
+    pub version_after: Option<String>,
+    /// Files that the table had.
+    pub files_before: u64,
+    /// Files that were put together; in a folder they stay, without rows.
+    pub files_removed: u64,
+    /// Files that they became.
+    pub files_added: u64,
+    /// Bytes of the files that were put together.
+    pub bytes_removed: u64,
+    /// Bytes written; null in a dry run.
+    pub bytes_added: Option<u64>,
+    /// Whether it was only counted.
+    pub dry_run: bool,
+    /// How often the work was done again because someone else changed the same files.
+    pub conflicts: u32,
+    /// Milliseconds from start to end.
+    pub elapsed_ms: u64,
+}
+
+/// The report of deleting files that nobody needs.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct VacuumReport {
+    /// The table.
+    pub target: String,
+    /// Its format.
+    pub format: Format,
+    /// Files go that nobody has needed since.
+    #[serde(serialize_with = "time_as_text")]
+    pub older_than: DateTime<Utc>,
+    /// The files, by their names below the table.
+    pub files: Vec<String>,
+    /// Bytes of them all.
+    pub bytes: u64,
+    /// Whether they were only named.
+    pub dry_run: bool,
+    /// Milliseconds from start to end.
+    pub elapsed_ms: u64,
+}
+
+fn time_as_text<S: Serializer>(time: &DateTime<Utc>, to: S) -> std::result::Result<S::Ok, S::Error> {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true).serialize(to)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

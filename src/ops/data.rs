@@ -3,12 +3,11 @@
 use arrow::datatypes::SchemaRef;
 
 use crate::core::options::{ReadOptions, WriteOptions};
-use crate::core::report::{RestoreReport, TableVersion, WriteReport};
-use crate::error::{Error, ErrorKind, Result};
+use crate::core::report::WriteReport;
+use crate::error::Result;
 use crate::factory::DataReaderWriterFactory;
 use crate::interfaces::Frame;
 use crate::ops::builder::{Builder, Parts};
-use crate::table::delta::{self, At};
 use crate::table::source::Source;
 
 /// Reads and writes frames by path.
@@ -31,7 +30,7 @@ use crate::table::source::Source;
 /// # #[cfg(not(feature = "polars"))] fn main() {}
 /// ```
 #[derive(Debug, Clone)]
-pub struct DataReaderWriter(Parts);
+pub struct DataReaderWriter(pub(super) Parts);
 
 impl From<Parts> for DataReaderWriter {
     fn from(parts: Parts) -> Self {
@@ -103,37 +102,6 @@ impl DataReaderWriter {
             .session
             .run(move |session| Source::open(session, &locations, &options)?.read_schema(session, &options))
             .await
-    }
-
-    /// The last versions of a Delta table, the newest first; all that its log still has if there is no `limit`.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound` if there is no such table, `InvalidData` for a damaged log.
-    pub async fn history(&self, path: &str, limit: Option<usize>) -> Result<Vec<TableVersion>> {
-        let location = self.0.locate(path)?;
-        self.0.session.run(move |session| delta::history(session, &location, limit)).await
-    }
-
-    /// Makes a Delta table as it was at the version, or at the time, that `options` name; counts what that would take if
-    /// `dry_run`. What was written since stays in the log, and can be restored as well.
-    ///
-    /// # Errors
-    ///
-    /// `Usage` if no version is named, `NotFound` if there is none such or files of it are gone, `Unsupported` if the table
-    /// had other columns then.
-    pub async fn restore(&self, path: &str, options: ReadOptions, dry_run: bool) -> Result<RestoreReport> {
-        options.validate()?;
-        let at = match (options.version, options.timestamp) {
-            (Some(version), _) => At::Version(version),
-            (None, Some(time)) => At::Time(time),
-            (None, None) => {
-                return Err(Error::new(ErrorKind::Usage, "no version is named")
-                    .hint("name a version or a time; the history of the table lists them"));
-            }
-        };
-        let location = self.0.locate(path)?;
-        self.0.session.run(move |session| delta::restore(session, &location, at, dry_run)).await
     }
 
     /// How many rows there are, from metadata where the format has it.

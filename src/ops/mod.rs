@@ -3,6 +3,7 @@
 pub mod blocking;
 mod builder;
 mod data;
+mod upkeep;
 mod upsert;
 
 pub use builder::Builder;

@@ -20,6 +20,7 @@ pub(crate) mod spill;
 pub(crate) mod table_scan;
 pub(crate) mod target;
 pub(crate) mod text;
+pub(crate) mod upkeep;
 pub(crate) mod upsert;
 pub(crate) mod write;
 

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use crate::client::session::Session;
 use crate::core::format::no_file;
 use crate::core::location::Location;
-use crate::core::options::{UpsertOptions, WriteOptions};
-use crate::core::report::{RestoreReport, TableVersion, WriteReport};
+use crate::core::options::{OptimizeOptions, UpsertOptions, VacuumOptions, WriteOptions};
+use crate::core::report::{OptimizeReport, RestoreReport, TableVersion, VacuumReport, WriteReport};
 use crate::error::Result;
 use crate::interfaces::BatchStream;
 use crate::table::parquet::ParquetFile;
@@ -58,6 +58,14 @@ impl ParquetTable for Snapshot {
 }
 
 pub(crate) fn history(_: &Session, _: &Location, _: Option<usize>) -> Result<Vec<TableVersion>> {
+    Err(no_file())
+}
+
+pub(crate) fn optimize(_: &Session, _: &Location, _: &OptimizeOptions) -> Result<OptimizeReport> {
+    Err(no_file())
+}
+
+pub(crate) fn vacuum(_: &Session, _: &Location, _: &VacuumOptions) -> Result<VacuumReport> {
     Err(no_file())
 }
 

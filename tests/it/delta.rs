@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use keyfold::arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
-use keyfold::arrow::compute::{SortColumn, lexsort_to_indices, take_record_batch};
+use keyfold::arrow::array::{AsArray, RecordBatch};
 use keyfold::arrow::datatypes::Int64Type;
 use keyfold::{
     Backend, ErrorKind, Format, Frame, MergeRule, ReadOptions, Result, UpsertOptions, UpsertReport,
@@ -11,32 +10,12 @@ use keyfold::{
 };
 
 use crate::doors::Doors;
-use crate::places::Kind;
+use crate::tables::{everywhere, fold, numbered, row, rows, stored};
 
 const TABLE: &str = "orders";
 
-fn everywhere() -> impl Iterator<Item = Doors> {
-    let backends = Backend::names().iter();
-    backends.flat_map(|backend| Kind::ALL.iter().map(|kind| Doors::at(backend, *kind)))
-}
-
-fn rows(ids: &[i64], places: &[&str], values: &[i64]) -> RecordBatch {
-    RecordBatch::try_from_iter_with_nullable([
-        ("id", Arc::new(Int64Array::from(ids.to_vec())) as ArrayRef, true),
-        ("place", Arc::new(StringArray::from(places.to_vec())) as ArrayRef, true),
-        ("value", Arc::new(Int64Array::from(values.to_vec())) as ArrayRef, true),
-    ])
-    .expect("rows")
-}
-
-fn numbered(ids: std::ops::Range<i64>) -> RecordBatch {
-    let ids: Vec<i64> = ids.collect();
-    rows(&ids, &vec!["a"; ids.len()], &vec![0; ids.len()])
-}
-
 async fn upsert(doors: &Doors, batch: RecordBatch, options: UpsertOptions) -> Result<UpsertReport> {
-    let rule = MergeRule::by_id(["id"]).expect("a rule");
-    doors.upsert.upsert_opts(Frame::from(batch), TABLE, &rule, options).await
+    fold(doors, TABLE, batch, options).await
 }
 
 async fn write(doors: &Doors, batch: RecordBatch, options: WriteOptions) -> Result<u64> {
@@ -45,24 +24,6 @@ async fn write(doors: &Doors, batch: RecordBatch, options: WriteOptions) -> Resu
 
 fn append() -> WriteOptions {
     WriteOptions::default().with_mode(WriteMode::Append)
-}
-
-/// The rows by id.
-async fn stored(doors: &Doors, options: ReadOptions) -> Vec<(i64, String, i64)> {
-    let batch = doors.read(&[TABLE], options.with_columns(["id", "place", "value"])).await.expect("reads");
-    let order = [SortColumn { values: Arc::clone(batch.column(0)), options: None }];
-    let batch = take_record_batch(&batch, &lexsort_to_indices(&order, None).expect("sorts")).expect("sorted");
-    let places = keyfold::arrow::compute::cast(batch.column(1), &keyfold::arrow::datatypes::DataType::Utf8);
-    let (places, number) =
-        (places.expect("text"), |column: usize| batch.column(column).as_primitive::<Int64Type>());
-    let row = |row: usize| {
-        (number(0).value(row), places.as_string::<i32>().value(row).to_owned(), number(2).value(row))
-    };
-    (0..batch.num_rows()).map(row).collect()
-}
-
-fn row(id: i64, place: &str, value: i64) -> (i64, String, i64) {
-    (id, place.to_owned(), value)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,7 +50,7 @@ async fn a_target_without_an_extension_becomes_a_table_and_takes_updates() {
             (2, 0, Some("1"))
         );
         let expected = [row(1, "a", 1), row(2, "b", 20), row(3, "c", 30)];
-        assert_eq!(stored(&doors, ReadOptions::default()).await, expected);
+        assert_eq!(stored(&doors, TABLE, ReadOptions::default()).await, expected);
         assert_eq!(doors.data.count(&[TABLE], ReadOptions::default()).await.expect("counts"), 3);
         let log = doors.names_in(&format!("{TABLE}/_delta_log"));
         assert_eq!(log, ["00000000000000000000.json", "00000000000000000001.json"]);
@@ -106,10 +67,10 @@ async fn an_older_version_is_read_by_number_and_by_time() {
         for version in 0..3 {
             let value = i64::try_from(version).expect("small");
             let options = ReadOptions::default().with_version(version);
-            assert_eq!(stored(&doors, options).await, [row(1, "a", value)]);
+            assert_eq!(stored(&doors, TABLE, options).await, [row(1, "a", value)]);
         }
         let later = ReadOptions::default().with_timestamp(chrono::Utc::now() + chrono::TimeDelta::days(1));
-        assert_eq!(stored(&doors, later).await, [row(1, "a", 2)]);
+        assert_eq!(stored(&doors, TABLE, later).await, [row(1, "a", 2)]);
         for options in [ReadOptions::default().with_version(3), ReadOptions::default().with_timestamp(before)]
         {
             let missing = doors.read(&[TABLE], options).await;
@@ -155,14 +116,14 @@ async fn an_earlier_version_is_brought_back_and_so_is_the_later_one() {
         };
         let planned = to(0, true).await.expect("plans");
         assert_eq!((planned.files_added, planned.files_removed, planned.version_after), (1, 2, 1));
-        assert_eq!(stored(&doors, ReadOptions::default()).await, new);
+        assert_eq!(stored(&doors, TABLE, ReadOptions::default()).await, new);
         let done = to(0, false).await.expect("restores");
         assert_eq!((done.files_added, done.files_removed, done.version_after), (1, 2, 2));
-        assert_eq!(stored(&doors, ReadOptions::default()).await, old);
+        assert_eq!(stored(&doors, TABLE, ReadOptions::default()).await, old);
         // Once more there is nothing to do.
         assert_eq!(to(0, false).await.expect("looks").version_after, 2);
         assert_eq!(to(1, false).await.expect("restores").version_after, 3);
-        assert_eq!(stored(&doors, ReadOptions::default()).await, new);
+        assert_eq!(stored(&doors, TABLE, ReadOptions::default()).await, new);
         assert_eq!(to(9, false).await.map(drop).map_err(|e| e.kind()), Err(ErrorKind::NotFound));
         let unsaid = doors.data.restore(TABLE, ReadOptions::default(), false).await;
         assert_eq!(unsaid.map(drop).map_err(|e| e.kind()), Err(ErrorKind::Usage));
@@ -231,7 +192,7 @@ async fn an_id_that_changes_its_partition_is_stored_once() {
         let report = upsert(&doors, moved, UpsertOptions::default()).await.expect("folds");
         assert_eq!((report.rows.updated, report.rows.unchanged, report.rows.inserted), (1, 1, 1));
         let expected = [row(1, "a b", 1), row(2, "c/d=é%", 20), row(3, "c/d=é%", 3), row(4, "e", 40)];
-        assert_eq!(stored(&doors, ReadOptions::default()).await, expected);
+        assert_eq!(stored(&doors, TABLE, ReadOptions::default()).await, expected);
         assert_eq!(doors.data.count(&[TABLE], ReadOptions::default()).await.expect("counts"), 4);
         // The last row of a partition takes its file with it.
         let last = upsert(&doors, rows(&[1], &["e"], &[1]), UpsertOptions::default()).await.expect("folds");
@@ -239,7 +200,7 @@ async fn an_id_that_changes_its_partition_is_stored_once() {
         // Without the column a row stays where it is.
         let batch = rows(&[4], &["?"], &[41]).project(&[0, 2]).expect("two columns");
         upsert(&doors, batch, UpsertOptions::default()).await.expect("folds");
-        assert_eq!(stored(&doors, ReadOptions::default()).await[3], row(4, "e", 41));
+        assert_eq!(stored(&doors, TABLE, ReadOptions::default()).await[3], row(4, "e", 41));
     }
 }
 
@@ -253,7 +214,7 @@ async fn partitions_rule_files_out_only_where_they_are_ids() {
     let report =
         doors.upsert.upsert_opts(batch, TABLE, &rule, UpsertOptions::default()).await.expect("folds");
     assert_eq!((report.rows.updated, report.work.files_read, report.work.files_skipped), (1, 1, 1));
-    assert_eq!(stored(&doors, ReadOptions::default()).await.len(), 2);
+    assert_eq!(stored(&doors, TABLE, ReadOptions::default()).await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -279,7 +240,8 @@ async fn upserts_at_once_end_as_if_one_after_the_other() {
         for writer in running {
             conflicts += writer.await.expect("a writer").expect("folds");
         }
-        let found: Vec<i64> = stored(&doors, ReadOptions::default()).await.iter().map(|row| row.0).collect();
+        let found: Vec<i64> =
+            stored(&doors, TABLE, ReadOptions::default()).await.iter().map(|row| row.0).collect();
         let expected: Vec<i64> =
             (0..WRITERS).flat_map(|w| (0..3).map(move |r| 10 * w + r)).chain([1_000]).collect();
         assert_eq!(found, expected, "{}", doors.backend);
@@ -307,7 +269,7 @@ async fn of_two_writers_that_make_a_table_one_is_told() {
         let told =
             ends.iter().filter(|end| end.as_ref().is_err_and(|e| e.kind() == ErrorKind::AlreadyExists));
         assert_eq!(told.count(), 1, "{ends:?}");
-        assert_eq!(stored(&doors, ReadOptions::default()).await.len(), 1);
+        assert_eq!(stored(&doors, TABLE, ReadOptions::default()).await.len(), 1);
     }
 }
 
@@ -322,7 +284,7 @@ async fn write_modes_are_kept() {
         assert_eq!(write(&doors, numbered(3..5), mode(WriteMode::Append)).await.expect("appends"), 2);
         assert_eq!(doors.data.count(&[TABLE], ReadOptions::default()).await.expect("counts"), 5);
         assert_eq!(write(&doors, numbered(7..8), mode(WriteMode::Overwrite)).await.expect("overwrites"), 1);
-        assert_eq!(stored(&doors, ReadOptions::default()).await, [row(7, "a", 0)]);
+        assert_eq!(stored(&doors, TABLE, ReadOptions::default()).await, [row(7, "a", 0)]);
         let old = ReadOptions::default().with_version(1);
         assert_eq!(doors.data.count(&[TABLE], old).await.expect("counts"), 5);
         let other = WriteOptions::default().with_mode(WriteMode::Append).with_partition_by(["place"]);
@@ -352,7 +314,7 @@ async fn checkpoints_are_written_and_read() {
         }
         let log = doors.names_in("orders/_delta_log");
         assert!(log.iter().any(|name| name == "_last_checkpoint"), "{log:?}");
-        let found = stored(&doors, ReadOptions::default()).await;
+        let found = stored(&doors, TABLE, ReadOptions::default()).await;
         assert_eq!((found.len(), found[12].2), (13, 11));
     }
 }
@@ -470,13 +432,13 @@ async fn rows_in_a_deletion_vector_are_not_there() {
         let gone = [3, 4, 7, 11, 18, 29];
         let ids = |rows: Vec<(i64, String, i64)>| rows.into_iter().map(|row| row.0).collect::<Vec<_>>();
         let expected: Vec<i64> = (0..30).filter(|id| !gone.contains(id)).collect();
-        assert_eq!(ids(stored(&doors, ReadOptions::default()).await), expected);
+        assert_eq!(ids(stored(&doors, TABLE, ReadOptions::default()).await), expected);
         assert_eq!(doors.data.count(&[TABLE], ReadOptions::default()).await.expect("counts"), 24);
         // A deleted row is not met, and does not come back when its file is written anew.
         let report = upsert(&doors, rows(&[4, 5], &["a", "a"], &[1, 1]), UpsertOptions::default()).await;
         let report = report.expect("folds");
         assert_eq!((report.rows.inserted, report.rows.updated, report.rows.rows_before), (1, 1, Some(24)));
         let expected: Vec<i64> = (0..30).filter(|id| *id == 4 || !gone.contains(id)).collect();
-        assert_eq!(ids(stored(&doors, ReadOptions::default()).await), expected);
+        assert_eq!(ids(stored(&doors, TABLE, ReadOptions::default()).await), expected);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::places::{Kind, Place};
+use crate::places::{Kind, Place, below};
 use keyfold::arrow::array::RecordBatch;
 use keyfold::arrow::compute::concat_batches;
 use keyfold::arrow::datatypes::SchemaRef;
@@ -67,6 +67,11 @@ impl Doors {
     /// Names of everything in a folder, if there is one.
     pub(crate) fn names_in(&self, folder: &str) -> Vec<String> {
         self.place.names_in(folder)
+    }
+
+    /// Names of all files below a folder, however deep.
+    pub(crate) fn names_below(&self, folder: &str) -> Vec<String> {
+        if self.is_on_disk() { below(&self.path(folder), "") } else { self.names_in(folder) }
     }
 
     /// The rows as a frame of the backend's own engine.

@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use keyfold::arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
-use keyfold::arrow::compute::{SortColumn, lexsort_to_indices, take_record_batch};
 use keyfold::arrow::datatypes::{DataType, Int64Type};
 use keyfold::{
-    Backend, ErrorKind, Format, Frame, MergeRule, ReadOptions, Result, UpsertOptions, UpsertReport,
-    WriteMode, WriteOptions,
+    ErrorKind, Format, Frame, ReadOptions, Result, UpsertOptions, UpsertReport, WriteMode, WriteOptions,
 };
 
 use crate::doors::Doors;
-use crate::places::Kind;
+use crate::tables::{everywhere, fold, numbered, row, rows, stored};
 
 const FOLDER: &str = "orders";
 
@@ -21,32 +19,12 @@ const NEW: &str = "orders/";
 /// Where the record of the folder lies.
 const BESIDE: &str = ".orders.keyfold";
 
-fn everywhere() -> impl Iterator<Item = Doors> {
-    let backends = Backend::names().iter();
-    backends.flat_map(|backend| Kind::ALL.iter().map(|kind| Doors::at(backend, *kind)))
-}
-
-fn rows(ids: &[i64], places: &[&str], values: &[i64]) -> RecordBatch {
-    RecordBatch::try_from_iter_with_nullable([
-        ("id", Arc::new(Int64Array::from(ids.to_vec())) as ArrayRef, true),
-        ("place", Arc::new(StringArray::from(places.to_vec())) as ArrayRef, true),
-        ("value", Arc::new(Int64Array::from(values.to_vec())) as ArrayRef, true),
-    ])
-    .expect("rows")
-}
-
-fn numbered(ids: std::ops::Range<i64>) -> RecordBatch {
-    let ids: Vec<i64> = ids.collect();
-    rows(&ids, &vec!["a"; ids.len()], &vec![0; ids.len()])
-}
-
 fn folder() -> UpsertOptions {
     UpsertOptions::default().with_format(Format::Parquet)
 }
 
 async fn upsert(doors: &Doors, batch: RecordBatch, options: UpsertOptions) -> Result<UpsertReport> {
-    let rule = MergeRule::by_id(["id"]).expect("a rule");
-    doors.upsert.upsert_opts(Frame::from(batch), NEW, &rule, options).await
+    fold(doors, NEW, batch, options).await
 }
 
 async fn write(doors: &Doors, name: &str, batch: RecordBatch, options: WriteOptions) -> Result<u64> {
@@ -60,24 +38,6 @@ async fn file(doors: &Doors, name: &str, batch: RecordBatch) {
         std::fs::create_dir_all(doors.path(&parent.display().to_string())).expect("a folder");
     }
     write(doors, &path, batch, WriteOptions::default()).await.expect("writes");
-}
-
-/// The rows by id.
-async fn stored(doors: &Doors) -> Vec<(i64, String, i64)> {
-    let options = ReadOptions::default().with_columns(["id", "place", "value"]);
-    let batch = doors.read(&[FOLDER], options).await.expect("reads");
-    let order = [SortColumn { values: Arc::clone(batch.column(0)), options: None }];
-    let batch = take_record_batch(&batch, &lexsort_to_indices(&order, None).expect("sorts")).expect("sorted");
-    let places = keyfold::arrow::compute::cast(batch.column(1), &DataType::Utf8).expect("text");
-    let number = |column: usize| batch.column(column).as_primitive::<Int64Type>();
-    let row = |row: usize| {
-        (number(0).value(row), places.as_string::<i32>().value(row).to_owned(), number(2).value(row))
-    };
-    (0..batch.num_rows()).map(row).collect()
-}
-
-fn row(id: i64, place: &str, value: i64) -> (i64, String, i64) {
-    (id, place.to_owned(), value)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,7 +60,10 @@ async fn a_new_folder_is_made_where_parquet_is_said_and_takes_updates() {
         let again = upsert(&doors, change(), UpsertOptions::default()).await.expect("folds");
         assert_eq!((again.rows.unchanged, again.work.bytes_written), (2, Some(0)));
         assert_eq!(again.version_after.as_deref(), Some("2"));
-        assert_eq!(stored(&doors).await, [row(1, "a", 1), row(2, "b", 20), row(3, "c", 30)]);
+        assert_eq!(
+            stored(&doors, FOLDER, ReadOptions::default()).await,
+            [row(1, "a", 1), row(2, "b", 20), row(3, "c", 30)]
+        );
         assert_eq!(doors.data.count(&[FOLDER], ReadOptions::default()).await.expect("counts"), 3);
         // Readers of the folder see Parquet files and nothing else; what a change needed is cleaned up.
         let names = doors.names_in(FOLDER);
@@ -125,7 +88,7 @@ async fn files_of_others_are_changed_in_place_and_only_those_with_a_changed_row(
         let names = doors.names_in(FOLDER);
         assert_eq!((names.len(), &names[..2]), (3, &["a.parquet".to_owned(), "b.parquet".to_owned()][..]));
         assert_eq!(doors.bytes("orders/a.parquet"), before);
-        let found = stored(&doors).await;
+        let found = stored(&doors, FOLDER, ReadOptions::default()).await;
         assert_eq!((found.len(), &found[15], &found[20]), (21, &row(15, "b", 1), &row(100, "b", 1)));
     }
 }
@@ -142,15 +105,15 @@ async fn an_id_that_changes_its_partition_is_stored_once() {
         assert_eq!((report.rows.updated, report.rows.unchanged, report.rows.inserted), (1, 1, 1));
         assert_eq!((report.work.files_removed, report.work.files_added), (1, 3));
         let expected = [row(1, "a b", 1), row(2, "c/d=é%", 20), row(3, "c/d=é%", 3), row(4, "e", 40)];
-        assert_eq!(stored(&doors).await, expected);
+        assert_eq!(stored(&doors, FOLDER, ReadOptions::default()).await, expected);
         // A file that is left by its last row stays, and has none.
         upsert(&doors, rows(&[1], &["e"], &[1]), UpsertOptions::default()).await.expect("folds");
-        assert_eq!(stored(&doors).await[0], row(1, "e", 1));
+        assert_eq!(stored(&doors, FOLDER, ReadOptions::default()).await[0], row(1, "e", 1));
         assert_eq!(doors.names_in("orders/place=a%20b").len(), 1);
         // Without the column a row stays where it is.
         let batch = rows(&[4], &["?"], &[41]).project(&[0, 2]).expect("two columns");
         upsert(&doors, batch, UpsertOptions::default()).await.expect("folds");
-        assert_eq!(stored(&doors).await[3], row(4, "e", 41));
+        assert_eq!(stored(&doors, FOLDER, ReadOptions::default()).await[3], row(4, "e", 41));
         assert_eq!(doors.data.count(&[FOLDER], ReadOptions::default()).await.expect("counts"), 4);
     }
 }
@@ -213,7 +176,7 @@ async fn upserts_at_once_end_as_if_one_after_the_other() {
         for writer in running {
             conflicts += writer.await.expect("a writer").expect("folds");
         }
-        let found = stored(&doors).await;
+        let found = stored(&doors, FOLDER, ReadOptions::default()).await;
         let ids: Vec<i64> = found.iter().map(|row| row.0).collect();
         let expected: Vec<i64> =
             (0..WRITERS).flat_map(|w| (0..3).map(move |r| 10 * w + r)).chain([1_000]).collect();

@@ -56,7 +56,13 @@ mod schema;
 mod secrets;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod sqlite;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
+mod tables;
 #[cfg(feature = "cli")]
 mod text;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
+mod upkeep;
+#[cfg(feature = "cli")]
+mod upkeep_commands;
 #[cfg(feature = "cli")]
 mod usgs;

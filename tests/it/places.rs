@@ -1,5 +1,6 @@
 //! Where tests keep their data: a folder, memory, or a prefix of a bucket on a server of their own.
 
+use std::path::Path;
 use std::sync::Arc;
 
 #[cfg(feature = "s3")]
@@ -121,4 +122,19 @@ pub(crate) fn settings(server: &crate::s3_server::TestServer) -> S3Settings {
         .with_region("us-east-1")
         .with_access_key_id(server.access_key())
         .with_secret_access_key(server.secret_key())
+}
+
+/// The files below a folder, however deep, by their names below it, in order.
+pub(crate) fn below(folder: &Path, prefix: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("listed").flatten() {
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        if entry.path().is_dir() {
+            names.extend(below(&entry.path(), &format!("{name}/")));
+        } else {
+            names.push(name);
+        }
+    }
+    names.sort();
+    names
 }

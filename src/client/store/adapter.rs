@@ -14,7 +14,7 @@ use object_store::{
     UpdateVersion,
 };
 
-use super::{Abilities, Expected, ObjectVersion, Put, Store};
+use super::{Abilities, Expected, Listed, ObjectVersion, Put, Store};
 use crate::client::io::blocking;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -229,16 +229,20 @@ impl Store for Adapter {
         }
     }
 
-    async fn list(&self, prefix: &str) -> Result<Vec<String>> {
+    async fn list(&self, prefix: &str) -> Result<Vec<Listed>> {
         // Prefixes are whole parts there: what is after the last slash is compared here.
         let folder = prefix.rfind('/').map(|slash| &prefix[..slash]).filter(|folder| !folder.is_empty());
         let folder = folder.map(path).transpose()?;
         let all = self.store.list(folder.as_ref()).map(|found| found.map_err(failed));
-        let keys = all.try_filter_map(|meta| async move { Ok(Some(meta.location.to_string())) });
-        let mut keys: Vec<String> = keys.try_collect().await?;
-        keys.retain(|key| key.starts_with(prefix));
-        keys.sort();
-        Ok(keys)
+        let listed = |meta: ObjectMeta| Listed {
+            name: meta.location.to_string(),
+            size: meta.size,
+            modified: Some(meta.last_modified),
+        };
+        let mut found: Vec<Listed> = all.map_ok(listed).try_collect().await?;
+        found.retain(|object| object.name.starts_with(prefix));
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
     }
 
     async fn has_any(&self, folder: &str) -> Result<bool> {
@@ -289,7 +293,9 @@ mod tests {
         assert_eq!(store.range("a/b.csv", &second, 1..3).await.expect("reads"), "wo");
         let changed = store.range("a/b.csv", &first, 1..3).await;
         assert_eq!(changed.map_err(|e| e.kind()), Err(ErrorKind::Conflict));
-        assert_eq!(store.list("a/").await.expect("lists"), ["a/b.csv"]);
+        let found = store.list("a/").await.expect("lists");
+        assert_eq!(found.iter().map(|object| &object.name).collect::<Vec<_>>(), ["a/b.csv"]);
+        assert!(found[0].size == 3 && found[0].modified.is_some());
         assert!(store.list("a/c").await.expect("lists").is_empty());
     }
 

@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 
 use crate::error::Result;
 
@@ -74,6 +75,17 @@ pub(crate) enum Put {
     Unknown,
 }
 
+/// An object or a file, as a list tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listed {
+    /// The key, or the name below the folder that was listed.
+    pub(crate) name: String,
+    /// In bytes.
+    pub(crate) size: u64,
+    /// When it was written, if that is told.
+    pub(crate) modified: Option<DateTime<Utc>>,
+}
+
 /// What a store can do; asked before any work starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Abilities {
@@ -110,8 +122,8 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     /// Writes `len` bytes of `file` as one object, if what is expected holds.
     async fn put(&self, key: &str, file: File, len: u64, expected: &Expected) -> Result<Put>;
 
-    /// The keys that begin with `prefix`, in order.
-    async fn list(&self, prefix: &str) -> Result<Vec<String>>;
+    /// The objects whose keys begin with `prefix`, in order.
+    async fn list(&self, prefix: &str) -> Result<Vec<Listed>>;
 
     /// Whether there is an object whose key begins with `folder`, which ends with a slash.
     async fn has_any(&self, folder: &str) -> Result<bool>;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 
 use super::probe::{Keeps, Probe};
-use super::{Abilities, Expected, ObjectVersion, Put, Store};
+use super::{Abilities, Expected, Listed, ObjectVersion, Put, Store};
 use crate::client::s3::{ObjectInfo, PutCondition, PutOptions, S3Client, UNKNOWN};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -145,8 +145,13 @@ impl Store for S3Store {
         }
     }
 
-    async fn list(&self, prefix: &str) -> Result<Vec<String>> {
-        self.client.list(prefix).map_ok(|object| object.key).try_collect().await
+    async fn list(&self, prefix: &str) -> Result<Vec<Listed>> {
+        let listed = |object: ObjectInfo| Listed {
+            name: object.key,
+            size: object.size,
+            modified: object.last_modified,
+        };
+        self.client.list(prefix).map_ok(listed).try_collect().await
     }
 
     async fn has_any(&self, folder: &str) -> Result<bool> {

@@ -12,7 +12,7 @@ use http::{Method, StatusCode};
 use object_store::client::{HttpClient, HttpRequest, HttpRequestBody, HttpResponse};
 use url::Url;
 
-use super::{Abilities, Expected, ObjectVersion, Put, Store};
+use super::{Abilities, Expected, Listed, ObjectVersion, Put, Store};
 use crate::client::http::{Plain, connect_patient, service_url};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -240,7 +240,7 @@ impl Store for WebStore {
         Err(self.cannot_write())
     }
 
-    async fn list(&self, _: &str) -> Result<Vec<String>> {
+    async fn list(&self, _: &str) -> Result<Vec<Listed>> {
         Err(Error::new(ErrorKind::Unsupported, "a web server cannot be searched")
             .with("host", host(&self.url)))
     }

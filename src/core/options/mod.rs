@@ -3,6 +3,7 @@
 mod compression;
 mod csv;
 mod read;
+mod upkeep;
 mod upsert;
 mod write;
 
@@ -10,5 +11,6 @@ pub use compression::Compression;
 pub use csv::CsvOptions;
 pub use read::ReadOptions;
 pub(crate) use read::TextAs;
+pub use upkeep::{OptimizeOptions, VacuumOptions};
 pub use upsert::UpsertOptions;
 pub use write::{WriteMode, WriteOptions};

@@ -19,9 +19,7 @@ pub(crate) fn history(
     limit: Option<usize>,
 ) -> Result<Vec<TableVersion>> {
     if !super::is_table(session, location)? {
-        return Err(Error::new(ErrorKind::NotFound, "there is no such Delta table")
-            .with("table", location)
-            .hint("its folder has no _delta_log, or an empty one"));
+        return Err(super::missing(location));
     }
     let log = location.join(LOG)?;
     let mut versions: Vec<(u64, String)> =

@@ -79,6 +79,11 @@ impl StoredPart {
         }
     }
 
+    /// Tells a file with its deletion vector from all others.
+    pub(super) fn key(&self) -> (String, Option<String>) {
+        (self.path.clone(), self.deletion_vector.as_ref().map(|vector| format!("{vector:?}")))
+    }
+
     /// Rows that count, if the log says how many there are.
     fn rows(&self) -> Option<u64> {
         let deleted = self.deletion_vector.as_ref().map_or(0, |vector| vector.cardinality.unsigned_abs());
@@ -122,11 +127,11 @@ impl StoredPart {
 
 /// The log is shown to its reader as if the table stood at the root of a place of its own: keys in which a URL would
 /// see something else never reach it.
-fn root() -> Result<Url> {
+pub(super) fn root() -> Result<Url> {
     Url::parse("memory:///").map_err(|cause| Error::internal("a URL of our own is none").because(cause))
 }
 
-fn log_store(session: &Session, location: &Location) -> Result<LogStoreRef> {
+pub(super) fn log_store(session: &Session, location: &Location) -> Result<LogStoreRef> {
     let store = session.folder(location)?;
     Ok(default_logstore(Arc::clone(&store), store, &root()?, &StorageConfig::default()))
 }

@@ -9,12 +9,14 @@ mod features;
 mod history;
 mod log;
 mod new_file;
+mod optimize;
 mod prune;
 mod restore;
 mod rewrite;
 mod stats;
 mod types;
 mod upsert;
+mod vacuum;
 mod write;
 
 use deltalake_core::DeltaTableError;
@@ -25,8 +27,10 @@ use crate::error::{Error, ErrorKind, Result};
 
 pub(crate) use history::history;
 pub(crate) use log::{At, Snapshot};
+pub(crate) use optimize::optimize;
 pub(crate) use restore::restore;
 pub(super) use upsert::DeltaTarget;
+pub(crate) use vacuum::vacuum;
 pub(super) use write::write_stream;
 
 /// Whether this build knows Delta tables.
@@ -42,6 +46,21 @@ pub(super) const LOG: &str = "_delta_log";
 /// `PermissionDenied` or `Io`.
 pub(crate) fn is_table(session: &Session, location: &Location) -> Result<bool> {
     session.has_any(&location.join(LOG)?)
+}
+
+/// A version of a table that has to be there.
+///
+/// # Errors
+///
+/// `NotFound` if there is no table, and as [`Snapshot::load`].
+fn required(session: &Session, location: &Location, at: At) -> Result<Snapshot> {
+    Snapshot::load(session, location, at)?.ok_or_else(|| missing(location))
+}
+
+fn missing(location: &Location) -> Error {
+    Error::new(ErrorKind::NotFound, "there is no such Delta table")
+        .with("table", location)
+        .hint("its folder has no _delta_log, or an empty one")
 }
 
 /// What went wrong while a log was read. An error of keyfold's own that came through the reader is given as it was.

@@ -34,12 +34,8 @@ pub(crate) fn restore(
     for attempt in 0..RETRIES {
         session.check()?;
         let begun = Instant::now();
-        let load = |at| {
-            Snapshot::load(session, location, at)?.ok_or_else(|| {
-                Error::new(ErrorKind::NotFound, "there is no such Delta table").with("table", location)
-            })
-        };
-        let (now, then) = (load(At::Latest)?, load(at)?);
+        let now = super::required(session, location, At::Latest)?;
+        let then = super::required(session, location, at)?;
         if let Some(mut report) = to(session, &now, &then, dry_run)? {
             report.elapsed_ms = millis(started.elapsed());
             return Ok(report);
@@ -60,8 +56,8 @@ fn to(session: &Session, now: &Snapshot, then: &Snapshot, dry_run: bool) -> Resu
             .hint("read that version, and write it to another table"));
     }
     let (here, there) = (keys(now), keys(then));
-    let gone: Vec<&StoredPart> = now.parts.iter().filter(|part| !there.contains(&key(part))).collect();
-    let back: Vec<&StoredPart> = then.parts.iter().filter(|part| !here.contains(&key(part))).collect();
+    let gone: Vec<&StoredPart> = now.parts.iter().filter(|part| !there.contains(&part.key())).collect();
+    let back: Vec<&StoredPart> = then.parts.iter().filter(|part| !here.contains(&part.key())).collect();
     if !gone.is_empty() {
         now.demands.check_removable()?;
     }
@@ -109,14 +105,8 @@ fn to(session: &Session, now: &Snapshot, then: &Snapshot, dry_run: bool) -> Resu
     Ok(Some(report))
 }
 
-/// Tells a file with its deletion vector from all others.
-fn key(part: &StoredPart) -> (String, Option<String>) {
-    let vector = part.deletion_vector.as_ref().map(|vector| format!("{vector:?}"));
-    (part.path.clone(), vector)
-}
-
 fn keys(snapshot: &Snapshot) -> HashSet<(String, Option<String>)> {
-    snapshot.parts.iter().map(key).collect()
+    snapshot.parts.iter().map(StoredPart::key).collect()
 }
 
 /// The action that makes a file a part of the table again.

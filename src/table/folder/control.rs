@@ -48,6 +48,11 @@ impl Control {
         Ok(Self { table: table.clone(), folder: beside(table)? })
     }
 
+    /// Where everything of the record lies.
+    pub(super) fn folder(&self) -> &Location {
+        &self.folder
+    }
+
     /// Makes the folder, where folders are made.
     ///
     /// # Errors
@@ -248,11 +253,6 @@ impl Control {
     /// Does only the first `steps` steps of a change, as a run does that dies.
     pub(super) fn die_after(&self, session: &Session, begun: &Recorded, steps: usize) -> Result<()> {
         begun.change.steps.iter().take(steps).try_for_each(|step| self.put(session, step, None).map(drop))
-    }
-
-    /// Where everything of the record lies.
-    pub(super) fn folder(&self) -> &Location {
-        &self.folder
     }
 }
 

@@ -227,14 +227,14 @@ impl Folder {
         }
     }
 
-    /// The columns of rows that stand in files.
-    pub(super) fn in_files(&self, rows: &RecordBatch) -> Result<RecordBatch> {
-        let columns = self.file_schema.fields().iter().map(|field| {
+    /// The columns of rows that stand in files, as a file with the columns of `schema` has them.
+    pub(super) fn in_files(&self, rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+        let columns = schema.fields().iter().map(|field| {
             rows.column_by_name(field.name())
                 .map(Arc::clone)
                 .ok_or_else(|| Error::internal("a column of the files is no column of the folder"))
         });
-        RecordBatch::try_new(Arc::clone(&self.file_schema), columns.collect::<Result<Vec<_>>>()?)
+        RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<Vec<_>>>()?)
             .map_err(|cause| Error::internal("new rows do not fit the columns of the files").because(cause))
     }
 
@@ -259,6 +259,16 @@ impl Folder {
         let opened =
             self.opened(content, part, first).map_err(|error| error.with_missing("file", file.location()))?;
         Ok((opened, version))
+    }
+
+    /// Whether keyfold has left a file without rows.
+    ///
+    /// # Errors
+    ///
+    /// As [`Folder::open_part`].
+    pub(super) fn is_emptied(&self, session: &Session, place: usize) -> Result<bool> {
+        let (file, _) = self.open_part(session, place, 0)?;
+        Ok(file.rows() == 0 && file.mark().is_some())
     }
 
     fn opened(&self, content: Content, part: &Part, first: u64) -> Result<ParquetFile> {

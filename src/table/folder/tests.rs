@@ -14,7 +14,7 @@ use crate::client::session::Session;
 use crate::core::location::Location;
 use crate::core::options::Compression;
 use crate::error::{ErrorKind, Result};
-use crate::table::parquet::{NewPart, describe};
+use crate::table::parquet::{NewPart, describe, properties};
 
 struct Place {
     session: Session,
@@ -102,7 +102,8 @@ impl Place {
 fn write(mut out: &std::fs::File, rows: usize, mark: &str) {
     let ids: ArrayRef = Arc::new((0..i64::try_from(rows).expect("few")).collect::<Int64Array>());
     let batch = RecordBatch::try_from_iter([("id", ids)]).expect("rows");
-    let mut part = NewPart::start(&batch.schema(), Compression::default(), 10, mark, out).expect("starts");
+    let properties = properties(Compression::default()).expect("known");
+    let mut part = NewPart::start(&batch.schema(), properties, 10, mark, out).expect("starts");
     part.write(&batch).expect("writes");
     part.finish().expect("ends");
     out.flush().expect("written");

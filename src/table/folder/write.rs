@@ -21,7 +21,7 @@ use crate::interfaces::BatchStream;
 use crate::table::ParquetTable;
 use crate::table::again::pause;
 use crate::table::fit::Fit;
-use crate::table::parquet::{NewPart, check_missing, widen};
+use crate::table::parquet::{NewPart, check_missing, properties, widen};
 use crate::table::partition::{self, Part, Values};
 use crate::table::source::check_new_name;
 use crate::table::spill::{MEMORY_BYTES, Spilled};
@@ -173,7 +173,7 @@ impl<'a> NewFiles<'a> {
         let known = self.open.iter().position(|(values, ..)| *values == part.values);
         let place = known.map_or_else(|| self.start(&part.values), Ok)?;
         let (.., file) = &mut self.open[place];
-        file.write(&self.folder.in_files(&part.rows)?)?;
+        file.write(&self.folder.in_files(&part.rows, &self.folder.file_schema)?)?;
         if file.bytes() >= FILE_BYTES { self.close(place) } else { Ok(()) }
     }
 
@@ -185,7 +185,8 @@ impl<'a> NewFiles<'a> {
         let mut fresh = self.draft.fresh()?;
         let mark = fresh.mark().to_owned();
         let (compression, rows) = (self.options.compression.unwrap_or_default(), self.options.row_group_rows);
-        let file = NewPart::start(&self.folder.file_schema, compression, rows, &mark, fresh.file())?;
+        let properties = properties(compression)?;
+        let file = NewPart::start(&self.folder.file_schema, properties, rows, &mark, fresh.file())?;
         self.open.push((values.clone(), fresh, file));
         Ok(self.open.len() - 1)
     }

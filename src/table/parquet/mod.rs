@@ -84,6 +84,12 @@ impl Opened {
         self.metadata.schema()
     }
 
+    /// What tells it from all other files that keyfold wrote as one of many, if it is such a file.
+    fn mark(&self) -> Option<String> {
+        let pairs = self.metadata.metadata().file_metadata().key_value_metadata();
+        pairs.into_iter().flatten().find(|pair| pair.key == rewrite::MARK)?.value.clone()
+    }
+
     /// Rows in all row groups, as the footer says.
     pub(crate) fn rows(&self) -> u64 {
         self.metadata.metadata().row_groups().iter().map(|group| group.num_rows().unsigned_abs()).sum()

@@ -129,10 +129,7 @@ pub(crate) fn rewrite_part(
 ///
 /// `InvalidData` if it is not a whole Parquet file.
 pub(crate) fn mark_of(content: Content) -> Result<Option<String>> {
-    let opened = Opened::new(content)?;
-    let pairs = opened.metadata.metadata().file_metadata().key_value_metadata();
-    let mark = pairs.into_iter().flatten().find(|pair| pair.key == MARK);
-    Ok(mark.and_then(|pair| pair.value.clone()))
+    Ok(Opened::new(content)?.mark())
 }
 
 /// The key of the mark among the key-value metadata of a file.

@@ -72,6 +72,16 @@ impl ParquetFile {
         Self { opened, shape, starts, deleted }
     }
 
+    /// The columns as the file has them.
+    pub(crate) fn columns(&self) -> &SchemaRef {
+        self.opened.schema()
+    }
+
+    /// As [`mark_of`](super::mark_of).
+    pub(crate) fn mark(&self) -> Option<String> {
+        self.opened.mark()
+    }
+
     /// The number of row groups.
     pub(crate) fn groups(&self) -> usize {
         self.starts.len() - 1

@@ -59,16 +59,16 @@ impl NewPart {
     ///
     /// # Errors
     ///
-    /// `Unsupported` for columns that Parquet cannot hold, `Usage` for a level of compression that there is not, `Io`.
+    /// `Unsupported` for columns that Parquet cannot hold, `Io`.
     pub(crate) fn start(
         schema: &SchemaRef,
-        compression: Compression,
+        properties: WriterPropertiesBuilder,
         row_group_rows: usize,
         mark: &str,
         out: &File,
     ) -> Result<Self> {
         check_types(schema)?;
-        let properties = properties(compression)?
+        let properties = properties
             .set_max_row_group_row_count(Some(row_group_rows))
             .set_key_value_metadata(Some(vec![KeyValue::new(MARK.to_owned(), mark.to_owned())]))
             .build();

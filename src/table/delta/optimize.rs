@@ -1,0 +1,236 @@
+//! Small files of a table become larger ones. No row changes: the new version says so, so that who follows the changes
+//! of the table sees none, and writers meanwhile need not lose: what they left alone is still put together.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use chrono::Utc;
+use deltalake_core::kernel::{Action, Add, Remove};
+use deltalake_core::protocol::DeltaOperation;
+
+use super::commit::{NewVersion, checkpoint};
+use super::log::{At, Snapshot, StoredPart};
+use super::new_file::{Layout, NewFile, discard};
+use crate::client::session::Session;
+use crate::core::format::Format;
+use crate::core::location::Location;
+use crate::core::options::{Compression, OptimizeOptions};
+use crate::core::report::{OptimizeReport, millis};
+use crate::error::{Error, ErrorKind, Result};
+use crate::table::again::pause;
+use crate::table::partition::{self, Values};
+use crate::table::table_scan::live;
+use crate::table::upkeep::{Candidate, TARGET_BYTES, groups};
+
+/// How often a version is tried that someone else has committed meanwhile.
+const RETRIES: u32 = 20;
+
+/// Puts small files together.
+///
+/// # Errors
+///
+/// `Unsupported` for a table that asks for what is not honoured, `Conflict` if others kept changing the same files.
+pub(crate) fn optimize(
+    session: &Session,
+    location: &Location,
+    options: &OptimizeOptions,
+) -> Result<OptimizeReport> {
+    let started = Instant::now();
+    for conflicts in 0..=options.max_retries {
+        let begun = Instant::now();
+        let work = Work::plan(session, location, options)?;
+        if let Some(mut report) = work.run(session, options)? {
+            report.conflicts = conflicts;
+            report.elapsed_ms = millis(started.elapsed());
+            return Ok(report);
+        }
+        tracing::info!(attempt = conflicts + 1, "someone else changed the files");
+        pause(session, begun.elapsed(), conflicts)?;
+    }
+    Err(Error::new(ErrorKind::Conflict, "someone else changed the same files every time")
+        .with("attempts", options.max_retries + 1)
+        .hint("nothing of this run was written; run it again when less is written to the table"))
+}
+
+/// Files that become one.
+struct Group {
+    parts: Vec<StoredPart>,
+    /// The new file; none if all of their rows were deleted.
+    add: Option<Add>,
+}
+
+struct Work {
+    snapshot: Snapshot,
+    layout: Layout,
+    target: u64,
+    groups: Vec<Vec<StoredPart>>,
+}
+
+impl Work {
+    fn plan(session: &Session, location: &Location, options: &OptimizeOptions) -> Result<Self> {
+        let snapshot = super::required(session, location, At::Latest)?;
+        snapshot.demands.check_writable()?;
+        let said = snapshot.demands.property("delta.targetFileSize").and_then(|bytes| bytes.parse().ok());
+        let target = options.target_bytes.or(said).unwrap_or(TARGET_BYTES);
+        let (schema, columns) = (&snapshot.schema, &snapshot.partition_columns);
+        let layout = Layout::new(location, schema, columns, &snapshot.demands, Compression::default())?;
+        let values = |part: &StoredPart| partition::normal(schema, columns, &part.values);
+        let values = snapshot.parts.iter().map(values).collect::<Result<Vec<Values>>>()?;
+        let candidate = |(part, values): (&StoredPart, _)| Candidate {
+            values,
+            bytes: part.size,
+            is_worn: part.deletion_vector.is_some(),
+        };
+        let candidates: Vec<_> = snapshot.parts.iter().zip(&values).map(candidate).collect();
+        let groups = groups(&candidates, target).into_iter();
+        let parts = |places: Vec<usize>| places.iter().map(|place| snapshot.parts[*place].clone()).collect();
+        let groups = groups.map(parts).collect();
+        Ok(Self { layout, target, groups, snapshot })
+    }
+
+    /// `None` if others have changed all the files that were to be put together.
+    fn run(&self, session: &Session, options: &OptimizeOptions) -> Result<Option<OptimizeReport>> {
+        let before = &self.snapshot;
+        let mut report = OptimizeReport {
+            target: before.location.to_string(),
+            format: Format::Delta,
+            version_before: Some(before.version.to_string()),
+            version_after: Some(before.version.to_string()),
+            files_before: before.parts.len() as u64,
+            files_removed: self.groups.iter().map(|parts| parts.len() as u64).sum(),
+            files_added: self.groups.len() as u64,
+            bytes_removed: self.groups.iter().flatten().map(|part| part.size).sum(),
+            bytes_added: None,
+            dry_run: options.dry_run,
+            conflicts: 0,
+            elapsed_ms: 0,
+        };
+        if options.dry_run || self.groups.is_empty() {
+            report.bytes_added = (!options.dry_run).then_some(0);
+            return Ok(Some(report));
+        }
+        session.progress().start(report.bytes_removed);
+        let mut done = Vec::new();
+        let written: Result<()> = self.groups.iter().try_for_each(|parts| {
+            let add = self.write(session, parts)?;
+            done.push(Group { parts: parts.clone(), add });
+            Ok(())
+        });
+        written.inspect_err(|_| give_up(session, &self.snapshot.location, &done))?;
+        // If this fails, a version may name the files all the same: they stay.
+        let Some((version, done)) = self.commit(session, done)? else { return Ok(None) };
+        report.version_after = Some(version.to_string());
+        report.files_removed = done.iter().map(|group| group.parts.len() as u64).sum();
+        report.bytes_removed = done.iter().flat_map(|group| &group.parts).map(|part| part.size).sum();
+        let adds = || done.iter().filter_map(|group| group.add.as_ref());
+        report.files_added = adds().count() as u64;
+        report.bytes_added = Some(adds().map(|add| add.size.unsigned_abs()).sum());
+        Ok(Some(report))
+    }
+
+    /// Writes the rows of some files into a new one.
+    fn write(&self, session: &Session, parts: &[StoredPart]) -> Result<Option<Add>> {
+        let columns: Vec<String> =
+            self.layout.schema.fields().iter().map(|field| field.name().clone()).collect();
+        let mut out: Option<NewFile<'_>> = None;
+        let mut expected = 0;
+        for part in parts {
+            let named = |error: Error| error.with_missing("file", &part.path);
+            let deleted = self.snapshot.deleted(session, part)?;
+            let file = self.snapshot.open_part(session, part, 0, &deleted)?;
+            expected += file.rows() - deleted.len() as u64;
+            for group in 0..file.groups() {
+                for rows in file.group_rows(group, &columns).map_err(named)? {
+                    session.check()?;
+                    let (first, rows) = rows.map_err(named)?;
+                    let rows = live(&file, first, rows)?;
+                    if rows.num_rows() == 0 {
+                        continue;
+                    }
+                    let mut new = match out.take() {
+                        Some(new) => new,
+                        None => NewFile::start(session, &self.layout, part.values.clone(), file.codec())?,
+                    };
+                    new.write(&rows)?;
+                    out = Some(new);
+                }
+            }
+            session.progress().advance(part.size);
+        }
+        if out.as_ref().map_or(0, NewFile::rows) != expected {
+            return Err(Error::internal("files that were put together have another number of rows"));
+        }
+        let add = out.map(NewFile::finish).transpose()?;
+        Ok(add.map(|add| Add { data_change: false, ..add }))
+    }
+
+    /// Commits what others have left alone meanwhile; the version, and what became of it. `None` if that is nothing.
+    fn commit(&self, session: &Session, mut done: Vec<Group>) -> Result<Option<(u64, Vec<Group>)>> {
+        let location = &self.snapshot.location;
+        let mut now = self.snapshot.clone();
+        for attempt in 0..RETRIES {
+            let begun = Instant::now();
+            let version = self.version(now.version, &done);
+            let number = version.version();
+            if version.commit(session, &actions(&now, &done))? {
+                checkpoint(session, location, number, Some(&now.demands));
+                return Ok(Some((number, done)));
+            }
+            let looked = pause(session, begun.elapsed(), attempt)
+                .and_then(|()| super::required(session, location, At::Latest))
+                .and_then(|snapshot| snapshot.demands.check_writable().map(|()| snapshot));
+            now = looked.inspect_err(|_| give_up(session, location, &done))?;
+            let is_same = now.schema == self.snapshot.schema
+                && now.partition_columns == self.snapshot.partition_columns;
+            let stays = |group: &Group| is_same && group.parts.iter().all(|part| has(&now, part));
+            let (kept, lost): (Vec<_>, Vec<_>) = done.into_iter().partition(stays);
+            give_up(session, location, &lost);
+            done = kept;
+            if done.is_empty() {
+                return Ok(None);
+            }
+        }
+        give_up(session, location, &done);
+        Ok(None)
+    }
+
+    fn version(&self, read: u64, done: &[Group]) -> NewVersion<'_> {
+        let adds = || done.iter().filter_map(|group| group.add.as_ref());
+        let parts = || done.iter().flat_map(|group| &group.parts);
+        NewVersion {
+            location: &self.snapshot.location,
+            read: Some(read),
+            operation: DeltaOperation::Optimize {
+                predicate: None,
+                target_size: i64::try_from(self.target).unwrap_or(i64::MAX),
+            },
+            metrics: BTreeMap::from([
+                ("numAddedFiles", adds().count() as u64),
+                ("numRemovedFiles", parts().count() as u64),
+                ("numAddedBytes", adds().map(|add| add.size.unsigned_abs()).sum()),
+                ("numRemovedBytes", parts().map(|part| part.size).sum()),
+            ]),
+            is_blind: false,
+        }
+    }
+}
+
+fn actions(now: &Snapshot, done: &[Group]) -> Vec<Action> {
+    let time = Utc::now().timestamp_millis();
+    let remove =
+        |part: &StoredPart| Remove { data_change: false, ..part.remove(&now.partition_columns, time) };
+    let removes = done.iter().flat_map(|group| &group.parts).map(|part| Action::Remove(remove(part)));
+    let adds = done.iter().filter_map(|group| group.add.clone()).map(Action::Add);
+    removes.chain(adds).collect()
+}
+
+/// Whether a file is a part of the table as it was.
+fn has(now: &Snapshot, part: &StoredPart) -> bool {
+    now.parts.iter().any(|other| other.key() == part.key())
+}
+
+/// Deletes new files that no version names.
+fn give_up(session: &Session, location: &Location, groups: &[Group]) {
+    let adds: Vec<Add> = groups.iter().filter_map(|group| group.add.clone()).collect();
+    discard(session, location, &adds);
+}

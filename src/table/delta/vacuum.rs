@@ -1,0 +1,240 @@
+//! Files below a table that no version of it needs which somebody may still read: those that were taken out of the table
+//! long enough ago, and what runs that failed have left.
+//!
+//! Not by the vacuum of `deltalake-core`: what may go is decided here by the very names by which files are read, a file
+//! that the table has and the list has not ends it, and nothing goes that no writer of tables could have made.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use deltalake_core::DeltaTable;
+use deltalake_core::kernel::StorageType;
+use futures::TryStreamExt;
+
+use super::log::{At, Snapshot, StoredPart, log_store, root};
+use super::{LOG, failed};
+use crate::client::session::Session;
+use crate::client::store::Listed;
+use crate::core::format::Format;
+use crate::core::location::Location;
+use crate::core::options::VacuumOptions;
+use crate::core::report::{VacuumReport, millis};
+use crate::error::{Error, ErrorKind, Result};
+use crate::table::upkeep::{RETENTION, cutoff};
+
+/// Deletes files that nobody needs any more, or names them.
+///
+/// # Errors
+///
+/// `Usage` if files are to go earlier than the table says, `Unsupported` for a table that asks for what is not honoured,
+/// `InvalidData` if a file of the table is missing.
+pub(crate) fn vacuum(
+    session: &Session,
+    location: &Location,
+    options: &VacuumOptions,
+) -> Result<VacuumReport> {
+    let started = Instant::now();
+    let snapshot = super::required(session, location, At::Latest)?;
+    snapshot.demands.check_writable()?;
+    let cutoff = cutoff(options, retention(&snapshot)?)?;
+    let needed = needed(session, &snapshot, cutoff)?;
+    let found = session.listed_below(location)?;
+    check_all_there(&snapshot, &found)?;
+    let goes = |file: &&Listed| {
+        let is_old = file.modified.is_some_and(|modified| modified < cutoff);
+        is_old && is_data(&file.name, &snapshot.partition_columns) && !needed.contains(&file.name)
+    };
+    let files: Vec<&Listed> = found.iter().filter(goes).collect();
+    if !options.dry_run {
+        session.progress().start(files.len() as u64);
+        for file in &files {
+            session.check()?;
+            session.delete(&location.join(&file.name)?).map_err(|e| e.with_missing("file", &file.name))?;
+            session.progress().advance(1);
+        }
+    }
+    Ok(VacuumReport {
+        target: location.to_string(),
+        format: Format::Delta,
+        older_than: cutoff,
+        bytes: files.iter().map(|file| file.size).sum(),
+        files: files.into_iter().map(|file| file.name.clone()).collect(),
+        dry_run: options.dry_run,
+        elapsed_ms: millis(started.elapsed()),
+    })
+}
+
+/// How long files stay that were taken out of the table.
+///
+/// # Errors
+///
+/// `Unsupported` if what the table says cannot be understood.
+fn retention(snapshot: &Snapshot) -> Result<Duration> {
+    let Some(said) = snapshot.demands.property("delta.deletedFileRetentionDuration") else {
+        return Ok(RETENTION);
+    };
+    interval(said).ok_or_else(|| {
+        Error::new(ErrorKind::Unsupported, "how long deleted files stay cannot be understood")
+            .with("delta.deletedFileRetentionDuration", said)
+            .hint("write it like `interval 7 days`")
+    })
+}
+
+/// A time as properties of tables say it: `interval 7 days`.
+fn interval(text: &str) -> Option<Duration> {
+    let mut words = text.split_whitespace().map(str::to_ascii_lowercase).peekable();
+    words.next_if(|word| word == "interval");
+    let mut total = None;
+    while let Some(number) = words.next() {
+        let number: u64 = number.parse().ok()?;
+        let unit = words.next()?;
+        let seconds = match unit.strip_suffix('s').unwrap_or(&unit) {
+            "week" => 7 * 24 * 3_600,
+            "day" => 24 * 3_600,
+            "hour" => 3_600,
+            "minute" => 60,
+            "second" => 1,
+            _ => return None,
+        };
+        let time = Duration::from_secs(number.checked_mul(seconds)?);
+        total = Some(total.unwrap_or(Duration::ZERO).checked_add(time)?);
+    }
+    total
+}
+
+/// The names of all files that are a part of the table, or were since `cutoff`.
+fn needed(session: &Session, snapshot: &Snapshot, cutoff: DateTime<Utc>) -> Result<HashSet<String>> {
+    let mut needed = HashSet::new();
+    let mut add = |snapshot: &Snapshot| -> Result<()> {
+        for part in snapshot.parts.iter() {
+            needed.insert(part.path.clone());
+            needed.extend(vector_of(part)?);
+        }
+        Ok(())
+    };
+    add(snapshot)?;
+    // What it was then, with its deletion vectors, of which nothing is said where files are taken out.
+    match Snapshot::load(session, &snapshot.location, At::Time(cutoff)) {
+        Ok(Some(then)) => add(&then)?,
+        Ok(None) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let log = log_store(session, &snapshot.location)?;
+    let version = snapshot.version;
+    let taken_out = session.wait(async move {
+        let mut table = DeltaTable::new(std::sync::Arc::clone(&log));
+        table.load_version(version).await.map_err(failed)?;
+        let state = table.snapshot().map_err(failed)?;
+        let since = cutoff.timestamp_millis();
+        let recent = state.all_tombstones(log.as_ref()).try_filter_map(|file| async move {
+            // Some writers do not say when.
+            let is_recent = file.deletion_timestamp().is_none_or(|time| time == 0 || time >= since);
+            Ok(is_recent.then(|| file.path().into_owned()))
+        });
+        recent.try_collect::<Vec<String>>().await.map_err(failed)
+    });
+    needed.extend(taken_out?);
+    Ok(needed)
+}
+
+/// The file in which the deletion vector of a file is, if it has one of its own.
+fn vector_of(part: &StoredPart) -> Result<Option<String>> {
+    let Some(vector) = part.deletion_vector.clone() else { return Ok(None) };
+    if vector.storage_type == StorageType::Inline {
+        return Ok(None);
+    }
+    let unknown = |cause: delta_kernel::Error| {
+        Error::new(ErrorKind::InvalidData, "where a deletion vector of the Delta table is cannot be told")
+            .with("file", &part.path)
+            .because(cause)
+    };
+    let vector: delta_kernel::actions::deletion_vector::DeletionVectorDescriptor =
+        vector.try_into().map_err(unknown)?;
+    let url = vector.absolute_path(&root()?).map_err(unknown)?;
+    let path = url.map(|url| url.path().trim_start_matches('/').to_owned());
+    Ok(path.map(|path| percent_encoding::percent_decode_str(&path).decode_utf8_lossy().into_owned()))
+}
+
+/// Refuses to delete anything if a file of the table is not among those that were found: it is missing, or names are not
+/// what they are taken for.
+fn check_all_there(snapshot: &Snapshot, found: &[Listed]) -> Result<()> {
+    let found: HashSet<&str> = found.iter().map(|file| file.name.as_str()).collect();
+    match snapshot.parts.iter().find(|part| !found.contains(part.path.as_str())) {
+        None => Ok(()),
+        Some(part) => Err(Error::new(ErrorKind::InvalidData, "a file of the Delta table is missing")
+            .with("file", &part.path)
+            .hint("nothing was deleted; restore an earlier version of the table, or the file from a backup")),
+    }
+}
+
+/// Whether a writer of tables could have made a file by this name: data, a deletion vector, or what a failed run of ours
+/// has left. Other hidden files and folders, and the log, are never touched.
+fn is_data(name: &str, partition_columns: &[String]) -> bool {
+    let (folders, file) = name.rsplit_once('/').unwrap_or(("", name));
+    let is_partition = |folder: &str| {
+        let column = folder.split_once('=').map(|(column, _)| column);
+        column.is_some_and(|column| partition_columns.iter().any(|known| known == column))
+    };
+    let is_hidden = |name: &str| name.starts_with(['.', '_']);
+    if folders.split('/').any(|folder| is_hidden(folder) && !is_partition(folder)) {
+        return false;
+    }
+    if name.starts_with(LOG) {
+        return false;
+    }
+    let ours =
+        file.starts_with(".part-") && file.ends_with(".keyfold-stage") || file.starts_with(".keyfold-probe-");
+    let has_extension = |extension: &str| {
+        std::path::Path::new(file).extension().is_some_and(|own| own.eq_ignore_ascii_case(extension))
+    };
+    ours || !is_hidden(file)
+        && (has_extension("parquet") || has_extension("bin") && file.starts_with("deletion_vector_"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_writer_of_tables_has_made_is_ever_deleted() {
+        let columns = ["_day".to_owned(), "p".to_owned()];
+        for name in [
+            "part-1.parquet",
+            "p=a/part-1.PARQUET",
+            "_day=1/p=_x/part-1.snappy.parquet",
+            "deletion_vector_1.bin",
+            "ab/deletion_vector_1.bin",
+            ".part-1.parquet.0198.keyfold-stage",
+            "p=a/.keyfold-probe-1",
+        ] {
+            assert!(is_data(name, &columns), "{name}");
+        }
+        for name in [
+            "_delta_log/00000000000000000000.json",
+            "_delta_log/00000000000000000010.checkpoint.parquet",
+            "_other/part-1.parquet",
+            "_x=1/part-1.parquet",
+            ".hidden/part-1.parquet",
+            ".part-1.parquet.crc",
+            "_metadata.parquet",
+            "notes.txt",
+            "model.bin",
+        ] {
+            assert!(!is_data(name, &columns), "{name}");
+        }
+    }
+
+    #[test]
+    fn times_are_understood_as_tables_say_them() {
+        let hours = |text: &str| interval(text).map(|time| time.as_secs() / 3_600);
+        assert_eq!(hours("interval 1 week"), Some(168));
+        assert_eq!(hours("INTERVAL 2 DAYS"), Some(48));
+        assert_eq!(hours("interval 1 day 12 hours"), Some(36));
+        assert_eq!(hours("0 hours"), Some(0));
+        for other in ["interval", "interval 1", "interval x days", "interval 1 month"] {
+            assert_eq!(hours(other), None, "{other}");
+        }
+    }
+}
