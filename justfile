@@ -16,7 +16,8 @@ test:
 fuzz rounds="50":
     for round in $(seq {{rounds}}); do cargo test --quiet --all-features --lib || exit 1; done
 
-# Kills runs and lets requests fail at every point of an upsert, where CI tries a sample.
+# Kills, stops and stalls runs, lets requests fail, and lets writers meet, at every point of an upsert, where CI tries a
+# sample. KEYFOLD_PROGRAM may name another build of the program.
 soak:
     KEYFOLD_SOAK=1 cargo test --all-features --test it nothing_lost -- --nocapture
 

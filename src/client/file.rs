@@ -89,6 +89,10 @@ impl Content {
     }
 }
 
+/// How many files on disk may be kept open to read one version of each, whatever takes their places; more are opened as
+/// they are read, for a process may not have that many.
+pub(crate) const MAX_OPEN: usize = 256;
+
 /// What was there when work on it began. A local file stays locked until this is dropped; an object cannot be locked,
 /// its version is compared when it is replaced.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use keyfold::{
     WriteOptions,
 };
 
-use crate::doors::{Doors, EXTENSIONS, FORMATS};
+use crate::doors::{Doors, EXTENSIONS, FORMATS, collected};
 use crate::places::Kind;
 
 /// Every backend, and every place.
@@ -205,5 +205,18 @@ async fn faults_of_an_array_are_told_by_element() {
         doors.file("a.json", "[{\"id\":1},\n\n\n{\"id\":\"\\ud800\"}]");
         let error = doors.read(&["a.json"], ReadOptions::default()).await.expect_err("half a character");
         assert!(error.context().any(|fact| fact == ("element", "2")), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_has_the_rows_that_were_there_when_it_was_read_whatever_takes_their_place() {
+    for doors in everywhere().into_iter().filter(Doors::is_on_disk) {
+        write(&doors, "a.parquet", &rows(&[1, 2], &["a", "b"])).await;
+        let frame = doors.data.read("a.parquet").await.expect("reads");
+        std::fs::remove_file(doors.path("a.parquet")).expect("removed");
+        // Longer, so that no footer fits the other file.
+        let ids: Vec<i64> = (0..10_000).collect();
+        write(&doors, "a.parquet", &rows(&ids, &vec!["word"; ids.len()])).await;
+        assert_rows(&collected(frame).await.expect("runs"), &rows(&[1, 2], &["a", "b"]), doors.backend);
     }
 }

@@ -11,6 +11,11 @@ pub(crate) struct Place {
     variables: Vec<(String, String)>,
 }
 
+/// The program: the one that was built with the tests, or another build of it that `KEYFOLD_PROGRAM` names.
+fn program() -> PathBuf {
+    std::env::var_os("KEYFOLD_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_keyfold").into(), PathBuf::from)
+}
+
 /// What a run ended with.
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -90,7 +95,7 @@ impl Place {
     }
 
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keyfold"));
+        let mut command = Command::new(program());
         command.current_dir(self.folder.path()).stdin(Stdio::null());
         for (name, _) in
             std::env::vars().filter(|(name, _)| name.starts_with("KEYFOLD_") || name.starts_with("AWS_"))

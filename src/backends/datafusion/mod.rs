@@ -4,7 +4,7 @@ mod error;
 mod exact_cast;
 mod frame;
 mod lower;
-mod objects;
+mod open_files;
 mod reader;
 mod scan;
 mod upserter;

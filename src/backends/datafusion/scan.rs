@@ -25,9 +25,8 @@ use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::streaming::PartitionStream;
 
 use super::error::into_datafusion;
-use super::objects::Objects;
-use crate::client::file::{Content, DataFile};
-use crate::client::object::ObjectContent;
+use super::open_files::{OpenFile, OpenFiles};
+use crate::client::file::{DataFile, MAX_OPEN};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Parquet files with the same columns, one after the other.
@@ -43,45 +42,39 @@ pub(super) struct ParquetFiles {
 /// Where the files are.
 #[derive(Debug)]
 enum Files {
-    Local(Vec<ObjectMeta>),
-    /// In stores of keyfold's own, of which the plan knows numbers only.
-    Objects(Arc<Objects>),
+    /// On disk, opened as they are read.
+    ByPath(Vec<ObjectMeta>),
+    /// Opened, of which the plan knows numbers only.
+    Open(Arc<OpenFiles>),
 }
 
 impl Files {
     fn new(files: &[DataFile]) -> Result<Self> {
-        if files.iter().all(|file| file.path().is_some()) {
-            return Ok(Self::Local(files.iter().map(describe).collect::<Result<_>>()?));
+        if files.len() > MAX_OPEN && files.iter().all(|file| file.path().is_some()) {
+            return Ok(Self::ByPath(files.iter().map(describe).collect::<Result<_>>()?));
         }
-        let contents = files.iter().map(|file| match file.read()? {
-            Content::Object(content) => Ok(content),
-            Content::Local(_) => Err(mixed(file)),
-        });
-        Ok(Self::Objects(Arc::new(Objects(contents.collect::<Result<_>>()?))))
+        let open = |file: &DataFile| {
+            file.read().and_then(OpenFile::new).map_err(|error| error.with_missing("file", file.location()))
+        };
+        Ok(Self::Open(Arc::new(OpenFiles(files.iter().map(open).collect::<Result<_>>()?))))
     }
 
     fn metas(&self) -> Vec<ObjectMeta> {
         match self {
-            Self::Local(files) => files.clone(),
-            Self::Objects(objects) => objects.0.iter().enumerate().map(numbered).collect(),
+            Self::ByPath(files) => files.clone(),
+            Self::Open(files) => files.0.iter().enumerate().map(numbered).collect(),
         }
     }
 }
 
-fn numbered((number, content): (usize, &ObjectContent)) -> ObjectMeta {
+fn numbered((number, file): (usize, &OpenFile)) -> ObjectMeta {
     ObjectMeta {
         location: Path::from(number.to_string()),
         last_modified: DateTime::UNIX_EPOCH,
-        size: content.len(),
+        size: file.len(),
         e_tag: None,
         version: None,
     }
-}
-
-fn mixed(file: &DataFile) -> Error {
-    Error::new(ErrorKind::Unsupported, "local files and objects cannot be read together")
-        .with("file", file.location())
-        .hint("read them one by one")
 }
 
 impl ParquetFiles {
@@ -103,7 +96,7 @@ fn describe(file: &DataFile) -> Result<ObjectMeta> {
     let named = |error: Error| error.with_missing("file", file.location());
     let missing = || named(Error::new(ErrorKind::NotFound, "the file has gone"));
     let size = file.version()?.ok_or_else(missing)?.size();
-    let path = file.path().ok_or_else(|| mixed(file))?;
+    let path = file.path().ok_or_else(|| Error::internal("an object has no path"))?;
     let metadata = path.metadata().and_then(|metadata| metadata.modified());
     let modified = metadata.map_err(|cause| named(Error::io("cannot read the file", cause)))?;
     let location = Path::from_absolute_path(path).map_err(|cause| {
@@ -131,8 +124,8 @@ impl TableProvider for ParquetFiles {
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
         let mut source = ParquetSource::new(Arc::clone(&self.schema))
             .with_table_parquet_options(self.parquet_options(state));
-        if let Files::Objects(objects) = &self.files {
-            source = source.with_parquet_file_reader_factory(Arc::<Objects>::clone(objects));
+        if let Files::Open(files) = &self.files {
+            source = source.with_parquet_file_reader_factory(Arc::<OpenFiles>::clone(files));
         }
         let files = self.files.metas().into_iter().map(PartitionedFile::new_from_meta).collect();
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))

@@ -11,16 +11,20 @@ use polars::prelude::{LazyFrame, SerReader};
 use polars_arrow::datatypes::{ArrowDataType, Field, TimeUnit as PolarsUnit};
 
 use super::{failed, run};
-use crate::client::file::DataFile;
+use crate::client::file::{DataFile, MAX_OPEN};
 use crate::error::Result;
 
 /// A lazy scan of files that have the same columns.
 pub(super) fn scan(files: &[DataFile]) -> Result<LazyFrame> {
-    let paths: Result<Vec<_>> = files
-        .iter()
-        .filter_map(DataFile::path)
-        .map(|path| pl::PlRefPath::try_from_path(path).map_err(failed))
-        .collect();
+    let sources = if files.len() > MAX_OPEN {
+        let path = |path| pl::PlRefPath::try_from_path(path).map_err(failed);
+        let paths: Vec<_> = files.iter().filter_map(DataFile::path).map(path).collect::<Result<_>>()?;
+        pl::ScanSources::Paths(paths.into())
+    } else {
+        // Polars opens a path more than once, and another file may have taken it in between.
+        let open = |file: &DataFile| file.read()?.into_file();
+        pl::ScanSources::Files(files.iter().map(open).collect::<Result<Vec<_>>>()?.into())
+    };
     let args = pl::ScanArgsParquet {
         // The names are those of files, and their folders are no columns.
         glob: false,
@@ -28,7 +32,7 @@ pub(super) fn scan(files: &[DataFile]) -> Result<LazyFrame> {
         cache: false,
         ..pl::ScanArgsParquet::default()
     };
-    LazyFrame::scan_parquet_files(paths?.into(), args).map_err(failed)
+    LazyFrame::scan_parquet_sources(sources, args).map_err(failed)
 }
 
 /// Whether Polars can open the files, and reads every column, which are those of `schema`, as what it is.

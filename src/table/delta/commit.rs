@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::features::Demands;
 use super::{LOG, Snapshot, new_file};
-use crate::client::file::Commit;
+use crate::client::file::{Commit, Stage};
 use crate::client::session::Session;
 use crate::core::location::Location;
 use crate::error::{Error, ErrorKind, Result};
@@ -45,12 +45,12 @@ impl NewVersion<'_> {
         self.read.map_or(0, |read| read + 1)
     }
 
-    /// Writes the version; whether nobody else had written it.
+    /// Writes the version aside; nobody sees it yet.
     ///
     /// # Errors
     ///
-    /// `PermissionDenied` or `Io`; then it was not written, unless the text says that this is not known.
-    pub(super) fn commit(self, session: &Session, actions: &[Action]) -> Result<bool> {
+    /// `PermissionDenied`, `Io` or `Cancelled`.
+    pub(super) fn stage(self, session: &Session, actions: &[Action]) -> Result<StagedVersion> {
         let id = uuid::Uuid::now_v7().to_string();
         let text = self.text(&id, actions)?;
         let location = self.location.join(&format!("{LOG}/{:020}.json", self.version()))?;
@@ -63,16 +63,7 @@ impl NewVersion<'_> {
             .write_all(text.as_bytes())
             .map_err(|cause| Error::io("cannot write the new version", cause).with("file", &location))?;
         session.check()?;
-        match stage.commit(None) {
-            Ok(Commit::Committed(_)) => Ok(true),
-            Ok(Commit::Conflict) => Ok(false),
-            Ok(Commit::Unknown) => is_ours(session, &location, &id),
-            // What is not known from the answer, the log itself tells.
-            Err(error) => match is_ours(session, &location, &id) {
-                Ok(ours) => Ok(ours),
-                Err(_) => Err(error),
-            },
-        }
+        Ok(StagedVersion { number: self.version(), location, id, stage })
     }
 
     fn text(&self, id: &str, actions: &[Action]) -> Result<String> {
@@ -98,6 +89,35 @@ impl NewVersion<'_> {
             engine_info: Some(concat!("keyfold/", env!("CARGO_PKG_VERSION")).to_owned()),
             info,
             ..self.operation.get_commit_info()
+        }
+    }
+}
+
+/// A version that only has to be put in its place.
+#[derive(Debug)]
+pub(super) struct StagedVersion {
+    pub(super) number: u64,
+    location: Location,
+    id: String,
+    stage: Stage,
+}
+
+impl StagedVersion {
+    /// Puts it in its place; whether nobody else was first.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied` or `Io`; whether it is there is not known then.
+    pub(super) fn commit(self, session: &Session) -> Result<bool> {
+        match self.stage.commit(None) {
+            Ok(Commit::Committed(_)) => Ok(true),
+            Ok(Commit::Conflict) => Ok(false),
+            Ok(Commit::Unknown) => is_ours(session, &self.location, &self.id),
+            // What is not known from the answer, the log itself tells.
+            Err(error) => match is_ours(session, &self.location, &self.id) {
+                Ok(ours) => Ok(ours),
+                Err(_) => Err(error),
+            },
         }
     }
 }

@@ -117,7 +117,6 @@ impl Work {
             Ok(())
         });
         written.inspect_err(|_| give_up(session, &self.snapshot.location, &done))?;
-        // If this fails, a version may name the files all the same: they stay.
         let Some((version, done)) = self.commit(session, done)? else { return Ok(None) };
         report.version_after = Some(version.to_string());
         report.files_removed = done.iter().map(|group| group.parts.len() as u64).sum();
@@ -165,14 +164,16 @@ impl Work {
     }
 
     /// Commits what others have left alone meanwhile; the version, and what became of it. `None` if that is nothing.
+    /// If that fails, a version may name the new files all the same: they stay.
     fn commit(&self, session: &Session, mut done: Vec<Group>) -> Result<Option<(u64, Vec<Group>)>> {
         let location = &self.snapshot.location;
         let mut now = self.snapshot.clone();
         for attempt in 0..RETRIES {
             let begun = Instant::now();
-            let version = self.version(now.version, &done);
-            let number = version.version();
-            if version.commit(session, &actions(&now, &done))? {
+            let staged = self.version(now.version, &done).stage(session, &actions(&now, &done));
+            let staged = staged.inspect_err(|_| give_up(session, location, &done))?;
+            let number = staged.number;
+            if staged.commit(session)? {
                 checkpoint(session, location, number, Some(&now.demands));
                 return Ok(Some((number, done)));
             }

@@ -96,8 +96,9 @@ fn to(session: &Session, now: &Snapshot, then: &Snapshot, dry_run: bool) -> Resu
         ]),
         is_blind: false,
     };
-    let number = version.version();
-    if !version.commit(session, &actions)? {
+    let staged = version.stage(session, &actions)?;
+    let number = staged.number;
+    if !staged.commit(session)? {
         return Ok(None);
     }
     checkpoint(session, &now.location, number, Some(&now.demands));

@@ -163,13 +163,20 @@ impl StoredTable for Stored {
         done.times.apply += millis(start.elapsed());
         let start = Instant::now();
         staged.inspect_err(|_| discard(session, &self.layout.location, &new.adds))?;
+        let actions = self.actions(&new);
+        let version = actions.and_then(|all| self.version(change, &new, done.work).stage(session, &all));
+        let version = version.inspect_err(|_| discard(session, &self.layout.location, &new.adds))?;
+        let number = version.number;
         // If this fails, a version may name the files all the same: they stay.
-        let applied = self.commit(session, change, &new, done.work)?;
+        let is_committed = version.commit(session)?;
         done.times.commit += millis(start.elapsed());
-        if matches!(applied, Applied::Conflict) {
+        if !is_committed {
             discard(session, &self.layout.location, &new.adds);
+            return Ok(Applied::Conflict);
         }
-        Ok(applied)
+        let demands = self.snapshot.as_ref().map(|snapshot| &snapshot.demands);
+        checkpoint(session, &self.layout.location, number, demands);
+        Ok(Applied::Committed(number.to_string()))
     }
 }
 
@@ -236,31 +243,22 @@ impl Stored {
         Ok(())
     }
 
-    fn commit(
-        &self,
-        session: &Session,
-        change: &Change<'_>,
-        new: &NewFiles,
-        work: &WorkCounts,
-    ) -> Result<Applied> {
-        let version = NewVersion {
+    fn version(&self, change: &Change<'_>, new: &NewFiles, work: &WorkCounts) -> NewVersion<'_> {
+        NewVersion {
             location: &self.layout.location,
             read: self.snapshot.as_ref().map(|snapshot| snapshot.version),
             operation: self.operation(),
             metrics: metrics(change, new, work),
             is_blind: false,
-        };
-        let number = version.version();
+        }
+    }
+
+    fn actions(&self, new: &NewFiles) -> Result<Vec<Action>> {
         let mut actions =
             if self.snapshot.is_none() { write::table_actions(&self.layout)? } else { Vec::new() };
         actions.extend(new.removes.iter().cloned().map(Action::Remove));
         actions.extend(new.adds.iter().cloned().map(Action::Add));
-        if !version.commit(session, &actions)? {
-            return Ok(Applied::Conflict);
-        }
-        let demands = self.snapshot.as_ref().map(|snapshot| &snapshot.demands);
-        checkpoint(session, &self.layout.location, number, demands);
-        Ok(Applied::Committed(number.to_string()))
+        Ok(actions)
     }
 
     fn operation(&self) -> DeltaOperation {

@@ -261,9 +261,12 @@ impl Target {
         }
         for attempt in 0..RETRIES {
             let begun = Instant::now();
-            let version = self.version(rows, adds);
-            let number = version.version();
-            if version.commit(session, &self.actions(adds)?)? {
+            let staged =
+                self.actions(adds).and_then(|actions| self.version(rows, adds).stage(session, &actions));
+            let staged = staged.inspect_err(|_| discard(session, &self.layout.location, adds))?;
+            let number = staged.number;
+            // If this fails, a version may name the files all the same: they stay.
+            if staged.commit(session)? {
                 let demands = self.snapshot.as_ref().map(|snapshot| &snapshot.demands);
                 checkpoint(session, &self.layout.location, number, demands);
                 return Ok(true);
