@@ -28,6 +28,10 @@ pub(crate) enum At {
 pub(crate) enum Snapshot {}
 
 impl Snapshot {
+    pub(crate) fn required(session: &Session, location: &Location, at: At) -> Result<Self> {
+        Self::load(session, location, at)?.ok_or_else(no_file)
+    }
+
     pub(crate) fn load(_: &Session, _: &Location, at: At) -> Result<Option<Self>> {
         match at {
             At::Latest | At::Version(_) | At::Time(_) => Err(no_file()),

@@ -13,6 +13,7 @@ use crate::core::options::ReadOptions;
 use crate::core::schema::{find_column, type_name};
 use crate::core::text_codec::TextCodec;
 use crate::error::{Error, ErrorKind, Result};
+use crate::table::again::look_again;
 use crate::table::delta::{At, Snapshot};
 use crate::table::folder::Folder;
 use crate::table::target::{Kind, stands};
@@ -73,7 +74,7 @@ impl Source {
         }
         let mut source = Self { files, format, schema: None, table: None, rows: 0 };
         if !format.is_text() {
-            source.read_columns(options)?;
+            source.read_columns(session, options)?;
         }
         Ok(source)
     }
@@ -94,20 +95,8 @@ impl Source {
             (None, Some(time)) => At::Time(time),
             (None, None) => At::Latest,
         };
-        let snapshot = Snapshot::load(session, location, at)?.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, "there is no such Delta table")
-                .with("table", location)
-                .hint("its folder has no _delta_log, or an empty one")
-        })?;
-        options.check_named(snapshot.schema())?;
-        let schema = Some(Arc::clone(snapshot.schema()));
-        Ok(Self {
-            files: Vec::new(),
-            format: Format::Delta,
-            schema,
-            table: Some(Arc::new(snapshot)),
-            rows: 0,
-        })
+        let snapshot = Snapshot::required(session, location, at)?;
+        Self::of_table(Arc::new(snapshot), Format::Delta, options)
     }
 
     fn open_folder(
@@ -130,28 +119,26 @@ impl Source {
         if !folder.has_partitions() {
             let files = folder.locations()?.iter().map(|file| session.open(file)).collect::<Result<_>>()?;
             let mut source = Self { files, format: Format::Parquet, schema: None, table: None, rows: 0 };
-            source.read_columns(options)?;
+            source.read_columns(session, options)?;
             return Ok(source);
         }
-        options.check_named(folder.schema())?;
-        let schema = Some(Arc::clone(folder.schema()));
-        Ok(Self {
-            files: Vec::new(),
-            format: Format::Parquet,
-            schema,
-            table: Some(Arc::new(folder)),
-            rows: 0,
-        })
+        Self::of_table(Arc::new(folder), Format::Parquet, options)
     }
 
-    fn read_columns(&mut self, options: &ReadOptions) -> Result<()> {
+    fn of_table(table: Arc<dyn ParquetTable>, format: Format, options: &ReadOptions) -> Result<Self> {
+        options.check_named(table.schema())?;
+        let schema = Some(Arc::clone(table.schema()));
+        Ok(Self { files: Vec::new(), format, schema, table: Some(table), rows: 0 })
+    }
+
+    fn read_columns(&mut self, session: &Session, options: &ReadOptions) -> Result<()> {
         for file in &self.files {
             let schema = if self.format == Format::Parquet {
-                let (schema, rows) = parquet::describe(file)?;
+                let (schema, rows) = look_again(session, || parquet::describe(file))?;
                 self.rows += rows;
                 schema
             } else {
-                ipc::describe(file, self.format)?
+                look_again(session, || ipc::describe(file, self.format))?
             };
             self.schema = Some(match self.schema.take() {
                 None => schema,

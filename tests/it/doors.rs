@@ -30,7 +30,10 @@ impl Doors {
     }
 
     pub(crate) fn at(backend: &'static str, kind: Kind) -> Self {
-        let place = Place::new(kind);
+        Self::into(backend, Place::new(kind))
+    }
+
+    pub(crate) fn into(backend: &'static str, place: Place) -> Self {
         let (root, session) = (&place.root, &place.session);
         let data = DataReaderWriter::builder().backend(backend).folder(root).session(session.clone());
         let upsert = Upsert::builder().backend(backend).folder(root).session(session.clone());

@@ -39,6 +39,8 @@ mod peers;
 mod places;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod properties;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
+mod regressions;
 mod rings;
 #[cfg(feature = "cli")]
 mod run;

@@ -73,6 +73,13 @@ impl Place {
         }
     }
 
+    /// A bucket of a server of its own.
+    #[cfg(feature = "s3")]
+    pub(crate) fn on(server: &crate::s3_server::TestServer) -> Self {
+        let session = Session::with_s3(settings(server));
+        Self { kind: Kind::S3, session, root: "s3://lake".to_owned(), _held: Held::Nothing }
+    }
+
     pub(crate) fn at(&self, name: &str) -> Location {
         format!("{}/{name}", self.root).parse().expect("a location")
     }

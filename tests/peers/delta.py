@@ -3,18 +3,21 @@
 Usage: python delta.py KEYFOLD FOLDER, with deltalake, polars and pyarrow installed. Fails with the first difference.
 """
 
+import collections
 import datetime as dt
 import decimal
 import json
 import os
 import subprocess
 import sys
+import threading
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import DeltaError
 
 KEYFOLD, FOLDER = sys.argv[1:3]
 ROWS = 1_000
@@ -141,7 +144,71 @@ def written_as_spark_does():
     assert found[50] == {"id": 50, "ts": None, "later": "fifty"}, found[50]
 
 
+def kept_in_shape():
+    """What keyfold puts together, deletes and brings back, others read."""
+    for partitions in ("", "d,p"):
+        name = f"shape-{partitions.replace(',', '-') or 'flat'}"
+        flags = ["--partition-by", partitions] if partitions else []
+        pieces = [rows(range(start, start + 50), 1) for start in range(0, 300, 50)]
+        for piece in pieces:
+            pq.write_table(piece, "piece.parquet")
+            keyfold("write", "piece.parquet", name, "--mode", "append", *flags)
+        before = len(DeltaTable(name).file_uris())
+        report = json.loads(keyfold("optimize", name, "--output", "json"))
+        table = check(name, latest(*pieces))
+        assert len(table.file_uris()) == before - report["files_removed"] + report["files_added"] < before, report
+        assert table.history(1)[0]["operation"] == "OPTIMIZE"
+        assert table.optimize.compact()["numFilesRemoved"] == 0
+        deleted = json.loads(
+            keyfold("vacuum", name, "--retention", "0s", "--allow-early", "--delete", "--output", "json")
+        )
+        assert len(deleted["files"]) == report["files_removed"], deleted
+        check(name, latest(*pieces))
+        theirs = table.vacuum(retention_hours=0, enforce_retention_duration=False, full=True)
+        assert not any(os.path.exists(os.path.join(name, file)) for file in theirs), theirs
+        table.delete("id < 100")
+        keyfold("restore", name, "--version", str(table.version() - 1))
+        check(name, latest(*pieces))
+
+
+def beside_others():
+    """Upserts of ours while deltalake compacts the table and appends to it without looking."""
+    stored, appended, upserted = rows(range(200), 1), [], []
+    write_deltalake("beside", stored)
+    stop, counts = threading.Event(), collections.Counter()
+
+    def compact():
+        while not stop.is_set():
+            try:
+                removed = DeltaTable("beside").optimize.compact()["numFilesRemoved"]
+                counts["compactions"] += removed > 0
+            except DeltaError:
+                counts["lost"] += 1
+
+    def append():
+        for start in range(10_000, 10_200, 10):
+            appended.append(rows(range(start, start + 10), 1))
+            write_deltalake("beside", appended[-1], mode="append")
+
+    threads = [threading.Thread(target=work) for work in (compact, append)]
+    for thread in threads:
+        thread.start()
+    for version in range(2, 14):
+        upserted.append(rows(range(150, 190 + 10 * version), version))
+        pq.write_table(upserted[-1], "upserted.parquet")
+        report = json.loads(keyfold("upsert", "upserted.parquet", "beside", "--id", "id", "--output", "json"))
+        counts["conflicts"] += report["conflicts"]
+    threads[1].join()
+    stop.set()
+    threads[0].join()
+    assert counts["compactions"] > 0, counts
+    check("beside", latest(stored, *upserted, *appended))
+    print(f"delta: beside others, {dict(counts)}", flush=True)
+
+
 os.chdir(FOLDER)
+kept_in_shape()
+beside_others()
 written_by_keyfold()
 written_by_deltalake()
 written_as_spark_does()

@@ -25,7 +25,8 @@ use crate::table::text::TextScan;
 
 /// Reads files into lazy frames of Polars.
 ///
-/// A Parquet file is scanned when the frame runs. Text, Arrow IPC, Delta tables, and Parquet columns of types that Polars' own reader
+/// A Parquet file is opened when [`Reader::read_opts`] is called, and scanned when the frame runs: its rows are those that were there
+/// then, unless there are more than 256 files on disk. Text, Arrow IPC, Delta tables, and Parquet columns of types that Polars' own reader
 /// does not know, are read when [`Reader::read_opts`] is called, with columns, filter and limit applied:
 /// Polars can scan a frame more than once, and knows no source of ours that it could scan again. Up to 64
 /// MiB of rows wait in memory, more in a temporary file.

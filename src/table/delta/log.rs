@@ -154,6 +154,15 @@ impl Snapshot {
         Ok(loaded)
     }
 
+    /// The same of a table that has to be there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Snapshot::load`], and `NotFound` if there is no table.
+    pub(crate) fn required(session: &Session, location: &Location, at: At) -> Result<Self> {
+        Self::load(session, location, at)?.ok_or_else(|| super::missing(location))
+    }
+
     /// The number of rows, if the log says it.
     pub(crate) fn rows(&self) -> Option<u64> {
         self.parts.iter().map(StoredPart::rows).sum()

@@ -48,15 +48,6 @@ pub(crate) fn is_table(session: &Session, location: &Location) -> Result<bool> {
     session.has_any(&location.join(LOG)?)
 }
 
-/// A version of a table that has to be there.
-///
-/// # Errors
-///
-/// `NotFound` if there is no table, and as [`Snapshot::load`].
-fn required(session: &Session, location: &Location, at: At) -> Result<Snapshot> {
-    Snapshot::load(session, location, at)?.ok_or_else(|| missing(location))
-}
-
 fn missing(location: &Location) -> Error {
     Error::new(ErrorKind::NotFound, "there is no such Delta table")
         .with("table", location)

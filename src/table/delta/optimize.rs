@@ -68,7 +68,7 @@ struct Work {
 
 impl Work {
     fn plan(session: &Session, location: &Location, options: &OptimizeOptions) -> Result<Self> {
-        let snapshot = super::required(session, location, At::Latest)?;
+        let snapshot = Snapshot::required(session, location, At::Latest)?;
         snapshot.demands.check_writable()?;
         let said = snapshot.demands.property("delta.targetFileSize").and_then(|bytes| bytes.parse().ok());
         let target = options.target_bytes.or(said).unwrap_or(TARGET_BYTES);
@@ -178,7 +178,7 @@ impl Work {
                 return Ok(Some((number, done)));
             }
             let looked = pause(session, begun.elapsed(), attempt)
-                .and_then(|()| super::required(session, location, At::Latest))
+                .and_then(|()| Snapshot::required(session, location, At::Latest))
                 .and_then(|snapshot| snapshot.demands.check_writable().map(|()| snapshot));
             now = looked.inspect_err(|_| give_up(session, location, &done))?;
             let is_same = now.schema == self.snapshot.schema

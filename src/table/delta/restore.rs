@@ -34,8 +34,8 @@ pub(crate) fn restore(
     for attempt in 0..RETRIES {
         session.check()?;
         let begun = Instant::now();
-        let now = super::required(session, location, At::Latest)?;
-        let then = super::required(session, location, at)?;
+        let now = Snapshot::required(session, location, At::Latest)?;
+        let then = Snapshot::required(session, location, at)?;
         if let Some(mut report) = to(session, &now, &then, dry_run)? {
             report.elapsed_ms = millis(started.elapsed());
             return Ok(report);

@@ -35,7 +35,7 @@ pub(crate) fn vacuum(
     options: &VacuumOptions,
 ) -> Result<VacuumReport> {
     let started = Instant::now();
-    let snapshot = super::required(session, location, At::Latest)?;
+    let snapshot = Snapshot::required(session, location, At::Latest)?;
     snapshot.demands.check_writable()?;
     let cutoff = cutoff(options, retention(&snapshot)?)?;
     let needed = needed(session, &snapshot, cutoff)?;

@@ -13,6 +13,7 @@ use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::text::Guess;
 use crate::error::{Error, ErrorKind, Result};
+use crate::table::again::look_again;
 use crate::table::parquet::{ParquetFile, Shape};
 use crate::table::partition::{self, Values};
 use crate::table::source::same_columns;
@@ -114,7 +115,7 @@ impl Folder {
             parts.push(Part { path: path.clone(), values });
         }
         let file = session.open(&location.join(first)?)?;
-        let opened = file.read().and_then(ParquetFile::open);
+        let opened = look_again(session, || file.read().and_then(ParquetFile::open));
         let file_schema = opened.map_err(|error| error.with_missing("file", file.location()))?.schema();
         let folder = Self::new(location, file_schema, partition_columns, parts)?;
         Ok(Some(folder))
@@ -255,10 +256,11 @@ impl Folder {
     ) -> Result<(ParquetFile, Version)> {
         let part = &self.parts[place];
         let file = self.file(session, &part.path)?;
-        let (content, version) = file.read_version()?;
-        let opened =
-            self.opened(content, part, first).map_err(|error| error.with_missing("file", file.location()))?;
-        Ok((opened, version))
+        let look = || {
+            let (content, version) = file.read_version()?;
+            Ok((self.opened(content, part, first)?, version))
+        };
+        look_again(session, look).map_err(|error| error.with_missing("file", file.location()))
     }
 
     /// Whether keyfold has left a file without rows.
