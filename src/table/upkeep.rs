@@ -9,7 +9,6 @@ use crate::core::location::Location;
 use crate::core::options::{OptimizeOptions, VacuumOptions};
 use crate::core::report::{OptimizeReport, VacuumReport};
 use crate::error::{Error, ErrorKind, Result};
-use crate::table::partition::Values;
 use crate::table::target::{Kind, stands};
 use crate::table::{delta, folder};
 
@@ -44,7 +43,8 @@ pub(crate) fn optimize(
 ///
 /// # Errors
 ///
-/// `NotFound` if nothing is there, `Usage` for what is no table, or if files are to go earlier than the table says.
+/// `NotFound` if nothing is there, `Usage` for what is no table, or if files are to go earlier than the table says,
+/// `Unsupported` for a folder of files.
 pub(crate) fn vacuum(
     session: &Session,
     location: &Location,
@@ -52,7 +52,12 @@ pub(crate) fn vacuum(
 ) -> Result<VacuumReport> {
     match stands(session, location, None)? {
         Kind::Delta => delta::vacuum(session, location, options),
-        Kind::Folder => folder::vacuum(session, location, options),
+        Kind::Folder => Err(Error::new(
+            ErrorKind::Unsupported,
+            "nothing is ever deleted from a folder of files",
+        )
+        .with("folder", location)
+        .hint("readers may have any of its files on their lists; files without rows take the next new rows")),
         Kind::File => Err(no_table(session, location)?),
     }
 }
@@ -103,26 +108,24 @@ fn hours(time: Duration) -> String {
 
 /// A file, as far as it matters for putting files together.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Candidate<'a> {
-    /// Of its partition.
-    pub(super) values: &'a Values,
+pub(super) struct Candidate {
     pub(super) bytes: u64,
     /// Whether it is to be written anew even by itself.
     pub(super) is_worn: bool,
 }
 
-/// Which files become one, by their places; files of one partition, in their order, up to `target` bytes together.
-pub(super) fn groups(files: &[Candidate<'_>], target: u64) -> Vec<Vec<usize>> {
-    let mut open: Vec<(&Values, Vec<usize>, u64)> = Vec::new();
+/// Which files become one, by their places: files that are alike, in their order, up to `target` bytes together.
+pub(super) fn groups<K: PartialEq>(files: &[(K, Candidate)], target: u64) -> Vec<Vec<usize>> {
+    let mut open: Vec<(&K, Vec<usize>, u64)> = Vec::new();
     let mut groups = Vec::new();
-    for (place, file) in files.iter().enumerate() {
+    for (place, (like, file)) in files.iter().enumerate() {
         if file.bytes >= target {
             if file.is_worn {
                 groups.push(vec![place]);
             }
             continue;
         }
-        match open.iter_mut().find(|(values, ..)| *values == file.values) {
+        match open.iter_mut().find(|(other, ..)| *other == like) {
             Some((_, places, bytes)) if *bytes + file.bytes <= target => {
                 places.push(place);
                 *bytes += file.bytes;
@@ -131,11 +134,11 @@ pub(super) fn groups(files: &[Candidate<'_>], target: u64) -> Vec<Vec<usize>> {
                 groups.push(std::mem::replace(places, vec![place]));
                 *bytes = file.bytes;
             }
-            None => open.push((file.values, vec![place], file.bytes)),
+            None => open.push((like, vec![place], file.bytes)),
         }
     }
     groups.extend(open.into_iter().map(|(_, places, _)| places));
-    groups.retain(|places| places.len() > 1 || places.iter().any(|place| files[*place].is_worn));
+    groups.retain(|places| places.len() > 1 || places.iter().any(|place| files[*place].1.is_worn));
     groups
 }
 
@@ -145,15 +148,14 @@ mod tests {
 
     #[test]
     fn files_of_one_partition_are_put_together_in_their_order_up_to_the_target() {
-        let (a, b): (Values, Values) = (vec![Some("a".to_owned())], vec![None]);
-        let file = |values, bytes| Candidate { values, bytes, is_worn: false };
-        let of = |files: &[Candidate<'_>]| groups(files, 10);
-        assert_eq!(of(&[file(&a, 4), file(&b, 4), file(&a, 6), file(&b, 3)]), [[0, 2], [1, 3]]);
-        assert_eq!(of(&[file(&a, 4), file(&a, 6), file(&a, 1), file(&a, 2)]), [[0, 1], [2, 3]]);
-        assert_eq!(of(&[file(&a, 10), file(&a, 6), file(&b, 1)]), Vec::<Vec<usize>>::new());
+        let file = |like: char, bytes| (like, Candidate { bytes, is_worn: false });
+        let of = |files: &[(char, Candidate)]| groups(files, 10);
+        assert_eq!(of(&[file('a', 4), file('b', 4), file('a', 6), file('b', 3)]), [[0, 2], [1, 3]]);
+        assert_eq!(of(&[file('a', 4), file('a', 6), file('a', 1), file('a', 2)]), [[0, 1], [2, 3]]);
+        assert_eq!(of(&[file('a', 10), file('a', 6), file('b', 1)]), Vec::<Vec<usize>>::new());
         assert_eq!(of(&[]), Vec::<Vec<usize>>::new());
-        let worn = |values, bytes| Candidate { values, bytes, is_worn: true };
-        assert_eq!(of(&[worn(&a, 100), file(&a, 1), worn(&b, 1)]), [[0], [2]]);
+        let worn = |like, bytes| (like, Candidate { bytes, is_worn: true });
+        assert_eq!(of(&[worn('a', 100), file('a', 1), worn('b', 1)]), [[0], [2]]);
     }
 
     #[test]

@@ -40,6 +40,11 @@ impl Doors {
         Self { backend, data: data.build().expect("a door"), upsert: upsert.build().expect("a door"), place }
     }
 
+    /// Where everything is.
+    pub(crate) fn root(&self) -> String {
+        format!("{}/", self.place.root)
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         self.place.kind
     }

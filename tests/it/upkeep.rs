@@ -134,9 +134,86 @@ async fn files_of_the_asked_size_are_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn new_rows_of_a_folder_go_into_files_without_rows() {
+    for doors in everywhere() {
+        let mut expected = many_files(Table::Folder, &doors).await;
+        doors.data.optimize(TABLE, OptimizeOptions::default()).await.expect("optimizes");
+        let before = files(&doors);
+        for id in 100..104 {
+            let report =
+                fold(&doors, TABLE, rows(&[id], &[PLACES[2]], &[id]), UpsertOptions::default()).await;
+            let work = report.expect("folds").work;
+            assert_eq!((work.files_added, work.files_removed), (1, 1));
+            expected.push(row(id, PLACES[2], id));
+        }
+        // Rows that move are in the file they go to before they leave the one they were in.
+        fold(&doors, TABLE, rows(&[0], &[PLACES[1]], &[0]), UpsertOptions::default()).await.expect("folds");
+        expected[0] = row(0, PLACES[1], 0);
+        assert_eq!(files(&doors), before);
+        is_as(&doors, &expected).await;
+        let work = fold(&doors, TABLE, rows(&[104], &[PLACES[2]], &[104]), UpsertOptions::default()).await;
+        let work = work.expect("folds").work;
+        assert_eq!((work.files_added, work.files_removed, files(&doors)), (1, 0, before + 1));
+        let refused = doors.data.vacuum(TABLE, VacuumOptions::default()).await;
+        assert_eq!(refused.map(|_| ()).map_err(|e| e.kind()), Err(ErrorKind::Unsupported));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_put_together_only_with_those_of_their_folder_and_kind() {
+    for doors in everywhere().filter(Doors::is_on_disk) {
+        std::fs::create_dir_all(doors.path("orders/2023")).expect("a folder");
+        std::fs::create_dir_all(doors.path("orders/2024")).expect("a folder");
+        let mut expected = Vec::new();
+        for (id, name) in (0..).zip(["2023/a", "2023/b", "2024/a", "2024/b", "c"]) {
+            let batch = Frame::from(rows(&[id], &["a"], &[id]));
+            let options = WriteOptions::default();
+            doors.data.write_opts(batch, &format!("orders/{name}.parquet"), options).await.expect("writes");
+            expected.push(row(id, "a", id));
+        }
+        // Another file by its link, which is not ours to empty.
+        std::fs::rename(doors.path("orders/2024/b.parquet"), doors.path("b.parquet")).expect("moved");
+        std::os::unix::fs::symlink(doors.path("b.parquet"), doors.path("orders/2024/b.parquet"))
+            .expect("linked");
+        let linked = doors.bytes("b.parquet");
+        let report = doors.data.optimize(TABLE, OptimizeOptions::default()).await.expect("optimizes");
+        assert_eq!((report.files_before, report.files_removed, report.files_added), (5, 2, 1));
+        is_as(&doors, &expected).await;
+        assert_eq!(doors.bytes("b.parquet"), linked);
+        let in_2023 = doors.data.count(&["orders/2023"], ReadOptions::default()).await.expect("counts");
+        assert_eq!(in_2023, 2);
+    }
+}
+
+#[cfg(feature = "delta")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_in_or_above_a_delta_table_is_no_folder_of_files() {
+    for doors in everywhere() {
+        let expected = many_files(Table::Delta, &doors).await;
+        let partition = doors.names_below("orders").into_iter().find(|name| name.ends_with(".parquet"));
+        let partition = partition.expect("a file").rsplit_once('/').expect("a folder").0.to_owned();
+        for folder in [format!("orders/{partition}/"), "./".to_owned()] {
+            let folder = if folder == "./" { doors.root() } else { folder };
+            let optimized = doors.data.optimize(&folder, OptimizeOptions::default()).await.map(|_| ());
+            let folded =
+                fold(&doors, &folder, rows(&[1], &["a"], &[1]), Table::Folder.options()).await.map(|_| ());
+            for refused in [optimized, folded] {
+                let error = refused.expect_err("refused");
+                assert!(
+                    error.kind() == ErrorKind::Unsupported && error.to_string().contains("log"),
+                    "{error}"
+                );
+            }
+        }
+        is_as(&doors, &expected).await;
+    }
+}
+
+#[cfg(feature = "delta")]
+#[tokio::test(flavor = "multi_thread")]
 async fn files_that_nobody_needs_go_and_all_others_stay() {
-    for (table, doors) in tables() {
-        let mut expected = many_files(table, &doors).await;
+    for doors in everywhere() {
+        let mut expected = many_files(Table::Delta, &doors).await;
         let kept = vacuum(&doors, at_once().with_dry_run(false)).await;
         assert_eq!(kept.files, Vec::<String>::new());
         let change = rows(&[0], &[PLACES[3]], &[-1]);
@@ -153,13 +230,31 @@ async fn files_that_nobody_needs_go_and_all_others_stay() {
         assert!(named.dry_run && named.bytes > 0 && files(&doors) == before);
         let gone = vacuum(&doors, at_once().with_dry_run(false)).await;
         assert_eq!((&gone.files, gone.dry_run, gone.bytes), (&named.files, false, named.bytes));
-        // Four files of four partitions, and of a folder those of a partition that has only empty ones.
-        assert_eq!(files(&doors), before - gone.files.len());
-        assert_eq!(files(&doors), 4, "{table:?}: {:?}", doors.names_below("orders"));
+        assert_eq!((before - gone.files.len(), files(&doors)), (4, 4));
         is_as(&doors, &expected).await;
         assert_eq!(vacuum(&doors, at_once().with_dry_run(false)).await.files.len(), 0);
         let report = fold(&doors, TABLE, rows(&[1], &[PLACES[1]], &[-1]), UpsertOptions::default()).await;
         assert_eq!(report.expect("folds").rows.updated, 1);
+    }
+}
+
+#[cfg(feature = "delta")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vacuum_leaves_other_tables_below_and_behind_links_alone() {
+    for doors in everywhere().filter(Doors::is_on_disk) {
+        many_files(Table::Delta, &doors).await;
+        let make =
+            |name: &'static str| fold(&doors, name, rows(&[1], &["a"], &[1]), UpsertOptions::default());
+        make("orders/archive").await.expect("makes");
+        make("other").await.expect("makes");
+        std::os::unix::fs::symlink(doors.path("other"), doors.path("orders/ab")).expect("linked");
+        doors.data.optimize(TABLE, OptimizeOptions::default()).await.expect("optimizes");
+        let gone = vacuum(&doors, at_once().with_dry_run(false)).await;
+        assert_eq!(gone.files.len(), 16, "{:?}", gone.files);
+        for table in ["orders/archive", "other"] {
+            assert_eq!(doors.data.count(&[table], ReadOptions::default()).await.expect("counts"), 1);
+            assert_eq!(stored(&doors, table, ReadOptions::default()).await, [row(1, "a", 1)]);
+        }
     }
 }
 

@@ -25,6 +25,12 @@ fn small_files_are_put_together_and_old_ones_named_and_deleted() {
         assert_eq!((&done.json()["files_removed"], &done.json()["files_added"]), (&3.into(), &1.into()));
         let again = place.run(&["optimize", "orders"]);
         assert!(again.ok().out.contains("nothing to put together"), "{}", again.out);
+        if target.len() > 1 {
+            assert!(
+                place.run(&["vacuum", "orders"]).failed(1).contains("nothing is ever deleted from a folder")
+            );
+            continue;
+        }
         let none = place.run(&["vacuum", "orders"]);
         assert!(none.ok().out.contains("no file that nobody needed since"), "{}", none.out);
         let early = ["vacuum", "orders", "--retention", "0s", "--allow-early"];

@@ -333,9 +333,14 @@ async fn at_version(log: &LogStoreRef, version: u64, latest: u64) -> Result<LogS
     if version > latest {
         return Err(missing("the Delta table has no such version", "versions are counted from 0"));
     }
-    LogSnapshot::try_new(log.as_ref(), Some(version)).await.map_err(|cause| {
-        missing("this version of the Delta table is no longer there", "its log was cleaned up")
-            .because(failed(cause))
+    LogSnapshot::try_new(log.as_ref(), Some(version)).await.map_err(failed).map_err(|error| {
+        match error.kind() {
+            ErrorKind::InvalidData => {
+                missing("this version of the Delta table is no longer there", "its log was cleaned up")
+                    .because(error)
+            }
+            _ => error,
+        }
     })
 }
 

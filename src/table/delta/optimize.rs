@@ -18,7 +18,7 @@ use crate::core::options::{Compression, OptimizeOptions};
 use crate::core::report::{OptimizeReport, millis};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::again::pause;
-use crate::table::partition::{self, Values};
+use crate::table::partition;
 use crate::table::table_scan::live;
 use crate::table::upkeep::{Candidate, TARGET_BYTES, groups};
 
@@ -75,13 +75,11 @@ impl Work {
         let (schema, columns) = (&snapshot.schema, &snapshot.partition_columns);
         let layout = Layout::new(location, schema, columns, &snapshot.demands, Compression::default())?;
         let values = |part: &StoredPart| partition::normal(schema, columns, &part.values);
-        let values = snapshot.parts.iter().map(values).collect::<Result<Vec<Values>>>()?;
-        let candidate = |(part, values): (&StoredPart, _)| Candidate {
-            values,
-            bytes: part.size,
-            is_worn: part.deletion_vector.is_some(),
+        let candidate = |part: &StoredPart| {
+            let candidate = Candidate { bytes: part.size, is_worn: part.deletion_vector.is_some() };
+            Ok((values(part)?, candidate))
         };
-        let candidates: Vec<_> = snapshot.parts.iter().zip(&values).map(candidate).collect();
+        let candidates = snapshot.parts.iter().map(candidate).collect::<Result<Vec<_>>>()?;
         let groups = groups(&candidates, target).into_iter();
         let parts = |places: Vec<usize>| places.iter().map(|place| snapshot.parts[*place].clone()).collect();
         let groups = groups.map(parts).collect();

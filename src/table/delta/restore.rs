@@ -9,6 +9,7 @@ use deltalake_core::protocol::DeltaOperation;
 
 use super::commit::{NewVersion, checkpoint};
 use super::log::{At, Snapshot, StoredPart};
+use super::vacuum::vector_of;
 use crate::client::session::Session;
 use crate::core::location::Location;
 use crate::core::report::{RestoreReport, millis};
@@ -61,14 +62,7 @@ fn to(session: &Session, now: &Snapshot, then: &Snapshot, dry_run: bool) -> Resu
     if !gone.is_empty() {
         now.demands.check_removable()?;
     }
-    for part in &back {
-        if session.open(&now.location.join(&part.path)?)?.version()?.is_none() {
-            return Err(Error::new(ErrorKind::NotFound, "a file of that version is gone")
-                .with("version", then.version)
-                .with("file", &part.path)
-                .hint("it was vacuumed; restore a later version"));
-        }
-    }
+    check_there(session, now, then.version, &back)?;
     let mut report = RestoreReport {
         target: now.location.to_string(),
         restored_version: then.version,
@@ -102,8 +96,27 @@ fn to(session: &Session, now: &Snapshot, then: &Snapshot, dry_run: bool) -> Resu
         return Ok(None);
     }
     checkpoint(session, &now.location, number, Some(&now.demands));
+    // A vacuum that was at work did not know that they are needed again.
+    check_there(session, now, then.version, &back).map_err(|error| {
+        error.hint("a vacuum was at work; restore another version, such as the one before this run")
+    })?;
     report.version_after = number;
     Ok(Some(report))
+}
+
+/// Refuses to go back to files that are gone, or whose deletion vectors are.
+fn check_there(session: &Session, now: &Snapshot, version: u64, back: &[&StoredPart]) -> Result<()> {
+    for part in back {
+        for file in [Some(part.path.clone()), vector_of(part)?].into_iter().flatten() {
+            if session.open(&now.location.join(&file)?)?.version()?.is_none() {
+                return Err(Error::new(ErrorKind::NotFound, "a file of that version is gone")
+                    .with("version", version)
+                    .with("file", file)
+                    .hint("it was vacuumed; restore a later version"));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn keys(snapshot: &Snapshot) -> HashSet<(String, Option<String>)> {

@@ -12,8 +12,8 @@ use deltalake_core::DeltaTable;
 use deltalake_core::kernel::StorageType;
 use futures::TryStreamExt;
 
+use super::failed;
 use super::log::{At, Snapshot, StoredPart, log_store, root};
-use super::{LOG, failed};
 use crate::client::session::Session;
 use crate::client::store::Listed;
 use crate::core::format::Format;
@@ -22,6 +22,9 @@ use crate::core::options::VacuumOptions;
 use crate::core::report::{VacuumReport, millis};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::upkeep::{RETENTION, cutoff};
+
+/// How many files are deleted before the last version is looked at again.
+const AT_ONCE: usize = 100;
 
 /// Deletes files that nobody needs any more, or names them.
 ///
@@ -45,13 +48,20 @@ pub(crate) fn vacuum(
         let is_old = file.modified.is_some_and(|modified| modified < cutoff);
         is_old && is_data(&file.name, &snapshot.partition_columns) && !needed.contains(&file.name)
     };
-    let files: Vec<&Listed> = found.iter().filter(goes).collect();
+    let mut files: Vec<&Listed> = found.iter().filter(goes).collect();
+    files.retain(|file| !is_linked(location, &file.name));
     if !options.dry_run {
         session.progress().start(files.len() as u64);
-        for file in &files {
-            session.check()?;
-            session.delete(&location.join(&file.name)?).map_err(|e| e.with_missing("file", &file.name))?;
-            session.progress().advance(1);
+        for some in files.chunks(AT_ONCE) {
+            // A version that was brought back meanwhile needs its files again.
+            let now = part_names(&Snapshot::required(session, location, At::Latest)?)?;
+            for file in some.iter().filter(|file| !now.contains(&file.name)) {
+                session.check()?;
+                session
+                    .delete(&location.join(&file.name)?)
+                    .map_err(|e| e.with_missing("file", &file.name))?;
+            }
+            session.progress().advance(some.len() as u64);
         }
     }
     Ok(VacuumReport {
@@ -105,18 +115,10 @@ fn interval(text: &str) -> Option<Duration> {
 
 /// The names of all files that are a part of the table, or were since `cutoff`.
 fn needed(session: &Session, snapshot: &Snapshot, cutoff: DateTime<Utc>) -> Result<HashSet<String>> {
-    let mut needed = HashSet::new();
-    let mut add = |snapshot: &Snapshot| -> Result<()> {
-        for part in snapshot.parts.iter() {
-            needed.insert(part.path.clone());
-            needed.extend(vector_of(part)?);
-        }
-        Ok(())
-    };
-    add(snapshot)?;
+    let mut needed = part_names(snapshot)?;
     // What it was then, with its deletion vectors, of which nothing is said where files are taken out.
     match Snapshot::load(session, &snapshot.location, At::Time(cutoff)) {
-        Ok(Some(then)) => add(&then)?,
+        Ok(Some(then)) => needed.extend(part_names(&then)?),
         Ok(None) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(error),
@@ -139,8 +141,27 @@ fn needed(session: &Session, snapshot: &Snapshot, cutoff: DateTime<Utc>) -> Resu
     Ok(needed)
 }
 
+/// The names of the files that a version has, and of their deletion vectors.
+fn part_names(snapshot: &Snapshot) -> Result<HashSet<String>> {
+    let mut names = HashSet::new();
+    for part in snapshot.parts.iter() {
+        names.insert(part.path.clone());
+        names.extend(vector_of(part)?);
+    }
+    Ok(names)
+}
+
+/// Whether a file, or a folder it stands in, is a link to another place on the disk.
+fn is_linked(location: &Location, name: &str) -> bool {
+    let Some(mut place) = location.as_path().map(std::path::Path::to_path_buf) else { return false };
+    name.split('/').any(|step| {
+        place.push(step);
+        place.is_symlink()
+    })
+}
+
 /// The file in which the deletion vector of a file is, if it has one of its own.
-fn vector_of(part: &StoredPart) -> Result<Option<String>> {
+pub(super) fn vector_of(part: &StoredPart) -> Result<Option<String>> {
     let Some(vector) = part.deletion_vector.clone() else { return Ok(None) };
     if vector.storage_type == StorageType::Inline {
         return Ok(None);
@@ -169,19 +190,14 @@ fn check_all_there(snapshot: &Snapshot, found: &[Listed]) -> Result<()> {
     }
 }
 
-/// Whether a writer of tables could have made a file by this name: data, a deletion vector, or what a failed run of ours
-/// has left. Other hidden files and folders, and the log, are never touched.
+/// Whether a writer of this table could have made a file by this name: data, a deletion vector, or what a failed run of ours
+/// has left; in the table's own folder, in those of its partitions, or in a short one that spreads files in a store. Other
+/// folders, which may be tables of their own, hidden ones and the log are never touched.
 fn is_data(name: &str, partition_columns: &[String]) -> bool {
     let (folders, file) = name.rsplit_once('/').unwrap_or(("", name));
-    let is_partition = |folder: &str| {
-        let column = folder.split_once('=').map(|(column, _)| column);
-        column.is_some_and(|column| partition_columns.iter().any(|known| known == column))
-    };
-    let is_hidden = |name: &str| name.starts_with(['.', '_']);
-    if folders.split('/').any(|folder| is_hidden(folder) && !is_partition(folder)) {
-        return false;
-    }
-    if name.starts_with(LOG) {
+    let is_spread =
+        |folder: &str| folder.len() == 2 && folder.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if !is_partition(folders, partition_columns) && !folders.is_empty() && !is_spread(folders) {
         return false;
     }
     let ours =
@@ -189,8 +205,18 @@ fn is_data(name: &str, partition_columns: &[String]) -> bool {
     let has_extension = |extension: &str| {
         std::path::Path::new(file).extension().is_some_and(|own| own.eq_ignore_ascii_case(extension))
     };
-    ours || !is_hidden(file)
+    ours || !file.starts_with(['.', '_'])
         && (has_extension("parquet") || has_extension("bin") && file.starts_with("deletion_vector_"))
+}
+
+/// Whether folders are named after all partition columns, in their order.
+fn is_partition(folders: &str, partition_columns: &[String]) -> bool {
+    let steps: Vec<&str> = folders.split('/').collect();
+    let is_of = |(step, column): (&&str, &String)| {
+        let named = step.split_once('=').map(|(named, _)| named);
+        named.is_some_and(|named| percent_encoding::percent_decode_str(named).eq(column.bytes()))
+    };
+    steps.len() == partition_columns.len() && steps.iter().zip(partition_columns).all(is_of)
 }
 
 #[cfg(test)]
@@ -202,12 +228,12 @@ mod tests {
         let columns = ["_day".to_owned(), "p".to_owned()];
         for name in [
             "part-1.parquet",
-            "p=a/part-1.PARQUET",
+            "_day=1/p=a/part-1.PARQUET",
             "_day=1/p=_x/part-1.snappy.parquet",
             "deletion_vector_1.bin",
             "ab/deletion_vector_1.bin",
             ".part-1.parquet.0198.keyfold-stage",
-            "p=a/.keyfold-probe-1",
+            "_day=1/p=a/.keyfold-probe-1",
         ] {
             assert!(is_data(name, &columns), "{name}");
         }
@@ -216,6 +242,12 @@ mod tests {
             "_delta_log/00000000000000000010.checkpoint.parquet",
             "_other/part-1.parquet",
             "_x=1/part-1.parquet",
+            "p=a/part-1.parquet",
+            "_day=1/part-1.parquet",
+            "p=1/_day=a/part-1.parquet",
+            "archive/part-1.parquet",
+            "ab/cd/part-1.parquet",
+            "ab/_delta_log/00000000000000000010.checkpoint.parquet",
             ".hidden/part-1.parquet",
             ".part-1.parquet.crc",
             "_metadata.parquet",

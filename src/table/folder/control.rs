@@ -10,7 +10,7 @@
 use std::fs::File;
 
 use super::draft::{Draft, Staged};
-use super::record::{self, NAME, Recorded, Step, Written};
+use super::record::{self, End, NAME, Operation, Recorded, Step, Written};
 use crate::client::file::{Commit, DataFile};
 use crate::client::session::Session;
 use crate::core::location::Location;
@@ -28,6 +28,8 @@ enum Ended {
     InPlace,
     /// Somebody else has changed the file.
     Foreign,
+    /// Its new content is no longer there.
+    Gone,
 }
 
 /// The folder beside a folder of files in which the record lies, and new files on their way.
@@ -48,9 +50,9 @@ impl Control {
         Ok(Self { table: table.clone(), folder: beside(table)? })
     }
 
-    /// Where everything of the record lies.
-    pub(super) fn folder(&self) -> &Location {
-        &self.folder
+    /// The folder of files.
+    pub(super) fn table(&self) -> &Location {
+        &self.table
     }
 
     /// Makes the folder, where folders are made.
@@ -88,8 +90,13 @@ impl Control {
     }
 
     /// Starts the change after `last`.
-    pub(super) fn draft<'a>(&'a self, session: &'a Session, last: Option<&Recorded>) -> Draft<'a> {
-        Draft::new(session, self, last)
+    pub(super) fn draft<'a>(
+        &'a self,
+        session: &'a Session,
+        operation: Operation,
+        last: Option<&Recorded>,
+    ) -> Draft<'a> {
+        Draft::new(session, self, operation, last)
     }
 
     /// The last change; `None` before the first.
@@ -105,50 +112,84 @@ impl Control {
         session.open(&self.folder.join(NAME)?)
     }
 
-    /// Ends a change that has begun: puts every file in its place, and records that it is done. Whether all of it was,
-    /// and nothing was left to somebody who has changed a file meanwhile.
+    /// Ends a change that has begun: puts every file in its place, and records that it is done.
     ///
     /// # Errors
     ///
     /// `PermissionDenied`, `Io` or `Cancelled`; the next writer goes on where this one stopped.
-    pub(super) fn end(&self, session: &Session, begun: &Recorded, mut staged: Vec<Staged>) -> Result<bool> {
+    pub(super) fn end(&self, session: &Session, begun: &Recorded, mut staged: Vec<Staged>) -> Result<End> {
         if begun.is_done() {
-            return Ok(begun.is_whole());
+            return Ok(begun.end());
         }
+        let mut steps = &begun.change.steps[..];
         let mut skipped = Vec::new();
-        for step in &begun.change.steps {
+        // What this run has not begun itself may have begun long ago. If nothing of it is done and a file has changed
+        // since, or the folder is a copy, it is given up: to do a part of it could double rows.
+        if staged.is_empty() && self.is_stale(session, begun).map_err(unfinished)? {
+            skipped.extend(steps.iter().map(|step| step.path.clone()));
+            steps = &[];
+        }
+        for step in steps {
             let own =
                 staged.iter().position(|staged| staged.step == *step).map(|place| staged.swap_remove(place));
             let copy = own.and_then(|staged| staged.copy);
-            if self.put(session, step, copy).map_err(unfinished)? == Ended::Foreign {
-                match self.last(session).map_err(unfinished)? {
-                    Some(now) if now.change == begun.change => skipped.push(step.path.clone()),
-                    // Someone else has ended the change, and may have begun the next one.
-                    Some(now) if now.sequence() == begun.sequence() => return Ok(now.is_whole()),
-                    _ => return Ok(true),
-                }
+            let put = self.put(session, step, copy).map_err(unfinished)?;
+            if put == Ended::InPlace {
+                continue;
+            }
+            match self.last(session).map_err(unfinished)? {
+                Some(now) if now.change == begun.change && put == Ended::Gone => return Err(self.gone(step)?),
+                Some(now) if now.change == begun.change => skipped.push(step.path.clone()),
+                // Someone else has ended the change, and may have begun the next one.
+                Some(now) if now.sequence() == begun.sequence() => return Ok(now.end()),
+                _ => return Ok(End::Whole),
             }
         }
         // Nobody needs them any more; what is not recorded as done is seen to be in its place.
         for step in &begun.change.steps {
             self.discard(session, &step.staged);
         }
-        let is_whole = skipped.is_empty();
         for path in &skipped {
             tracing::warn!(folder = %self.table, file = path, "somebody else has changed a file meanwhile");
         }
         let done = begun.change.done(skipped);
+        let end = done.end();
         let record = self.record(session)?;
         if let Written::Made(_) = record::write(session, &record, done, Some(begun)).map_err(unfinished)? {
             self.clean(session, begun.sequence());
         }
-        Ok(is_whole)
+        Ok(end)
+    }
+
+    fn gone(&self, step: &Step) -> Result<Error> {
+        let error = Error::new(ErrorKind::InvalidData, "a file that a change to the folder needs is missing")
+            .with("file", self.folder.join(&step.staged)?);
+        Ok(error.hint("somebody has deleted it; to give up that change, move the folder it stood in away"))
+    }
+
+    /// Whether nothing of a change is done yet, and a file that it would replace is no longer what was read.
+    fn is_stale(&self, session: &Session, begun: &Recorded) -> Result<bool> {
+        let mut is_changed = false;
+        for step in &begun.change.steps {
+            let file = session.open(&self.table.join(&step.path)?)?;
+            if file.version()?.map(|version| version.to_string()) != step.replaces {
+                if is_there(&file, &step.staged)? {
+                    return Ok(false);
+                }
+                is_changed = true;
+            }
+        }
+        Ok(is_changed)
     }
 
     /// Puts one file in its place, unless it is there.
     fn put(&self, session: &Session, step: &Step, copy: Option<File>) -> Result<Ended> {
         let file = session.open(&self.table.join(&step.path)?)?;
         let staged = self.staged(session, &step.staged)?;
+        // Where nothing stands, bytes at hand could put back what others have long made something else of.
+        if copy.is_some() && step.replaces.is_none() && staged.version()?.is_none() {
+            return Ok(if is_there(&file, &step.staged)? { Ended::InPlace } else { Ended::Gone });
+        }
         let mut copy = copy;
         for look in 0..LOOKS {
             let now = file.version()?;
@@ -164,9 +205,7 @@ impl Control {
             }
             pause(session, std::time::Duration::from_millis(10), look)?;
         }
-        Err(Error::new(ErrorKind::InvalidData, "a file that a change to the folder needs is missing")
-            .with("file", staged.location())
-            .hint("somebody has deleted it; to give up that change, move the folder it stood in away"))
+        Ok(Ended::Gone)
     }
 
     /// Removes what writers left who died before they began a change up to `sequence`, which is done: nobody can begin
@@ -250,6 +289,11 @@ fn beside(table: &Location) -> Result<Location> {
 
 #[cfg(test)]
 impl Control {
+    /// Where everything of the record lies.
+    pub(super) fn folder(&self) -> &Location {
+        &self.folder
+    }
+
     /// Does only the first `steps` steps of a change, as a run does that dies.
     pub(super) fn die_after(&self, session: &Session, begun: &Recorded, steps: usize) -> Result<()> {
         begun.change.steps.iter().take(steps).try_for_each(|step| self.put(session, step, None).map(drop))

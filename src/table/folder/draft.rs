@@ -3,10 +3,13 @@
 use std::fs::File;
 
 use super::control::Control;
-use super::record::{self, Change, Recorded, Step, Written};
+use super::record::{self, Change, Operation, Recorded, Step, Written};
 use crate::client::file::{Commit, Stage, Version};
 use crate::client::session::Session;
 use crate::error::{Error, ErrorKind, Result};
+
+/// How many files are kept at hand that are to be written again.
+const COPIES: usize = 64;
 
 /// New content on its way.
 #[derive(Debug)]
@@ -22,6 +25,7 @@ pub(super) struct Staged {
 pub(super) struct Draft<'a> {
     session: &'a Session,
     control: &'a Control,
+    operation: Operation,
     sequence: u64,
     writer: String,
     /// Files that were started.
@@ -62,10 +66,16 @@ pub(super) enum Begun {
 
 impl<'a> Draft<'a> {
     /// Starts the change after `last`.
-    pub(super) fn new(session: &'a Session, control: &'a Control, last: Option<&Recorded>) -> Self {
+    pub(super) fn new(
+        session: &'a Session,
+        control: &'a Control,
+        operation: Operation,
+        last: Option<&Recorded>,
+    ) -> Self {
         Self {
             session,
             control,
+            operation,
             sequence: last.map_or(0, Recorded::sequence) + 1,
             writer: uuid::Uuid::now_v7().simple().to_string(),
             started: 0,
@@ -95,6 +105,8 @@ impl<'a> Draft<'a> {
         let Fresh { name, mut stage } = fresh;
         let copy = match &mut stage {
             Stage::Local(_) => None,
+            // A process may not have that many files open; what is not at hand is read again.
+            Stage::Object(_) if self.staged.len() >= COPIES => None,
             Stage::Object(stage) => Some(
                 stage.file().try_clone().map_err(|cause| Error::io("cannot open a temporary file", cause))?,
             ),
@@ -122,7 +134,7 @@ impl<'a> Draft<'a> {
     pub(super) fn begin(mut self, last: Option<&Recorded>) -> Result<Begun> {
         self.staged.sort_by_key(|staged| staged.step.replaces.is_some());
         let steps = self.staged.iter().map(|staged| staged.step.clone()).collect();
-        let change = Change::new(self.session, self.sequence, &self.writer, steps);
+        let change = Change::new(self.session, self.operation, self.sequence, &self.writer, steps);
         // If this fails, it may have been recorded all the same: what is staged stays.
         self.is_recorded = true;
         let written = record::write(self.session, &self.control.record(self.session)?, change, last)?;

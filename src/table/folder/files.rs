@@ -52,9 +52,13 @@ pub(super) struct Part {
 ///
 /// # Errors
 ///
-/// `InvalidInput` for a file that is no Parquet file: nobody could say whether its rows count.
+/// `InvalidInput` for a file that is no Parquet file: nobody could say whether its rows count. `Unsupported` if a table that
+/// has a log of its own stands there.
 fn list(session: &Session, location: &Location) -> Result<Vec<String>> {
     let names = session.files_below(location)?;
+    if let Some(log) = names.iter().find(|name| name.split('/').any(|step| LOGS.contains(&step))) {
+        return Err(of_table(location).with("log", log).hint("name the folder of the table itself"));
+    }
     let names: Vec<String> = names.into_iter().filter(|name| !is_hidden(name)).collect();
     match names.iter().find(|name| Format::from_name(name) != Some(Format::Parquet)) {
         None => Ok(names),
@@ -63,6 +67,47 @@ fn list(session: &Session, location: &Location) -> Result<Vec<String>> {
             .with("file", other)
             .hint("read single files with a pattern; rows go into folders of Parquet files only")),
     }
+}
+
+/// By these a folder is known as one whose files are not what they seem: a log says which of them count.
+const LOGS: [&str; 2] = ["_delta_log", ".hoodie"];
+
+fn of_table(location: &Location) -> Error {
+    Error::new(ErrorKind::Unsupported, "the files of the folder belong to a table with a log of its own")
+        .with("folder", location)
+}
+
+/// Refuses a folder inside of a table with a log of its own, such as one of its partitions. In a store, where each look is
+/// a request, only folders above those are looked at that are named as partitions are.
+///
+/// # Errors
+///
+/// `Unsupported`.
+fn check_not_in_table(session: &Session, location: &Location) -> Result<()> {
+    if let Some(path) = location.as_path() {
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        let has_log = |folder: &&std::path::Path| LOGS.iter().any(|log| folder.join(log).is_dir());
+        return match path.ancestors().skip(1).find(has_log) {
+            Some(table) => {
+                Err(of_table(location).with("table", table.display()).hint("name the table instead"))
+            }
+            None => Ok(()),
+        };
+    }
+    let Some((_, key)) = location.as_object() else { return Ok(()) };
+    let key = key.trim_end_matches('/');
+    let steps: Vec<&str> = key.split('/').collect();
+    let partitions = steps.iter().rev().take_while(|step| step.contains('=')).count();
+    if partitions == 0 || partitions == steps.len() {
+        return Ok(());
+    }
+    let table = location.with_key(&steps[..steps.len() - partitions].join("/"));
+    for log in LOGS {
+        if session.has_any(&table.join(log)?)? {
+            return Err(of_table(location).with("table", &table).hint("name the table instead"));
+        }
+    }
+    Ok(())
 }
 
 /// Whether Parquet files stand below `location`. Those of a Delta table that is being made count only if it is `said`
@@ -99,6 +144,7 @@ impl Folder {
     ///
     /// `InvalidInput` if folders name different columns, `InvalidData` for a damaged file.
     pub(crate) fn load(session: &Session, location: &Location) -> Result<Option<Self>> {
+        check_not_in_table(session, location)?;
         let paths = list(session, location)?;
         let Some(first) = paths.first() else { return Ok(None) };
         let (partition_columns, _) = steps(first);
@@ -211,6 +257,12 @@ impl Folder {
         format!("{folder}rows-{}.parquet", uuid::Uuid::now_v7())
     }
 
+    /// The same, for a file in the folder of another one.
+    pub(super) fn new_path_beside(&self, path: &str) -> String {
+        let folder = path.rfind('/').map_or("", |slash| &path[..=slash]);
+        format!("{folder}rows-{}.parquet", uuid::Uuid::now_v7())
+    }
+
     /// Refuses partitions that the folder does not have.
     ///
     /// # Errors
@@ -228,14 +280,14 @@ impl Folder {
         }
     }
 
-    /// The columns of rows that stand in files, as a file with the columns of `schema` has them.
-    pub(super) fn in_files(&self, rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-        let columns = schema.fields().iter().map(|field| {
+    /// The columns of rows that stand in files.
+    pub(super) fn in_files(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+        let columns = self.file_schema.fields().iter().map(|field| {
             rows.column_by_name(field.name())
                 .map(Arc::clone)
                 .ok_or_else(|| Error::internal("a column of the files is no column of the folder"))
         });
-        RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<Vec<_>>>()?)
+        RecordBatch::try_new(Arc::clone(&self.file_schema), columns.collect::<Result<Vec<_>>>()?)
             .map_err(|cause| Error::internal("new rows do not fit the columns of the files").because(cause))
     }
 
@@ -263,14 +315,13 @@ impl Folder {
         look_again(session, look).map_err(|error| error.with_missing("file", file.location()))
     }
 
-    /// Whether keyfold has left a file without rows.
-    ///
-    /// # Errors
-    ///
-    /// As [`Folder::open_part`].
-    pub(super) fn is_emptied(&self, session: &Session, place: usize) -> Result<bool> {
-        let (file, _) = self.open_part(session, place, 0)?;
-        Ok(file.rows() == 0 && file.mark().is_some())
+    /// Whether a file, or a folder it stands in, is a link to another place on the disk.
+    pub(super) fn is_linked(&self, path: &str) -> bool {
+        let Some(mut place) = self.location.as_path().map(std::path::Path::to_path_buf) else { return false };
+        path.split('/').any(|step| {
+            place.push(step);
+            place.is_symlink()
+        })
     }
 
     fn opened(&self, content: Content, part: &Part, first: u64) -> Result<ParquetFile> {

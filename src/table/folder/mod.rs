@@ -9,11 +9,9 @@ mod record;
 #[cfg(test)]
 mod tests;
 mod upsert;
-mod vacuum;
 mod write;
 
 pub(crate) use files::{Folder, is_folder};
 pub(crate) use optimize::optimize;
 pub(super) use upsert::FolderTarget;
-pub(crate) use vacuum::vacuum;
 pub(super) use write::write_stream;

@@ -1,26 +1,22 @@
-//! Small files of a folder become larger ones: their rows are put into a new file, and they stay without rows. Nobody ever
-//! puts rows into such a file again, so that a vacuum may delete it whenever no reader can have it on its list any more.
+//! Small files of a folder become larger ones: their rows are put into a new file, and they stay without rows, because
+//! nothing is deleted from under readers. Later upserts put new rows into such files.
 
-use std::sync::Arc;
 use std::time::Instant;
-
-use arrow::array::RecordBatch;
-use arrow::datatypes::{Field, Schema, SchemaRef};
 
 use super::control::Control;
 use super::draft::{Begun, Draft};
 use super::files::Folder;
-use super::record::Recorded;
+use super::record::{End, Operation, Recorded};
 use super::upsert::settled;
-use crate::client::file::Version;
+use crate::client::file::{Content, Version};
 use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
-use crate::core::options::{Compression, OptimizeOptions};
+use crate::core::options::OptimizeOptions;
 use crate::core::report::{OptimizeReport, millis};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::again::pause;
-use crate::table::parquet::{GROUP_ROWS, NewPart, properties};
+use crate::table::parquet::{self, Layout};
 use crate::table::upkeep::{Candidate, TARGET_BYTES, groups};
 
 /// Puts small files together.
@@ -59,6 +55,8 @@ pub(crate) fn optimize(
 struct Filled {
     place: usize,
     version: Version,
+    /// The folder it stands in, and how its columns are written: files are put together that have both in common.
+    like: (String, Layout),
 }
 
 struct Work {
@@ -76,19 +74,23 @@ impl Work {
             Error::new(ErrorKind::NotFound, "the folder has no files").with("folder", location)
         })?;
         let mut filled = Vec::new();
-        for place in 0..folder.parts.len() {
+        for (place, part) in folder.parts.iter().enumerate() {
             session.check()?;
             let (file, version) = folder.open_part(session, place, 0)?;
-            if file.rows() > 0 {
-                filled.push(Filled { place, version });
+            if file.rows() == 0 || folder.is_linked(&part.path) {
+                continue;
+            }
+            let parent = part.path.rsplit_once('/').map_or("", |(parent, _)| parent);
+            match file.layout() {
+                Ok(layout) => filled.push(Filled { place, version, like: (parent.to_owned(), layout) }),
+                Err(error) if error.kind() == ErrorKind::Unsupported => {
+                    tracing::warn!(file = part.path, %error, "left as it is");
+                }
+                Err(error) => return Err(error),
             }
         }
-        let candidate = |file: &Filled| Candidate {
-            values: &folder.parts[file.place].values,
-            bytes: file.version.size(),
-            is_worn: false,
-        };
-        let candidates: Vec<_> = filled.iter().map(candidate).collect();
+        let candidate = |file: &Filled| Candidate { bytes: file.version.size(), is_worn: false };
+        let candidates: Vec<_> = filled.iter().map(|file| (file.like.clone(), candidate(file))).collect();
         let places = groups(&candidates, options.target_bytes.unwrap_or(TARGET_BYTES));
         let mut filled: Vec<_> = filled.into_iter().map(Some).collect();
         let mut take = |places: Vec<usize>| places.iter().filter_map(|place| filled[*place].take()).collect();
@@ -117,9 +119,8 @@ impl Work {
             report.bytes_added = (!options.dry_run).then_some(0);
             return Ok(Some(report));
         }
-        session.progress().start(report.bytes_removed);
         self.control.make()?;
-        let mut draft = self.control.draft(session, self.last.as_ref());
+        let mut draft = self.control.draft(session, Operation::Optimize, self.last.as_ref());
         for files in &self.groups {
             self.stage(session, files, &mut draft)?;
         }
@@ -130,84 +131,40 @@ impl Work {
             return Ok(None);
         };
         report.version_after = Some(begun.sequence().to_string());
-        if self.control.end(session, &begun, staged)? {
-            return Ok(Some(report));
+        match self.control.end(session, &begun, staged)? {
+            End::Whole => Ok(Some(report)),
+            End::GivenUp => Ok(None),
+            End::Partly => Err(not_whole(&self.folder.location)),
         }
-        Err(Error::new(
-            ErrorKind::InvalidData,
-            "a program that knows nothing of keyfold has changed a file meanwhile",
-        )
-        .with("folder", &self.folder.location)
-        .hint("the file is as that program left it; rows that it has kept stand in the new file as well"))
     }
 
     /// Writes the rows of some files into a new one beside the folder, and what will stand in their places.
     fn stage(&self, session: &Session, files: &[Filled], draft: &mut Draft<'_>) -> Result<()> {
-        let folder = &self.folder;
-        let columns: Vec<String> =
-            folder.stored_schema.fields().iter().map(|field| field.name().clone()).collect();
-        let mut opened = Vec::new();
-        for file in files {
-            let (part, version) = folder.open_part(session, file.place, 0)?;
+        let content = |file: &Filled| {
+            let (content, version) =
+                self.folder.file(session, &self.folder.parts[file.place].path)?.read_version()?;
             if version != file.version {
                 return Err(Error::new(ErrorKind::Conflict, "someone else changed the folder meanwhile"));
             }
-            opened.push((&folder.parts[file.place].path, part));
-        }
-        let mut schema = Arc::clone(&folder.file_schema);
-        let mut expected = 0;
-        for (_, part) in &opened {
-            schema = nullable_like(&schema, part.columns());
-            expected += part.rows();
-        }
-        let mut properties = properties(Compression::default())?;
-        if let Some(codec) = opened.first().and_then(|(_, part)| part.codec()) {
-            properties = properties.set_compression(codec);
-        }
+            Ok::<Content, Error>(content)
+        };
         let mut fresh = draft.fresh()?;
         let mark = fresh.mark().to_owned();
-        let mut out = NewPart::start(&schema, properties, GROUP_ROWS, &mark, fresh.file())?;
-        let mut written = 0;
-        for ((path, part), file) in opened.iter().zip(files) {
-            let named = |error: Error| error.with_missing("file", path);
-            for group in 0..part.groups() {
-                for rows in part.group_rows(group, &columns).map_err(named)? {
-                    session.check()?;
-                    let (_, rows) = rows.map_err(named)?;
-                    written += rows.num_rows() as u64;
-                    out.write(&folder.in_files(&rows, &schema)?)?;
-                }
-            }
-            session.progress().advance(file.version.size());
-        }
-        out.finish()?;
-        if written != expected {
-            return Err(Error::internal("files that were put together have another number of rows"));
-        }
-        draft.add(folder.new_path(&folder.parts[files[0].place].values), None, fresh)?;
-        for ((path, part), file) in opened.iter().zip(files) {
+        parquet::concat(session, files.iter().map(content), &mark, fresh.file())?;
+        draft.add(self.folder.new_path_beside(&self.folder.parts[files[0].place].path), None, fresh)?;
+        for file in files {
             let mut fresh = draft.fresh()?;
             let mark = fresh.mark().to_owned();
-            let mut empty = NewPart::start(
-                part.columns(),
-                crate::table::parquet::properties(Compression::default())?,
-                GROUP_ROWS,
-                &mark,
-                fresh.file(),
-            )?;
-            empty.write(&RecordBatch::new_empty(Arc::clone(part.columns())))?;
-            empty.finish()?;
-            draft.add((*path).clone(), Some(&file.version), fresh)?;
+            parquet::emptied(session, content(file)?, &mark, fresh.file())?;
+            draft.add(self.folder.parts[file.place].path.clone(), Some(&file.version), fresh)?;
         }
         Ok(())
     }
 }
 
-/// The columns of `schema`; each may be null that may be so in `other`.
-fn nullable_like(schema: &Schema, other: &Schema) -> SchemaRef {
-    let field = |field: &Arc<Field>| {
-        let takes_null = other.field_with_name(field.name()).is_ok_and(Field::is_nullable);
-        Field::clone(field).with_nullable(field.is_nullable() || takes_null)
-    };
-    Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
+/// A program that knows nothing of the record has changed a file that was being put together with others.
+pub(super) fn not_whole(folder: &Location) -> Error {
+    Error::new(ErrorKind::InvalidData, "another program changed a file while it was put together with others")
+        .with("folder", folder)
+        .hint("the file is as that program left it; rows that it kept may stand in a larger file as well")
 }

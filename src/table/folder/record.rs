@@ -23,6 +23,7 @@ pub(super) struct Change {
     /// Counts changes, from 1.
     pub(super) sequence: u64,
     state: State,
+    pub(super) operation: Operation,
     /// The run that began it.
     run_id: String,
     /// Names this attempt among all others.
@@ -36,11 +37,18 @@ pub(super) struct Change {
 
 impl Change {
     /// One that is to begin.
-    pub(super) fn new(session: &Session, sequence: u64, writer: &str, steps: Vec<Step>) -> Self {
+    pub(super) fn new(
+        session: &Session,
+        operation: Operation,
+        sequence: u64,
+        writer: &str,
+        steps: Vec<Step>,
+    ) -> Self {
         Self {
             keyfold: FORMAT,
             sequence,
             state: State::Begun,
+            operation,
             run_id: session.run_id().to_owned(),
             writer: writer.to_owned(),
             steps,
@@ -52,6 +60,15 @@ impl Change {
     pub(super) fn done(&self, skipped: Vec<String>) -> Self {
         Self { state: State::Done, skipped, ..self.clone() }
     }
+
+    /// How it ended, if it is done.
+    pub(super) fn end(&self) -> End {
+        match self.skipped.len() {
+            0 => End::Whole,
+            all if all == self.steps.len() => End::GivenUp,
+            _ => End::Partly,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +77,16 @@ enum State {
     /// Whoever finds it so ends it.
     Begun,
     Done,
+}
+
+/// What a change is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Operation {
+    Upsert,
+    Append,
+    /// Rows go from files that are there into new ones.
+    Optimize,
 }
 
 /// A file that is put in its place.
@@ -89,10 +116,22 @@ impl Recorded {
         self.change.state == State::Done
     }
 
-    /// Whether nothing of a change that is done was left to somebody else.
-    pub(super) fn is_whole(&self) -> bool {
-        self.change.skipped.is_empty()
+    /// How it ended, if it is done.
+    pub(super) fn end(&self) -> End {
+        self.change.end()
     }
+}
+
+/// How a change ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(super) enum End {
+    /// Every file is in its place.
+    Whole,
+    /// Some are; others have been changed by somebody who does not read the record.
+    Partly,
+    /// None is.
+    GivenUp,
 }
 
 /// What became of a change that was to be recorded.

@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 
 use super::control::Control;
 use super::draft::{Begun, Draft, Staged};
-use super::record::{Change, Recorded, Written, became};
+use super::record::{Change, End, Operation, Recorded, Written, became};
 use super::upsert::settled;
 use crate::client::file::{DataFile, Version};
 use crate::client::session::Session;
@@ -76,7 +76,7 @@ impl Place {
 
     /// A change that gives `a.parquet` so many rows, and a new file in a partition twice as many.
     fn draft(&self, last: Option<&Recorded>, rows: usize) -> Draft<'_> {
-        let mut draft = self.control.draft(&self.session, last);
+        let mut draft = self.control.draft(&self.session, Operation::Upsert, last);
         for (name, rows) in [("a.parquet", rows), (&*format!("p=1/{rows}.parquet"), 2 * rows)] {
             let mut fresh = draft.fresh().expect("stages");
             let mark = fresh.mark().to_owned();
@@ -144,10 +144,13 @@ fn a_writer_that_wakes_up_after_others_went_on_does_no_harm() {
             place.control.die_after(&place.session, &begun, steps).expect("puts");
             place.settle().expect("ends");
             let (second, own) = place.begin(6);
-            assert!(place.control.end(&place.session, &second, own).expect("ends"));
+            assert_eq!(place.control.end(&place.session, &second, own).expect("ends"), End::Whole);
             let after = named(&[("a.parquet", 6), ("p=1/5.parquet", 10), ("p=1/6.parquet", 12)]);
             assert_eq!(place.rows(), after);
-            assert!(place.control.end(&place.session, &begun, staged).expect("sees that it is done"));
+            assert_eq!(
+                place.control.end(&place.session, &begun, staged).expect("sees that it is done"),
+                End::Whole
+            );
             assert_eq!((place.rows(), place.beside()), (after, vec!["head.json".to_owned()]));
             assert_eq!(place.last().map(|last| last.sequence()), Some(2));
         }
@@ -161,7 +164,7 @@ fn two_who_end_one_change_at_once_both_succeed() {
         std::thread::scope(|scope| {
             let first = scope.spawn(|| place.control.end(&place.session, &begun, staged));
             let others: Vec<_> = (0..4).map(|_| scope.spawn(|| place.settle())).collect();
-            assert!(first.join().expect("a writer").expect("ends"));
+            assert_eq!(first.join().expect("a writer").expect("ends"), End::Whole);
             for other in others {
                 assert!(other.join().expect("a writer").expect("ends").is_some_and(|last| last.is_done()));
             }
@@ -177,7 +180,7 @@ fn of_two_changes_after_one_the_second_is_not_recorded_and_leaves_nothing() {
         let late = place.draft(None, 9);
         let (begun, staged) = place.begin(5);
         assert!(matches!(late.begin(None).expect("asks"), Begun::No));
-        assert!(place.control.end(&place.session, &begun, staged).expect("ends"));
+        assert_eq!(place.control.end(&place.session, &begun, staged).expect("ends"), End::Whole);
         assert_eq!(place.rows(), named(&[("a.parquet", 5), ("p=1/5.parquet", 10)]));
         assert_eq!(place.beside(), ["head.json"]);
         drop(place.draft(place.last().as_ref(), 9));
@@ -191,7 +194,7 @@ fn what_a_writer_left_that_died_before_it_began_is_cleaned_by_the_next_change() 
         std::mem::forget(place.draft(None, 9));
         assert_eq!(place.beside().len(), 2);
         let (begun, staged) = place.begin(5);
-        assert!(place.control.end(&place.session, &begun, staged).expect("ends"));
+        assert_eq!(place.control.end(&place.session, &begun, staged).expect("ends"), End::Whole);
         assert_eq!(place.beside(), ["head.json"]);
     }
 }
@@ -201,14 +204,14 @@ fn a_file_that_somebody_else_changes_meanwhile_stays_as_he_left_it_and_the_write
     for place in Place::all() {
         let (begun, staged) = place.begin(5);
         place.foreign("a.parquet", 7);
-        assert!(!place.control.end(&place.session, &begun, staged).expect("ends"));
+        assert_ne!(place.control.end(&place.session, &begun, staged).expect("ends"), End::Whole);
         assert_eq!(place.rows(), named(&[("a.parquet", 7), ("p=1/5.parquet", 10)]));
         assert!(place.last().is_some_and(|last| last.is_done()));
         // It does not matter who of two ends it.
         let (begun, staged) = place.begin(6);
         place.foreign("a.parquet", 8);
         place.settle().expect("ends");
-        assert!(!place.control.end(&place.session, &begun, staged).expect("ends"));
+        assert_ne!(place.control.end(&place.session, &begun, staged).expect("ends"), End::Whole);
         assert_eq!(place.rows()[0], ("a.parquet".to_owned(), 8));
     }
 }
@@ -255,10 +258,10 @@ fn a_writer_whose_answer_was_lost_knows_his_change_even_if_somebody_else_has_end
         let Written::Made(found) = became(&begun.change, place.last()) else { panic!("it is his") };
         assert!(found.is_done());
         let record = place.last();
-        assert!(place.control.end(&place.session, &found, staged).expect("is ended"));
+        assert_eq!(place.control.end(&place.session, &found, staged).expect("is ended"), End::Whole);
         assert_eq!(place.last().map(|last| last.change), record.map(|record| record.change));
         // Another one of the same number did not happen; of one that others went on from, nobody can tell.
-        let other = Change::new(&place.session, 1, "another", Vec::new());
+        let other = Change::new(&place.session, Operation::Append, 1, "another", Vec::new());
         assert!(matches!(became(&other, place.last()), Written::Lost));
         drop(lost);
         place.begin(6);
@@ -266,5 +269,38 @@ fn a_writer_whose_answer_was_lost_knows_his_change_even_if_somebody_else_has_end
             assert!(matches!(became(change, place.last()), Written::Unknown));
         }
         assert!(matches!(became(&other, None), Written::Unknown));
+    }
+}
+
+#[test]
+fn a_change_of_which_nothing_is_done_is_given_up_if_a_file_has_changed_since_it_began() {
+    for place in Place::all() {
+        let (_begun, _) = place.begin(5);
+        place.foreign("a.parquet", 7);
+        let done = place.settle().expect("ends").expect("a record");
+        assert!(done.is_done() && done.end() == End::GivenUp);
+        assert_eq!(place.rows(), named(&[("a.parquet", 7)]));
+        assert_eq!(place.beside(), ["head.json"]);
+        // Once a part of it is done, the rest follows as far as it can.
+        let (begun, _) = place.begin(6);
+        place.control.die_after(&place.session, &begun, 1).expect("puts");
+        place.foreign("a.parquet", 8);
+        assert!(place.settle().expect("ends").is_some_and(|done| done.end() == End::Partly));
+        assert_eq!(place.rows(), named(&[("a.parquet", 8), ("p=1/6.parquet", 12)]));
+    }
+}
+
+#[test]
+fn a_new_file_that_others_have_long_put_in_place_does_not_come_back() {
+    for place in Place::all() {
+        let (begun, staged) = place.begin(5);
+        place.settle().expect("ends");
+        let moved = place.table.join("p=1/5.parquet").expect("a name");
+        place.session.delete(&moved).expect("deletes");
+        assert_eq!(
+            place.control.end(&place.session, &begun, staged).expect("sees that it is done"),
+            End::Whole
+        );
+        assert_eq!(place.rows(), named(&[("a.parquet", 5)]));
     }
 }

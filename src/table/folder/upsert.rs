@@ -1,7 +1,7 @@
 //! A folder of Parquet files as the target of an upsert: each file with a changed row is written anew and put in its
 //! place, new rows go into new files, and a record beside the folder holds it together.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,7 +13,8 @@ use arrow::datatypes::SchemaRef;
 use super::control::Control;
 use super::draft::{Begun, Draft};
 use super::files::Folder;
-use super::record::Recorded;
+use super::optimize::not_whole;
+use super::record::{End, Operation, Recorded};
 use crate::client::file::Version;
 use crate::client::session::Session;
 use crate::core::format::Format;
@@ -60,7 +61,10 @@ pub(super) fn settled(session: &Session, control: &Control, dry_run: bool) -> Re
             Some(begun) if !begun.is_done() && !dry_run => {
                 tracing::info!(change = begun.sequence(), "ending what another run began");
                 control.ask(session)?;
-                control.end(session, &begun, Vec::new())?;
+                let end = control.end(session, &begun, Vec::new())?;
+                if end == End::Partly && begun.change.operation == Operation::Optimize {
+                    return Err(not_whole(control.table()));
+                }
             }
             last => return Ok(last),
         }
@@ -145,33 +149,15 @@ impl Stored {
         work: &mut WorkCounts,
     ) -> Result<Draft<'a>> {
         self.control.make()?;
-        let mut draft = self.control.draft(session, self.last.as_ref());
+        let mut draft = self.control.draft(session, Operation::Upsert, self.last.as_ref());
         let folded = Folded::new(&self.folder.stored_schema, change.incoming, change.outcome)?;
+        let touched = self.touched(change.incoming, change.outcome)?;
         let mut rows = Vec::new();
-        for touched in self.touched(change.incoming, change.outcome)? {
-            let part = &self.folder.parts[touched.seen.place];
-            let named = |error: Error| error.with_missing("file", &part.path);
-            rows.extend(self.moved(session, &touched, &folded).map_err(named)?);
-            let (content, version) = self.folder.file(session, &part.path)?.read_version().map_err(named)?;
-            if version != touched.seen.version {
-                return Err(Error::new(ErrorKind::Conflict, "someone else changed the folder meanwhile")
-                    .hint("nothing of this run was written; run it again"));
-            }
-            let leaving: Vec<u64> = touched.leaving.iter().map(|(row, _)| *row).collect();
-            let mut fresh = draft.fresh()?;
-            let mark = fresh.mark().to_owned();
-            let part_change = PartChange {
-                incoming: change.incoming,
-                outcome: change.outcome,
-                first: touched.seen.rows.start,
-                pairs: touched.pairs,
-                leaving: &leaving,
-                mark: &mark,
-            };
-            rewrite_part(session, content, &part_change, fresh.file(), work).map_err(named)?;
-            draft.add(part.path.clone(), Some(&version), fresh)?;
-            work.files_removed += 1;
-            work.files_added += 1;
+        for touched in &touched {
+            let path = &self.folder.parts[touched.seen.place].path;
+            rows.extend(
+                self.moved(session, touched, &folded).map_err(|error| error.with_missing("file", path))?,
+            );
         }
         rows.push(folded.inserts(change.incoming, change.outcome)?);
         let rows = concat_batches(self.folder.schema(), &rows)
@@ -179,19 +165,73 @@ impl Stored {
         for part in partition::split(&rows, &self.folder.partition_columns)? {
             session.check()?;
             if part.rows.num_rows() > 0 || self.is_new && self.folder.partition_columns.is_empty() {
-                let mut fresh = draft.fresh()?;
-                let mark = fresh.mark().to_owned();
-                let schema = &self.folder.file_schema;
-                let properties = properties(self.compression)?;
-                let mut file = NewPart::start(schema, properties, GROUP_ROWS, &mark, fresh.file())?;
-                file.write(&self.folder.in_files(&part.rows, schema)?)?;
-                file.finish()?;
-                draft.add(self.folder.new_path(&part.values), None, fresh)?;
-                work.files_added += 1;
+                self.stage_new(&part, &mut draft, work)?;
             }
+        }
+        for touched in &touched {
+            let path = &self.folder.parts[touched.seen.place].path;
+            self.stage_changed(session, touched, change, &mut draft, work)
+                .map_err(|error| error.with_missing("file", path))?;
         }
         work.bytes_written = Some(draft.bytes());
         Ok(draft)
+    }
+
+    /// The first file of each partition in which there are no rows: the next ones go there, for it will never be deleted.
+    fn empty(&self) -> HashMap<&Values, &Seen> {
+        let empty = self.opened.iter().rev().filter(|seen| seen.rows.is_empty());
+        empty.map(|seen| (&self.folder.parts[seen.place].values, seen)).collect()
+    }
+
+    /// Writes new rows of one partition.
+    fn stage_new(&self, part: &partition::Part, draft: &mut Draft<'_>, work: &mut WorkCounts) -> Result<()> {
+        let mut fresh = draft.fresh()?;
+        let mark = fresh.mark().to_owned();
+        let properties = properties(self.compression)?;
+        let mut file = NewPart::start(&self.folder.file_schema, properties, GROUP_ROWS, &mark, fresh.file())?;
+        file.write(&self.folder.in_files(&part.rows)?)?;
+        file.finish()?;
+        work.files_added += 1;
+        match self.empty().get(&part.values) {
+            Some(seen) => {
+                work.files_removed += 1;
+                draft.add(self.folder.parts[seen.place].path.clone(), Some(&seen.version), fresh)
+            }
+            None => draft.add(self.folder.new_path(&part.values), None, fresh),
+        }
+    }
+
+    /// Writes a file with a changed row anew.
+    fn stage_changed(
+        &self,
+        session: &Session,
+        touched: &Touched<'_>,
+        change: &Change<'_>,
+        draft: &mut Draft<'_>,
+        work: &mut WorkCounts,
+    ) -> Result<()> {
+        let part = &self.folder.parts[touched.seen.place];
+        let (content, version) = self.folder.file(session, &part.path)?.read_version()?;
+        if version != touched.seen.version {
+            return Err(Error::new(ErrorKind::Conflict, "someone else changed the folder meanwhile")
+                .hint("nothing of this run was written; run it again"));
+        }
+        let leaving: Vec<u64> = touched.leaving.iter().map(|(row, _)| *row).collect();
+        let mut fresh = draft.fresh()?;
+        let mark = fresh.mark().to_owned();
+        let part_change = PartChange {
+            incoming: change.incoming,
+            outcome: change.outcome,
+            first: touched.seen.rows.start,
+            pairs: touched.pairs,
+            leaving: &leaving,
+            mark: &mark,
+        };
+        rewrite_part(session, content, &part_change, fresh.file(), work)?;
+        draft.add(part.path.clone(), Some(&version), fresh)?;
+        work.files_removed += 1;
+        work.files_added += 1;
+        Ok(())
     }
 
     /// The rows that an update takes from a file to another partition, with all columns.
@@ -280,7 +320,9 @@ impl StoredTable for Stored {
         new.extend(
             touched.iter().flat_map(|touched| touched.leaving.iter().map(|(_, values)| values.clone())),
         );
-        work.files_removed = touched.len() as u64;
+        let empty = self.empty();
+        let refilled = new.iter().filter(|values| empty.contains_key(values)).count();
+        work.files_removed = (touched.len() + refilled) as u64;
         work.files_added = (touched.len() + new.len()) as u64;
         Ok(())
     }
@@ -297,9 +339,9 @@ impl StoredTable for Stored {
             return Ok(Applied::Conflict);
         };
         let sequence = begun.sequence();
-        let is_whole = self.control.end(session, &begun, staged)?;
+        let end = self.control.end(session, &begun, staged)?;
         done.times.commit += millis(start.elapsed());
         // Folding in the same rows again changes nothing where they are.
-        Ok(if is_whole { Applied::Committed(sequence.to_string()) } else { Applied::Conflict })
+        Ok(if end == End::Whole { Applied::Committed(sequence.to_string()) } else { Applied::Conflict })
     }
 }

@@ -8,7 +8,7 @@ use arrow::array::RecordBatch;
 use super::control::Control;
 use super::draft::{Begun, Draft, Fresh};
 use super::files::Folder;
-use super::record::Recorded;
+use super::record::{End, Operation, Recorded};
 use super::upsert::settled;
 use crate::client::session::Session;
 use crate::core::format::Format;
@@ -126,8 +126,12 @@ fn add_after(
     };
     folder.check_partitions(options.partition_by.as_deref())?;
     control.make()?;
-    let mut new =
-        NewFiles { folder: &folder, options, draft: control.draft(session, last), open: Vec::new() };
+    let mut new = NewFiles {
+        folder: &folder,
+        options,
+        draft: control.draft(session, Operation::Append, last),
+        open: Vec::new(),
+    };
     let mut fit = Fit::new(&folder.stored_schema, &schema)?;
     check_missing(&folder.stored_schema, fit.schema())?;
     let mut written = 0;
@@ -150,14 +154,21 @@ fn add_after(
     let bytes = draft.bytes();
     session.check()?;
     match draft.begin(last)? {
-        Begun::Yes(begun, staged) => {
-            control.end(session, &begun, staged)?;
-            Ok(Some((written, bytes)))
-        }
+        Begun::Yes(begun, staged) => match control.end(session, &begun, staged).map_err(not_in_place)? {
+            End::Whole => Ok(Some((written, bytes))),
+            End::Partly | End::GivenUp => Err(Error::internal("a new file has the name of another")),
+        },
         Begun::No => Ok(None),
         Begun::Unknown => Err(Error::new(ErrorKind::Io, "whether the rows were added is not known")
             .hint("the answer of the store was lost; look whether they are there before you run it again")),
     }
+}
+
+/// What went wrong once it was certain that the rows will be there.
+fn not_in_place(error: Error) -> Error {
+    Error::new(error.kind(), "the rows are added, but not all of their files are in place yet")
+        .hint("do not run it again: the next upsert or append into the folder puts them there first")
+        .because(error)
 }
 
 /// The files that a frame is written to, some of them at the same time.
@@ -173,7 +184,7 @@ impl<'a> NewFiles<'a> {
         let known = self.open.iter().position(|(values, ..)| *values == part.values);
         let place = known.map_or_else(|| self.start(&part.values), Ok)?;
         let (.., file) = &mut self.open[place];
-        file.write(&self.folder.in_files(&part.rows, &self.folder.file_schema)?)?;
+        file.write(&self.folder.in_files(&part.rows)?)?;
         if file.bytes() >= FILE_BYTES { self.close(place) } else { Ok(()) }
     }
 

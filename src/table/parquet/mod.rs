@@ -1,6 +1,7 @@
 //! Parquet files at rest: footers, key columns, pruning by statistics, and rewriting.
 
 mod chunks;
+mod concat;
 mod layout;
 mod prune;
 mod rewrite;
@@ -23,6 +24,7 @@ use crate::client::file::{Content, DataFile};
 use crate::error::{Error, ErrorKind, Result};
 use chunks::Chunks;
 
+pub(crate) use concat::{Layout, concat, emptied};
 pub(crate) use rewrite::{Folded, PartChange, append, check_missing, mark_of, rewrite_part, widen};
 pub(crate) use scan::Scan;
 pub(crate) use shape::Shape;
@@ -82,12 +84,6 @@ impl Opened {
     /// The columns, dictionaries as their values.
     pub(crate) fn schema(&self) -> &SchemaRef {
         self.metadata.schema()
-    }
-
-    /// What tells it from all other files that keyfold wrote as one of many, if it is such a file.
-    fn mark(&self) -> Option<String> {
-        let pairs = self.metadata.metadata().file_metadata().key_value_metadata();
-        pairs.into_iter().flatten().find(|pair| pair.key == rewrite::MARK)?.value.clone()
     }
 
     /// Rows in all row groups, as the footer says.

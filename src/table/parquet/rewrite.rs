@@ -129,7 +129,10 @@ pub(crate) fn rewrite_part(
 ///
 /// `InvalidData` if it is not a whole Parquet file.
 pub(crate) fn mark_of(content: Content) -> Result<Option<String>> {
-    Ok(Opened::new(content)?.mark())
+    let opened = Opened::new(content)?;
+    let pairs = opened.metadata.metadata().file_metadata().key_value_metadata();
+    let mark = pairs.into_iter().flatten().find(|pair| pair.key == MARK);
+    Ok(mark.and_then(|pair| pair.value.clone()))
 }
 
 /// The key of the mark among the key-value metadata of a file.
@@ -234,7 +237,7 @@ impl Folded {
 }
 
 /// Writes row groups of one file into another.
-struct Copying<'a> {
+pub(super) struct Copying<'a> {
     session: &'a Session,
     opened: &'a Opened,
     writer: ArrowWriter<&'a mut File>,
@@ -247,7 +250,12 @@ struct Copying<'a> {
 }
 
 impl<'a> Copying<'a> {
-    fn new(session: &'a Session, opened: &'a Opened, mark: Option<&str>, out: &'a mut File) -> Result<Self> {
+    pub(super) fn new(
+        session: &'a Session,
+        opened: &'a Opened,
+        mark: Option<&str>,
+        out: &'a mut File,
+    ) -> Result<Self> {
         let metadata = opened.metadata.metadata();
         let groups = metadata.row_groups();
         let total = groups.iter().map(|g| g.compressed_size().unsigned_abs()).sum();
@@ -266,7 +274,11 @@ impl<'a> Copying<'a> {
     }
 
     /// Writes one row group, each batch changed by `change`, which is given its first row.
-    fn copy(&mut self, group: usize, change: impl Fn(u64, RecordBatch) -> Result<RecordBatch>) -> Result<()> {
+    pub(super) fn copy(
+        &mut self,
+        group: usize,
+        change: impl Fn(u64, RecordBatch) -> Result<RecordBatch>,
+    ) -> Result<()> {
         // The rows before are a row group of their own; the last group is left open for inserts.
         self.writer.flush().map_err(unwritable)?;
         let metadata = self.opened.metadata.metadata().row_group(group);
@@ -287,7 +299,7 @@ impl<'a> Copying<'a> {
         Ok(())
     }
 
-    fn append(&mut self, batch: &RecordBatch) -> Result<()> {
+    pub(super) fn append(&mut self, batch: &RecordBatch) -> Result<()> {
         let open = self.writer.in_progress_rows() as u64;
         if open > 0 && open + batch.num_rows() as u64 > self.limit {
             self.writer.flush().map_err(unwritable)?;
@@ -303,7 +315,7 @@ impl<'a> Copying<'a> {
         self.writer.write(batch).map_err(unwritable)
     }
 
-    fn finish(self) -> Result<u64> {
+    pub(super) fn finish(self) -> Result<u64> {
         self.writer.close().map_err(unwritable)?;
         Ok(self.written)
     }
@@ -368,7 +380,7 @@ fn kept(metadata: Option<&Vec<KeyValue>>, opened: &Opened, mark: Option<&str>) -
 }
 
 /// Reads a little of every column chunk of the new file back before it may replace the old one.
-fn verify(opened: &Opened, out: &File, rows: u64) -> Result<()> {
+pub(super) fn verify(opened: &Opened, out: &File, rows: u64) -> Result<()> {
     let broken = |cause: Error| Error::internal("the new file cannot be read back").because(cause);
     let file = out.try_clone().map_err(|cause| Error::io("cannot open the new file", cause))?;
     let written = Opened::new(Content::Local(file)).map_err(broken)?;

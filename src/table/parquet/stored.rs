@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::table::StoredFile;
 use crate::table::fit::fit_batches;
 use crate::table::parquet::shape::{Selection, Shape};
-use crate::table::parquet::{Opened, prune, rewrite, undecodable};
+use crate::table::parquet::{Layout, Opened, prune, rewrite, undecodable};
 
 /// Rows that are decoded at a time.
 pub(super) const BATCH_ROWS: usize = 16 * 1024;
@@ -72,14 +72,13 @@ impl ParquetFile {
         Self { opened, shape, starts, deleted }
     }
 
-    /// The columns as the file has them.
-    pub(crate) fn columns(&self) -> &SchemaRef {
-        self.opened.schema()
-    }
-
-    /// As [`mark_of`](super::mark_of).
-    pub(crate) fn mark(&self) -> Option<String> {
-        self.opened.mark()
+    /// With which other files its rows can be put together.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` for columns that can be read but not written again with the same type.
+    pub(crate) fn layout(&self) -> Result<Layout> {
+        Layout::of(&self.opened)
     }
 
     /// The number of row groups.
