@@ -1,4 +1,4 @@
-//! `keyfold vacuum`: files that no row of a table is in any more are named, and then deleted.
+//! `keyfold vacuum`: files that no version of a Delta table needs any more are named, and then deleted.
 
 use clap::Args;
 
@@ -19,14 +19,14 @@ EXAMPLES:
   keyfold vacuum lake/orders --delete         delete them
   keyfold vacuum s3://lake/orders --retention 30d --delete";
 
-/// Name, or delete, files that no row of a table has been in for some time
+/// Name, or delete, files that no version of a Delta table has needed for some time
 ///
-/// These are files that an upsert or an optimize has replaced, and what runs that failed have left. Versions of a Delta table
-/// that had them can no longer be read or restored. Nothing is deleted without --delete.
+/// These are files that an upsert or an optimize has replaced, and what runs that failed have left. Versions that had them can
+/// no longer be read or restored. Nothing is deleted without --delete.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct VacuumArgs {
-    /// The folder of a Delta table, or one with Parquet files
+    /// The folder of the table
     #[arg(value_name = "TABLE")]
     table: String,
 

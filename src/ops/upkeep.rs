@@ -50,13 +50,13 @@ impl DataReaderWriter {
         self.0.session.run(move |session| upkeep::optimize(session, &location, &options)).await
     }
 
-    /// Deletes files of a table in which no row of it has been for some time; names them only, unless `options` say
-    /// otherwise. Versions of a Delta table that had them can no longer be read.
+    /// Deletes files that no version of a Delta table has needed for some time; names them only, unless `options` say
+    /// otherwise. Versions that had them can no longer be read.
     ///
     /// # Errors
     ///
     /// `NotFound` if there is no such table, `Usage` for a single file, or if files are to go earlier than the table says,
-    /// `InvalidData` if a file of the table is missing.
+    /// `Unsupported` for a folder of files, from which nothing is ever deleted, `InvalidData` if a file of the table is missing.
     pub async fn vacuum(&self, path: &str, options: VacuumOptions) -> Result<VacuumReport> {
         let location = self.0.locate(path)?;
         self.0.session.run(move |session| upkeep::vacuum(session, &location, &options)).await

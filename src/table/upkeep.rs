@@ -39,7 +39,7 @@ pub(crate) fn optimize(
     }
 }
 
-/// Deletes files of a table in which no row of it is any more.
+/// Deletes files that no version of a Delta table needs any more.
 ///
 /// # Errors
 ///

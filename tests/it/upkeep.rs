@@ -112,7 +112,9 @@ async fn small_files_become_one_in_each_partition_and_no_row_changes() {
         let change = rows(&[0, 99], &[PLACES[0], PLACES[1]], &[-1, 99]);
         let report = fold(&doors, TABLE, change, UpsertOptions::default()).await.expect("folds");
         assert_eq!((report.rows.updated, report.rows.inserted), (1, 1));
-        assert_eq!((report.work.files_removed, report.work.files_added), (1, 2));
+        // A new row of a folder takes the place of a file without rows.
+        let removed = if table.is_folder() { 2 } else { 1 };
+        assert_eq!((report.work.files_removed, report.work.files_added), (removed, 2));
         if table.is_folder() {
             assert_eq!(doors.names_in(".orders.keyfold"), ["head.json"]);
         }
@@ -197,13 +199,13 @@ async fn a_folder_in_or_above_a_delta_table_is_no_folder_of_files() {
             let optimized = doors.data.optimize(&folder, OptimizeOptions::default()).await.map(|_| ());
             let folded =
                 fold(&doors, &folder, rows(&[1], &["a"], &[1]), Table::Folder.options()).await.map(|_| ());
-            for refused in [optimized, folded] {
-                let error = refused.expect_err("refused");
-                assert!(
-                    error.kind() == ErrorKind::Unsupported && error.to_string().contains("log"),
-                    "{error}"
-                );
-            }
+            let optimized = optimized.expect_err("refused").kind();
+            assert!(matches!(optimized, ErrorKind::Unsupported | ErrorKind::Usage), "{optimized:?}");
+            let folded = folded.expect_err("refused");
+            assert!(
+                folded.kind() == ErrorKind::Unsupported && folded.to_string().contains("log"),
+                "{folded}"
+            );
         }
         is_as(&doors, &expected).await;
     }

@@ -43,7 +43,7 @@ impl OptimizeOptions {
     }
 }
 
-/// Which files are deleted that no row of a table is in any more.
+/// Which files are deleted that no version of a Delta table needs any more.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct VacuumOptions {
