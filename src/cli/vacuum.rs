@@ -73,6 +73,6 @@ fn told(report: &VacuumReport) -> String {
     }
     let end = if report.dry_run { "; nothing is deleted without --delete" } else { "" };
     let done = if report.dry_run { "would go" } else { "deleted" };
-    let names: String = files.iter().map(|name| format!("{}\n", one_line(name))).collect();
+    let names = files.iter().map(|name| one_line(name) + "\n").collect::<String>();
     format!("{names}{target}: {} files, {bytes} bytes, {done}{end}\n", files.len())
 }

@@ -39,6 +39,17 @@ impl Version {
     }
 }
 
+impl Version {
+    /// Whether this is the version that is written so, or a copy of it: a folder that was restored from a backup has other
+    /// files, of the same times and sizes.
+    pub(crate) fn is_like(&self, written: &str) -> bool {
+        match self {
+            Self::Local(version) => version.is_like(written),
+            Self::Object(version) => version.to_string() == written,
+        }
+    }
+}
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -16,7 +16,7 @@ use crate::table::{delta, folder};
 pub(super) const TARGET_BYTES: u64 = 128 << 20;
 
 /// For how long a file stays that nobody needs.
-pub(super) const RETENTION: Duration = Duration::from_secs(7 * 24 * 3_600);
+pub(super) const RETENTION: Duration = Duration::from_hours(7 * 24);
 
 /// Puts small files of a table together.
 ///
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn files_go_no_earlier_than_the_table_says_unless_that_is_allowed() {
-        let hour = Duration::from_secs(3_600);
+        let hour = Duration::from_hours(1);
         let options = VacuumOptions::default().with_retention(hour);
         let error = cutoff(&options, 2 * hour).expect_err("too early");
         assert!(error.kind() == ErrorKind::Usage && error.to_string().contains("least: 2 hours"), "{error}");

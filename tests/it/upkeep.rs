@@ -305,8 +305,8 @@ async fn nothing_is_deleted_from_a_table_of_which_a_file_is_missing() {
         doors.data.optimize(TABLE, OptimizeOptions::default()).await.expect("optimizes");
         let live = doors.data.vacuum(TABLE, at_once()).await.expect("names").files;
         let names = doors.names_below("orders");
-        let data = names.iter().filter(|name| !name.contains("_delta_log"));
-        let lost = data.filter(|name| !live.contains(name)).next().expect("a file of the table");
+        let mut data = names.iter().filter(|name| !name.contains("_delta_log"));
+        let lost = data.find(|name| !live.contains(name)).expect("a file of the table");
         std::fs::remove_file(doors.path(&format!("orders/{lost}"))).expect("removed");
         let before = files(&doors);
         let error = doors.data.vacuum(TABLE, at_once().with_dry_run(false)).await.expect_err("refused");

@@ -50,6 +50,12 @@ pub(crate) struct Version {
 }
 
 impl Version {
+    /// Whether this is the version that is written so, or a copy of it.
+    pub(crate) fn is_like(&self, written: &str) -> bool {
+        let without_inode = |text: &str| text.split_once('-').map(|(_, rest)| rest.to_owned());
+        without_inode(written).is_some_and(|rest| without_inode(&self.to_string()) == Some(rest))
+    }
+
     fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),

@@ -82,8 +82,8 @@ impl Work {
         let candidates = snapshot.parts.iter().map(candidate).collect::<Result<Vec<_>>>()?;
         let groups = groups(&candidates, target).into_iter();
         let parts = |places: Vec<usize>| places.iter().map(|place| snapshot.parts[*place].clone()).collect();
-        let groups = groups.map(parts).collect();
-        Ok(Self { layout, target, groups, snapshot })
+        let groups: Vec<Vec<StoredPart>> = groups.map(parts).collect();
+        Ok(Self { snapshot, layout, target, groups })
     }
 
     /// `None` if others have changed all the files that were to be put together.

@@ -172,7 +172,7 @@ impl Control {
         let mut is_changed = false;
         for step in &begun.change.steps {
             let file = session.open(&self.table.join(&step.path)?)?;
-            if file.version()?.map(|version| version.to_string()) != step.replaces {
+            if !step.replaces_now(file.version()?.as_ref()) {
                 if is_there(&file, &step.staged)? {
                     return Ok(false);
                 }
@@ -193,8 +193,7 @@ impl Control {
         let mut copy = copy;
         for look in 0..LOOKS {
             let now = file.version()?;
-            let is_expected = now.as_ref().map(ToString::to_string) == step.replaces;
-            if !is_expected {
+            if !step.replaces_now(now.as_ref()) {
                 return Ok(if is_there(&file, &step.staged)? { Ended::InPlace } else { Ended::Foreign });
             }
             if now.is_none() {

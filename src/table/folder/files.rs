@@ -258,7 +258,7 @@ impl Folder {
     }
 
     /// The same, for a file in the folder of another one.
-    pub(super) fn new_path_beside(&self, path: &str) -> String {
+    pub(super) fn new_path_beside(path: &str) -> String {
         let folder = path.rfind('/').map_or("", |slash| &path[..=slash]);
         format!("{folder}rows-{}.parquet", uuid::Uuid::now_v7())
     }

@@ -151,7 +151,7 @@ impl Work {
         let mut fresh = draft.fresh()?;
         let mark = fresh.mark().to_owned();
         parquet::concat(session, files.iter().map(content), &mark, fresh.file())?;
-        draft.add(self.folder.new_path_beside(&self.folder.parts[files[0].place].path), None, fresh)?;
+        draft.add(Folder::new_path_beside(&self.folder.parts[files[0].place].path), None, fresh)?;
         for file in files {
             let mut fresh = draft.fresh()?;
             let mark = fresh.mark().to_owned();

@@ -100,6 +100,17 @@ pub(super) struct Step {
     pub(super) staged: String,
 }
 
+impl Step {
+    /// Whether what it replaces is what is there `now`.
+    pub(super) fn replaces_now(&self, now: Option<&Version>) -> bool {
+        match (now, &self.replaces) {
+            (Some(now), Some(replaced)) => now.is_like(replaced),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+}
+
 /// A record, and the version of the file that holds it.
 #[derive(Debug, Clone)]
 pub(super) struct Recorded {

@@ -304,3 +304,20 @@ fn a_new_file_that_others_have_long_put_in_place_does_not_come_back() {
         assert_eq!(place.rows(), named(&[("a.parquet", 5)]));
     }
 }
+
+#[test]
+fn a_change_goes_on_in_a_copy_of_the_folder() {
+    for place in Place::all().into_iter().filter(|place| place.table.as_path().is_some()) {
+        let (begun, _) = place.begin(5);
+        place.control.die_after(&place.session, &begun, 1).expect("puts");
+        // As a backup does that keeps times: another file, of the same content.
+        let file = place.file("a.parquet").path().expect("on disk").to_owned();
+        let modified = std::fs::metadata(&file).and_then(|data| data.modified()).expect("a time");
+        std::fs::copy(&file, file.with_extension("copy")).expect("copied");
+        std::fs::rename(file.with_extension("copy"), &file).expect("renamed");
+        let copy = std::fs::File::options().write(true).open(&file).expect("opens");
+        copy.set_modified(modified).expect("set");
+        assert!(place.settle().expect("ends").is_some_and(|done| done.end() == End::Whole));
+        assert_eq!(place.rows(), named(&[("a.parquet", 5), ("p=1/5.parquet", 10)]));
+    }
+}

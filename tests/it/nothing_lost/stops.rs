@@ -105,7 +105,9 @@ fn a_writer_that_sleeps_while_another_goes_on_does_no_harm() {
                 let is_serial =
                     [[&stand.story.changes, &other], [&other, &stand.story.changes]].iter().any(|order| {
                         let mut expected = stand.story.before.clone();
-                        order.iter().for_each(|changes| expected.extend((*changes).clone()));
+                        for changes in order {
+                            expected.extend((*changes).clone());
+                        }
                         expected == rows
                     });
                 assert!(is_serial, "{what}: neither order gives this");
