@@ -22,7 +22,7 @@ EXAMPLES:
 /// Put small files of a table together, partition by partition
 ///
 /// No row changes. Of a Delta table this is a new version; the old files stay until a vacuum. Of a folder of Parquet files
-/// the old ones stay without rows.
+/// the old ones stay without rows, and take new ones later; run it when nobody reads the folder.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct OptimizeArgs {
