@@ -1,14 +1,15 @@
 //! How tables are kept in shape, whatever their kind: which small files become one, and which files nobody needs.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
 use crate::client::session::Session;
 use crate::core::location::Location;
 use crate::core::options::{OptimizeOptions, VacuumOptions};
-use crate::core::report::{OptimizeReport, VacuumReport};
+use crate::core::report::{OptimizeReport, VacuumReport, millis};
 use crate::error::{Error, ErrorKind, Result};
+use crate::table::again::pause;
 use crate::table::target::{Kind, stands};
 use crate::table::{delta, folder};
 
@@ -104,6 +105,35 @@ pub(super) fn cutoff(options: &VacuumOptions, least: Duration) -> Result<DateTim
 
 fn hours(time: Duration) -> String {
     format!("{} hours", time.as_secs() / 3_600)
+}
+
+/// Makes attempts until one is done; each gives `None`, or fails with `Conflict`, if someone else came first.
+///
+/// # Errors
+///
+/// `Conflict` if that was so every time, and whatever else an attempt fails with.
+pub(super) fn until_done(
+    session: &Session,
+    options: &OptimizeOptions,
+    attempt: impl Fn() -> Result<Option<OptimizeReport>>,
+) -> Result<OptimizeReport> {
+    let started = Instant::now();
+    for conflicts in 0..=options.max_retries {
+        let begun = Instant::now();
+        match attempt() {
+            Ok(Some(report)) => {
+                return Ok(OptimizeReport { conflicts, elapsed_ms: millis(started.elapsed()), ..report });
+            }
+            Ok(None) => {}
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            Err(error) => return Err(error),
+        }
+        tracing::info!(attempt = conflicts + 1, "someone else changed the files");
+        pause(session, begun.elapsed(), conflicts)?;
+    }
+    Err(Error::new(ErrorKind::Conflict, "someone else changed the same files every time")
+        .with("attempts", options.max_retries + 1)
+        .hint("nothing of this run was written; run it again when less is written to the table"))
 }
 
 /// A file, as far as it matters for putting files together.

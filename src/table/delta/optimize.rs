@@ -15,12 +15,12 @@ use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::options::{Compression, OptimizeOptions};
-use crate::core::report::{OptimizeReport, millis};
-use crate::error::{Error, ErrorKind, Result};
+use crate::core::report::OptimizeReport;
+use crate::error::{Error, Result};
 use crate::table::again::pause;
 use crate::table::partition;
 use crate::table::table_scan::live;
-use crate::table::upkeep::{Candidate, TARGET_BYTES, groups};
+use crate::table::upkeep::{Candidate, TARGET_BYTES, groups, until_done};
 
 /// How often a version is tried that someone else has committed meanwhile.
 const RETRIES: u32 = 20;
@@ -35,21 +35,7 @@ pub(crate) fn optimize(
     location: &Location,
     options: &OptimizeOptions,
 ) -> Result<OptimizeReport> {
-    let started = Instant::now();
-    for conflicts in 0..=options.max_retries {
-        let begun = Instant::now();
-        let work = Work::plan(session, location, options)?;
-        if let Some(mut report) = work.run(session, options)? {
-            report.conflicts = conflicts;
-            report.elapsed_ms = millis(started.elapsed());
-            return Ok(report);
-        }
-        tracing::info!(attempt = conflicts + 1, "someone else changed the files");
-        pause(session, begun.elapsed(), conflicts)?;
-    }
-    Err(Error::new(ErrorKind::Conflict, "someone else changed the same files every time")
-        .with("attempts", options.max_retries + 1)
-        .hint("nothing of this run was written; run it again when less is written to the table"))
+    until_done(session, options, || Work::plan(session, location, options)?.run(session, options))
 }
 
 /// Files that become one.

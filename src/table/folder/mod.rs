@@ -4,6 +4,7 @@
 mod control;
 mod draft;
 mod files;
+mod names;
 mod optimize;
 mod record;
 #[cfg(test)]
@@ -11,7 +12,8 @@ mod tests;
 mod upsert;
 mod write;
 
-pub(crate) use files::{Folder, is_folder};
+pub(crate) use files::Folder;
+pub(crate) use names::is_folder;
 pub(crate) use optimize::optimize;
 pub(super) use upsert::FolderTarget;
 pub(super) use write::write_stream;

@@ -1,8 +1,6 @@
 //! Small files of a folder become larger ones: their rows are put into a new file, and they stay without rows, because
 //! nothing is deleted from under readers. Later upserts put new rows into such files.
 
-use std::time::Instant;
-
 use super::control::Control;
 use super::draft::{Begun, Draft};
 use super::files::Folder;
@@ -13,11 +11,10 @@ use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::options::OptimizeOptions;
-use crate::core::report::{OptimizeReport, millis};
+use crate::core::report::OptimizeReport;
 use crate::error::{Error, ErrorKind, Result};
-use crate::table::again::pause;
 use crate::table::parquet::{self, Layout};
-use crate::table::upkeep::{Candidate, TARGET_BYTES, groups};
+use crate::table::upkeep::{Candidate, TARGET_BYTES, groups, until_done};
 
 /// Puts small files together.
 ///
@@ -29,26 +26,7 @@ pub(crate) fn optimize(
     location: &Location,
     options: &OptimizeOptions,
 ) -> Result<OptimizeReport> {
-    let started = Instant::now();
-    for conflicts in 0..=options.max_retries {
-        let begun = Instant::now();
-        let done = Work::plan(session, location, options).and_then(|work| work.run(session, options));
-        match done {
-            Ok(Some(mut report)) => {
-                report.conflicts = conflicts;
-                report.elapsed_ms = millis(started.elapsed());
-                return Ok(report);
-            }
-            Ok(None) => {}
-            Err(error) if error.kind() == ErrorKind::Conflict => {}
-            Err(error) => return Err(error),
-        }
-        tracing::info!(attempt = conflicts + 1, "someone else changed the folder");
-        pause(session, begun.elapsed(), conflicts)?;
-    }
-    Err(Error::new(ErrorKind::Conflict, "someone else changed the folder every time")
-        .with("attempts", options.max_retries + 1)
-        .hint("nothing of this run was written; run it again when less is written to the folder"))
+    until_done(session, options, || Work::plan(session, location, options)?.run(session, options))
 }
 
 /// A file with rows.
