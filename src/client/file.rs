@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Seek;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -20,6 +21,17 @@ use crate::error::{Error, ErrorKind, Result};
 pub(crate) enum DataFile {
     Local(LocalFile),
     Object(ObjectFile),
+    /// One version of it, which is read whatever takes its place.
+    Pinned(Arc<Pinned>),
+}
+
+/// A file that was opened, or an object of which one version is read: there is no other way to read a file of a local disk
+/// that may be replaced, and read it again.
+#[derive(Debug)]
+pub(crate) struct Pinned {
+    file: DataFile,
+    content: Content,
+    version: Version,
 }
 
 /// Which content there is: any replacement or change gives another version.
@@ -85,6 +97,20 @@ impl Content {
                 content.range(0, len.min(usize::try_from(content.len()).unwrap_or(usize::MAX)))
             }
         }
+    }
+
+    /// The same bytes, to be read once more; of a local file by place, for there is one position in it.
+    ///
+    /// # Errors
+    ///
+    /// `Io`.
+    pub(crate) fn again(&self) -> Result<Self> {
+        Ok(match self {
+            Self::Local(file) => Self::Local(
+                file.try_clone().map_err(|cause| Error::io("cannot open the file once more", cause))?,
+            ),
+            Self::Object(content) => Self::Object(content.clone()),
+        })
     }
 
     /// All bytes, on disk.
@@ -161,7 +187,18 @@ impl DataFile {
         match self {
             Self::Local(file) => file.location(),
             Self::Object(object) => object.location(),
+            Self::Pinned(pinned) => pinned.file.location(),
         }
+    }
+
+    /// This version of it, to be read as often as one likes.
+    ///
+    /// # Errors
+    ///
+    /// As [`DataFile::read`].
+    pub(crate) fn pinned(self) -> Result<Self> {
+        let (content, version) = self.read_version()?;
+        Ok(Self::Pinned(Arc::new(Pinned { file: self, content, version })))
     }
 
     /// The path without symbolic links, if it is on a local disk: for engines that open files themselves.
@@ -169,6 +206,7 @@ impl DataFile {
         match self {
             Self::Local(file) => Some(file.path()),
             Self::Object(_) => None,
+            Self::Pinned(pinned) => pinned.file.path(),
         }
     }
 
@@ -181,6 +219,7 @@ impl DataFile {
         Ok(match self {
             Self::Local(file) => file.version()?.map(Version::Local),
             Self::Object(object) => object.version()?.map(Version::Object),
+            Self::Pinned(pinned) => Some(pinned.version.clone()),
         })
     }
 
@@ -193,6 +232,7 @@ impl DataFile {
         match self {
             Self::Local(file) => file.read().map(Content::Local),
             Self::Object(object) => object.read().map(Content::Object),
+            Self::Pinned(pinned) => pinned.content.again(),
         }
     }
 
@@ -212,6 +252,7 @@ impl DataFile {
                 let version = content.version().clone();
                 (Content::Object(content), Version::Object(version))
             }
+            Self::Pinned(pinned) => (pinned.content.again()?, pinned.version.clone()),
         })
     }
 
@@ -230,6 +271,7 @@ impl DataFile {
             Self::Object(object) => {
                 object.version()?.map(|version| Locked::Object(object.clone(), Version::Object(version)))
             }
+            Self::Pinned(_) => return Err(for_reading()),
         })
     }
 
@@ -242,6 +284,7 @@ impl DataFile {
         match self {
             Self::Local(file) => file.stage().map(Stage::Local),
             Self::Object(object) => object.stage().map(Stage::Object),
+            Self::Pinned(_) => Err(for_reading()),
         }
     }
 }
@@ -325,9 +368,7 @@ impl DataFile {
                     .map_err(|cause| Error::io("cannot copy a temporary file", cause))?;
                 Stage::Object(stage).commit(expected)
             }
-            (Self::Local(_), Self::Object(_)) | (Self::Object(_), Self::Local(_)) => {
-                Err(Error::internal("what is written is of another kind than its place"))
-            }
+            _ => Err(Error::internal("what is written is of another kind than its place")),
         }
     }
 }
@@ -368,6 +409,10 @@ impl Stage {
             }
         }
     }
+}
+
+fn for_reading() -> Error {
+    Error::internal("a version that is being read cannot be written")
 }
 
 impl From<local::Commit> for Commit {

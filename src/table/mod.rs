@@ -127,6 +127,10 @@ pub(crate) trait StoredTable: Send {
         work: &mut WorkCounts,
     ) -> Result<Option<u64>>;
 
+    /// Whether it still is this version, of a table whose files are replaced in place. What was seen while it changed may
+    /// be of two versions.
+    fn is_current(&self, session: &Session) -> Result<bool>;
+
     /// Counts the files that `outcome` makes and removes.
     fn plan(&mut self, incoming: &Incoming, outcome: &Outcome, work: &mut WorkCounts) -> Result<()>;
 

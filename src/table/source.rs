@@ -15,7 +15,7 @@ use crate::core::text_codec::TextCodec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::again::look_again;
 use crate::table::delta::{At, Snapshot};
-use crate::table::folder::Folder;
+use crate::table::folder;
 use crate::table::target::{Kind, stands};
 use crate::table::text::{self, TextScan};
 use crate::table::{ParquetTable, ipc, parquet};
@@ -113,11 +113,11 @@ impl Source {
         if options.asks_for_version() {
             return Err(no_versions());
         }
-        let folder = Folder::load(session, location)?.ok_or_else(|| {
+        let folder = folder::view(session, location)?.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, "the folder has no Parquet files").with("folder", location)
         })?;
         if !folder.has_partitions() {
-            let files = folder.locations()?.iter().map(|file| session.open(file)).collect::<Result<_>>()?;
+            let files = folder.data_files(session)?;
             let mut source = Self { files, format: Format::Parquet, schema: None, table: None, rows: 0 };
             source.read_columns(session, options)?;
             return Ok(source);

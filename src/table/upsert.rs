@@ -212,11 +212,20 @@ impl Job<'_> {
         let mut matcher = Matcher::new(&incoming, &stored.schema(), &self.rule)?;
         self.times.plan += millis(start.elapsed());
         let start = Instant::now();
-        let rows = stored.find(self.session, &mut matcher, &mut work)?;
-        let outcome = matcher.finish(rows)?;
+        let found = stored.find(self.session, &mut matcher, &mut work).and_then(|rows| matcher.finish(rows));
+        let outcome = match found {
+            // An id that goes from one file to another just then is found twice.
+            Err(_) if stored.is_current(self.session).is_ok_and(|is_current| !is_current) => {
+                return Ok(Attempt::Conflict);
+            }
+            found => found?,
+        };
         self.times.matching += millis(start.elapsed());
         let mut report = self.report(stored.as_ref(), &outcome);
         if outcome.rows.is_no_change() {
+            if !stored.is_current(self.session)? {
+                return Ok(Attempt::Conflict);
+            }
             report.created = false;
             work.bytes_written = (!self.options.dry_run).then_some(0);
         } else {

@@ -76,12 +76,13 @@ impl OpenFile {
     }
 
     fn content(&self) -> Result<Content> {
-        Ok(match self {
-            Self::Local(file, _) => Content::Local(
-                file.try_clone().map_err(|cause| Error::io("cannot open the file once more", cause))?,
-            ),
-            Self::Object(content) => Content::Object(content.clone()),
-        })
+        match self {
+            Self::Local(file, _) => file
+                .try_clone()
+                .map(Content::Local)
+                .map_err(|cause| Error::io("cannot open the file once more", cause)),
+            Self::Object(content) => Ok(Content::Object(content.clone())),
+        }
     }
 }
 

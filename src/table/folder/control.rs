@@ -125,7 +125,7 @@ impl Control {
         let mut skipped = Vec::new();
         // What this run has not begun itself may have begun long ago. If nothing of it is done and a file has changed
         // since, or the folder is a copy, it is given up: to do a part of it could double rows.
-        if staged.is_empty() && self.is_stale(session, begun).map_err(unfinished)? {
+        if staged.is_empty() && self.to_do(session, begun).map_err(unfinished)?.is_none() {
             skipped.extend(steps.iter().map(|step| step.path.clone()));
             steps = &[];
         }
@@ -167,19 +167,22 @@ impl Control {
         Ok(error.hint("somebody has deleted it; to give up that change, move the folder it stood in away"))
     }
 
-    /// Whether nothing of a change is done yet, and a file that it would replace is no longer what was read.
-    fn is_stale(&self, session: &Session, begun: &Recorded) -> Result<bool> {
-        let mut is_changed = false;
+    /// The steps of a change that are not done yet; `None` if none is done, and a file that it would replace is no longer
+    /// what was read.
+    pub(super) fn to_do<'a>(&self, session: &Session, begun: &'a Recorded) -> Result<Option<Vec<&'a Step>>> {
+        let mut to_do = Vec::new();
+        let (mut is_changed, mut is_started) = (false, false);
         for step in &begun.change.steps {
             let file = session.open(&self.table.join(&step.path)?)?;
-            if !step.replaces_now(file.version()?.as_ref()) {
-                if is_there(&file, &step.staged)? {
-                    return Ok(false);
-                }
+            if step.replaces_now(file.version()?.as_ref()) {
+                to_do.push(step);
+            } else if is_there(&file, &step.staged)? {
+                is_started = true;
+            } else {
                 is_changed = true;
             }
         }
-        Ok(is_changed)
+        Ok((is_started || !is_changed).then_some(to_do))
     }
 
     /// Puts one file in its place, unless it is there.

@@ -27,6 +27,8 @@ pub(super) struct Draft<'a> {
     control: &'a Control,
     operation: Operation,
     sequence: u64,
+    /// The last change in which rows went from one file to another.
+    moved: u64,
     writer: String,
     /// Files that were started.
     started: usize,
@@ -77,6 +79,7 @@ impl<'a> Draft<'a> {
             control,
             operation,
             sequence: last.map_or(0, Recorded::sequence) + 1,
+            moved: last.map_or(0, |last| last.change.moved),
             writer: uuid::Uuid::now_v7().simple().to_string(),
             started: 0,
             staged: Vec::new(),
@@ -121,6 +124,11 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// Says that rows go from one file to another: who lists files then may miss them, or see them twice.
+    pub(super) fn moves_rows(&mut self) {
+        self.moved = self.sequence;
+    }
+
     /// Bytes of all files.
     pub(super) fn bytes(&self) -> u64 {
         self.staged.iter().map(|staged| staged.size).sum()
@@ -134,7 +142,8 @@ impl<'a> Draft<'a> {
     pub(super) fn begin(mut self, last: Option<&Recorded>) -> Result<Begun> {
         self.staged.sort_by_key(|staged| staged.step.replaces.is_some());
         let steps = self.staged.iter().map(|staged| staged.step.clone()).collect();
-        let change = Change::new(self.session, self.operation, self.sequence, &self.writer, steps);
+        let change =
+            Change::new(self.session, self.operation, self.sequence, &self.writer, self.moved, steps);
         // If this fails, it may have been recorded all the same: what is staged stays.
         self.is_recorded = true;
         let written = record::write(self.session, &self.control.record(self.session)?, change, last)?;

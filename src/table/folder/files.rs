@@ -1,7 +1,7 @@
 //! A folder of Parquet files as it is now: which files it has, the columns of all of them, and those that the names of
 //! its folders say (`day=2021-05-22/`).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
@@ -41,6 +41,8 @@ pub(super) struct Part {
     /// Below the folder.
     pub(super) path: String,
     pub(super) values: Values,
+    /// Where its content is, if that was looked up before.
+    file: Option<DataFile>,
 }
 
 impl Folder {
@@ -51,22 +53,36 @@ impl Folder {
     /// `InvalidInput` if folders name different columns, `InvalidData` for a damaged file.
     pub(crate) fn load(session: &Session, location: &Location) -> Result<Option<Self>> {
         check_not_in_table(session, location)?;
-        let paths = list(session, location)?;
-        let Some(first) = paths.first() else { return Ok(None) };
-        let (partition_columns, _) = steps(first);
-        let mut parts = Vec::with_capacity(paths.len());
-        for path in &paths {
-            let (columns, values) = steps(path);
+        let files = list(session, location)?.into_iter().map(|path| (path, None)).collect();
+        Self::of(session, location, files)
+    }
+
+    /// The folder that has these files, with the content of those of which it is known.
+    ///
+    /// # Errors
+    ///
+    /// As [`Folder::load`].
+    pub(super) fn of(
+        session: &Session,
+        location: &Location,
+        files: BTreeMap<String, Option<DataFile>>,
+    ) -> Result<Option<Self>> {
+        let Some((first, content)) = files.first_key_value() else { return Ok(None) };
+        let (first, content) = (first.clone(), content.clone());
+        let (partition_columns, _) = steps(&first);
+        let mut parts = Vec::with_capacity(files.len());
+        for (path, file) in files {
+            let (columns, values) = steps(&path);
             if columns != partition_columns {
                 return Err(Error::new(ErrorKind::InvalidInput, "folders are named after different columns")
                     .with("folder", location)
                     .with("file", path)
-                    .with("first", first)
+                    .with("first", &first)
                     .hint("all files of a folder lie equally deep, below folders such as day=2021-05-22"));
             }
-            parts.push(Part { path: path.clone(), values });
+            parts.push(Part { path, values, file });
         }
-        let file = session.open(&location.join(first)?)?;
+        let file = content.map_or_else(|| session.open(&location.join(&first)?), Ok)?;
         let opened = look_again(session, || file.read().and_then(ParquetFile::open));
         let file_schema = opened.map_err(|error| error.with_missing("file", file.location()))?.schema();
         let folder = Self::new(location, file_schema, partition_columns, parts)?;
@@ -151,9 +167,9 @@ impl Folder {
     ///
     /// # Errors
     ///
-    /// As [`Location::join`].
-    pub(crate) fn locations(&self) -> Result<Vec<Location>> {
-        self.parts.iter().map(|part| self.location.join(&part.path)).collect()
+    /// As [`Session::open`].
+    pub(crate) fn data_files(&self, session: &Session) -> Result<Vec<DataFile>> {
+        self.parts.iter().map(|part| self.file(session, part)).collect()
     }
 
     /// A name that nobody else gives, for a new file with rows of these values.
@@ -197,8 +213,8 @@ impl Folder {
             .map_err(|cause| Error::internal("new rows do not fit the columns of the files").because(cause))
     }
 
-    pub(super) fn file(&self, session: &Session, path: &str) -> Result<DataFile> {
-        session.open(&self.location.join(path)?)
+    pub(super) fn file(&self, session: &Session, part: &Part) -> Result<DataFile> {
+        part.file.clone().map_or_else(|| session.open(&self.location.join(&part.path)?), Ok)
     }
 
     /// Opens a file, whose rows are numbered from `first`, and says which version of it.
@@ -213,7 +229,7 @@ impl Folder {
         first: u64,
     ) -> Result<(ParquetFile, Version)> {
         let part = &self.parts[place];
-        let file = self.file(session, &part.path)?;
+        let file = self.file(session, part)?;
         let look = || {
             let (content, version) = file.read_version()?;
             Ok((self.opened(content, part, first)?, version))

@@ -6,6 +6,7 @@ mod draft;
 mod files;
 mod names;
 mod optimize;
+mod reader;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -15,5 +16,6 @@ mod write;
 pub(crate) use files::Folder;
 pub(crate) use names::is_folder;
 pub(crate) use optimize::optimize;
+pub(crate) use reader::view;
 pub(super) use upsert::FolderTarget;
 pub(super) use write::write_stream;

@@ -99,6 +99,7 @@ impl Work {
         }
         self.control.make()?;
         let mut draft = self.control.draft(session, Operation::Optimize, self.last.as_ref());
+        draft.moves_rows();
         for files in &self.groups {
             self.stage(session, files, &mut draft)?;
         }
@@ -119,8 +120,8 @@ impl Work {
     /// Writes the rows of some files into a new one beside the folder, and what will stand in their places.
     fn stage(&self, session: &Session, files: &[Filled], draft: &mut Draft<'_>) -> Result<()> {
         let content = |file: &Filled| {
-            let (content, version) =
-                self.folder.file(session, &self.folder.parts[file.place].path)?.read_version()?;
+            let part = &self.folder.parts[file.place];
+            let (content, version) = self.folder.file(session, part)?.read_version()?;
             if version != file.version {
                 return Err(Error::new(ErrorKind::Conflict, "someone else changed the folder meanwhile"));
             }

@@ -30,6 +30,9 @@ pub(super) struct Change {
     writer: String,
     /// New files first: a row that moves is there twice for a moment, rather than not at all.
     pub(super) steps: Vec<Step>,
+    /// The last change, up to this one, in which rows went from one file to another; 0 if none did.
+    #[serde(default)]
+    pub(super) moved: u64,
     /// Files that somebody who does not read this record has changed meanwhile; they are as he left them.
     #[serde(default)]
     skipped: Vec<String>,
@@ -42,6 +45,7 @@ impl Change {
         operation: Operation,
         sequence: u64,
         writer: &str,
+        moved: u64,
         steps: Vec<Step>,
     ) -> Self {
         Self {
@@ -52,6 +56,7 @@ impl Change {
             run_id: session.run_id().to_owned(),
             writer: writer.to_owned(),
             steps,
+            moved,
             skipped: Vec::new(),
         }
     }
@@ -131,6 +136,23 @@ impl Recorded {
     pub(super) fn end(&self) -> End {
         self.change.end()
     }
+}
+
+/// Whether nothing has happened between two looks at the record, but that a change was ended that had begun.
+pub(super) fn is_same(before: Option<&Recorded>, after: Option<&Recorded>) -> bool {
+    match (before, after) {
+        (None, None) => true,
+        (Some(before), Some(after)) => {
+            before.sequence() == after.sequence()
+                && (before.is_done() == after.is_done() || after.end() == End::Whole)
+        }
+        _ => false,
+    }
+}
+
+/// Whether no row has gone from one file to another between two looks at the record, except in a change that had begun.
+pub(super) fn is_unmoved(before: Option<&Recorded>, after: Option<&Recorded>) -> bool {
+    after.map_or(0, |after| after.change.moved) <= before.map_or(0, Recorded::sequence)
 }
 
 /// How a change ended.

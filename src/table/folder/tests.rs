@@ -7,14 +7,16 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 
 use super::control::Control;
 use super::draft::{Begun, Draft, Staged};
+use super::reader::view;
 use super::record::{Change, End, Operation, Recorded, Written, became};
-use super::upsert::settled;
+use super::upsert::{FolderTarget, settled};
 use crate::client::file::{DataFile, Version};
 use crate::client::session::Session;
 use crate::core::location::Location;
-use crate::core::options::Compression;
+use crate::core::options::{Compression, UpsertOptions};
 use crate::error::{ErrorKind, Result};
 use crate::table::parquet::{NewPart, describe, properties};
+use crate::table::{Found, ParquetTable, UpsertTarget};
 
 struct Place {
     session: Session,
@@ -74,10 +76,10 @@ impl Place {
         self.control.last(&self.session).expect("reads")
     }
 
-    /// A change that gives `a.parquet` so many rows, and a new file in a partition twice as many.
+    /// A change that gives `a.parquet` so many rows, and a new file in a folder below twice as many.
     fn draft(&self, last: Option<&Recorded>, rows: usize) -> Draft<'_> {
         let mut draft = self.control.draft(&self.session, Operation::Upsert, last);
-        for (name, rows) in [("a.parquet", rows), (&*format!("p=1/{rows}.parquet"), 2 * rows)] {
+        for (name, rows) in [("a.parquet", rows), (&*format!("new/{rows}.parquet"), 2 * rows)] {
             let mut fresh = draft.fresh().expect("stages");
             let mark = fresh.mark().to_owned();
             write(fresh.file(), rows, &mark);
@@ -121,9 +123,71 @@ fn the_next_run_ends_what_one_that_died_has_begun_wherever_it_died() {
             place.control.die_after(&place.session, &begun, steps).expect("puts");
             let done = place.settle().expect("ends").expect("a record");
             assert!(done.is_done() && done.sequence() == 1);
-            assert_eq!(place.rows(), named(&[("a.parquet", 5), ("p=1/5.parquet", 10)]), "{steps}");
+            assert_eq!(place.rows(), named(&[("a.parquet", 5), ("new/5.parquet", 10)]), "{steps}");
             assert_eq!(place.beside(), ["head.json"]);
         }
+    }
+}
+
+#[test]
+fn who_reads_sees_a_change_that_has_begun_as_a_whole() {
+    for steps in 0..=2 {
+        for place in Place::all() {
+            let (begun, _) = place.begin(5);
+            place.control.die_after(&place.session, &begun, steps).expect("goes on");
+            let seen = view(&place.session, &place.table).expect("looks").expect("files");
+            assert_eq!(seen.count(&place.session).expect("counts"), 15, "{steps} steps of {}", place.table);
+            assert!(!place.last().expect("a change").is_done());
+            // It reads on what it saw, although others go on.
+            let _ = place.settle().expect("ends");
+            let (begun, staged) = place.begin(7);
+            assert_eq!(place.control.end(&place.session, &begun, staged).expect("ends"), End::Whole);
+            if place.table.as_path().is_some() {
+                assert_eq!(
+                    seen.count(&place.session).expect("counts"),
+                    15,
+                    "{steps} steps of {}",
+                    place.table
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn who_reads_sees_nothing_of_a_change_that_will_be_given_up() {
+    for place in Place::all() {
+        let _ = place.begin(5);
+        place.foreign("a.parquet", 2);
+        let seen = view(&place.session, &place.table).expect("looks").expect("files");
+        assert_eq!(seen.count(&place.session).expect("counts"), 2);
+    }
+}
+
+#[test]
+fn a_folder_that_somebody_else_makes_meanwhile_is_seen_to_be_there() {
+    for place in Place::all() {
+        let new = place.table.to_string().trim_end_matches('t').to_owned() + "new/";
+        let new: Location = new.parse().expect("a location");
+        let rows = RecordBatch::new_empty(Arc::new(arrow::datatypes::Schema::new(vec![
+            arrow::datatypes::Field::new("id", arrow::datatypes::DataType::Int64, true),
+        ])));
+        let mut target = FolderTarget::new(&new, &UpsertOptions::default());
+        assert!(matches!(target.open(&place.session, false).expect("looks"), Found::Nothing));
+        if let Some(path) = new.as_path() {
+            std::fs::create_dir(path).expect("made");
+        }
+        let control = Control::of(&new).expect("named");
+        let other = Place { session: place.session.clone(), table: new, control, _held: None };
+        let control = &other.control;
+        control.make().expect("made");
+        other.foreign("a.parquet", 1);
+        let last = control.last(&place.session).expect("reads");
+        let begun = control.draft(&place.session, Operation::Append, last.as_ref()).begin(last.as_ref());
+        let Begun::Yes(begun, staged) = begun.expect("records") else { panic!("nobody else was there") };
+        let _ = control.end(&place.session, &begun, staged).expect("ends");
+        let created = target.create(&place.session, &rows.schema()).expect("creates");
+        assert!(!created.is_current(&place.session).expect("looks"), "it would fold rows in once more");
     }
 }
 
@@ -132,7 +196,7 @@ fn a_new_file_is_there_before_an_old_one_changes() {
     for place in Place::all() {
         let (begun, _) = place.begin(5);
         place.control.die_after(&place.session, &begun, 1).expect("puts");
-        assert_eq!(place.rows(), named(&[("a.parquet", 1), ("p=1/5.parquet", 10)]));
+        assert_eq!(place.rows(), named(&[("a.parquet", 1), ("new/5.parquet", 10)]));
     }
 }
 
@@ -145,7 +209,7 @@ fn a_writer_that_wakes_up_after_others_went_on_does_no_harm() {
             place.settle().expect("ends");
             let (second, own) = place.begin(6);
             assert_eq!(place.control.end(&place.session, &second, own).expect("ends"), End::Whole);
-            let after = named(&[("a.parquet", 6), ("p=1/5.parquet", 10), ("p=1/6.parquet", 12)]);
+            let after = named(&[("a.parquet", 6), ("new/5.parquet", 10), ("new/6.parquet", 12)]);
             assert_eq!(place.rows(), after);
             assert_eq!(
                 place.control.end(&place.session, &begun, staged).expect("sees that it is done"),
@@ -169,7 +233,7 @@ fn two_who_end_one_change_at_once_both_succeed() {
                 assert!(other.join().expect("a writer").expect("ends").is_some_and(|last| last.is_done()));
             }
         });
-        assert_eq!(place.rows(), named(&[("a.parquet", 5), ("p=1/5.parquet", 10)]));
+        assert_eq!(place.rows(), named(&[("a.parquet", 5), ("new/5.parquet", 10)]));
         assert_eq!(place.beside(), ["head.json"]);
     }
 }
@@ -181,7 +245,7 @@ fn of_two_changes_after_one_the_second_is_not_recorded_and_leaves_nothing() {
         let (begun, staged) = place.begin(5);
         assert!(matches!(late.begin(None).expect("asks"), Begun::No));
         assert_eq!(place.control.end(&place.session, &begun, staged).expect("ends"), End::Whole);
-        assert_eq!(place.rows(), named(&[("a.parquet", 5), ("p=1/5.parquet", 10)]));
+        assert_eq!(place.rows(), named(&[("a.parquet", 5), ("new/5.parquet", 10)]));
         assert_eq!(place.beside(), ["head.json"]);
         drop(place.draft(place.last().as_ref(), 9));
         assert_eq!(place.beside(), ["head.json"]);
@@ -205,7 +269,7 @@ fn a_file_that_somebody_else_changes_meanwhile_stays_as_he_left_it_and_the_write
         let (begun, staged) = place.begin(5);
         place.foreign("a.parquet", 7);
         assert_ne!(place.control.end(&place.session, &begun, staged).expect("ends"), End::Whole);
-        assert_eq!(place.rows(), named(&[("a.parquet", 7), ("p=1/5.parquet", 10)]));
+        assert_eq!(place.rows(), named(&[("a.parquet", 7), ("new/5.parquet", 10)]));
         assert!(place.last().is_some_and(|last| last.is_done()));
         // It does not matter who of two ends it.
         let (begun, staged) = place.begin(6);
@@ -261,7 +325,7 @@ fn a_writer_whose_answer_was_lost_knows_his_change_even_if_somebody_else_has_end
         assert_eq!(place.control.end(&place.session, &found, staged).expect("is ended"), End::Whole);
         assert_eq!(place.last().map(|last| last.change), record.map(|record| record.change));
         // Another one of the same number did not happen; of one that others went on from, nobody can tell.
-        let other = Change::new(&place.session, Operation::Append, 1, "another", Vec::new());
+        let other = Change::new(&place.session, Operation::Append, 1, "another", 0, Vec::new());
         assert!(matches!(became(&other, place.last()), Written::Lost));
         drop(lost);
         place.begin(6);
@@ -286,7 +350,7 @@ fn a_change_of_which_nothing_is_done_is_given_up_if_a_file_has_changed_since_it_
         place.control.die_after(&place.session, &begun, 1).expect("puts");
         place.foreign("a.parquet", 8);
         assert!(place.settle().expect("ends").is_some_and(|done| done.end() == End::Partly));
-        assert_eq!(place.rows(), named(&[("a.parquet", 8), ("p=1/6.parquet", 12)]));
+        assert_eq!(place.rows(), named(&[("a.parquet", 8), ("new/6.parquet", 12)]));
     }
 }
 
@@ -295,7 +359,7 @@ fn a_new_file_that_others_have_long_put_in_place_does_not_come_back() {
     for place in Place::all() {
         let (begun, staged) = place.begin(5);
         place.settle().expect("ends");
-        let moved = place.table.join("p=1/5.parquet").expect("a name");
+        let moved = place.table.join("new/5.parquet").expect("a name");
         place.session.delete(&moved).expect("deletes");
         assert_eq!(
             place.control.end(&place.session, &begun, staged).expect("sees that it is done"),
@@ -318,6 +382,6 @@ fn a_change_goes_on_in_a_copy_of_the_folder() {
         let copy = std::fs::File::options().write(true).open(&file).expect("opens");
         copy.set_modified(modified).expect("set");
         assert!(place.settle().expect("ends").is_some_and(|done| done.end() == End::Whole));
-        assert_eq!(place.rows(), named(&[("a.parquet", 5), ("p=1/5.parquet", 10)]));
+        assert_eq!(place.rows(), named(&[("a.parquet", 5), ("new/5.parquet", 10)]));
     }
 }

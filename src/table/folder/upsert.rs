@@ -14,7 +14,8 @@ use super::control::Control;
 use super::draft::{Begun, Draft};
 use super::files::Folder;
 use super::optimize::not_whole;
-use super::record::{End, Operation, Recorded};
+use super::reader::view;
+use super::record::{self, End, Operation, Recorded};
 use crate::client::file::Version;
 use crate::client::session::Session;
 use crate::core::format::Format;
@@ -35,21 +36,17 @@ use crate::table::{Applied, Change, Done, Found, ParquetTable, StoredTable, Upse
 pub(crate) struct FolderTarget {
     location: Location,
     options: UpsertOptions,
+    /// The last change before it was looked whether there are files.
+    last: Option<Recorded>,
 }
 
 impl FolderTarget {
     pub(crate) fn new(location: &Location, options: &UpsertOptions) -> Self {
-        Self { location: location.clone(), options: options.clone() }
+        Self { location: location.clone(), options: options.clone(), last: None }
     }
 
-    fn stored(
-        &self,
-        control: Control,
-        last: Option<Recorded>,
-        folder: Folder,
-        is_new: bool,
-    ) -> Box<dyn StoredTable> {
-        let compression = self.options.compression;
+    fn stored(&self, control: Control, folder: Folder, is_new: bool) -> Box<dyn StoredTable> {
+        let (last, compression) = (self.last.clone(), self.options.compression);
         Box::new(Stored { control, last, folder, is_new, compression, opened: Vec::new() })
     }
 }
@@ -78,19 +75,20 @@ impl UpsertTarget for FolderTarget {
 
     fn open(&mut self, session: &Session, dry_run: bool) -> Result<Found> {
         let control = Control::of(&self.location)?;
-        let last = settled(session, &control, dry_run)?;
-        let Some(folder) = Folder::load(session, &self.location)? else { return Ok(Found::Nothing) };
+        self.last = settled(session, &control, dry_run)?;
+        // A change that has begun is not ended for a dry run, but looked through.
+        let load = if dry_run { view } else { Folder::load };
+        let Some(folder) = load(session, &self.location)? else { return Ok(Found::Nothing) };
         folder.check_partitions(self.options.partition_by.as_deref())?;
-        Ok(Found::Table(self.stored(control, last, folder, false)))
+        Ok(Found::Table(self.stored(control, folder, false)))
     }
 
-    fn create(&mut self, session: &Session, schema: &SchemaRef) -> Result<Box<dyn StoredTable>> {
+    fn create(&mut self, _: &Session, schema: &SchemaRef) -> Result<Box<dyn StoredTable>> {
         check_new_name(&self.location)?;
         let control = Control::of(&self.location)?;
-        let last = control.last(session)?;
         let columns = self.options.partition_by.clone().unwrap_or_default();
         let folder = Folder::empty(&self.location, schema, columns)?;
-        Ok(self.stored(control, last, folder, true))
+        Ok(self.stored(control, folder, true))
     }
 
     fn has_a_line(&self) -> bool {
@@ -153,6 +151,9 @@ impl Stored {
         let folded = Folded::new(&self.folder.stored_schema, change.incoming, change.outcome)?;
         let touched = self.touched(change.incoming, change.outcome)?;
         let mut rows = Vec::new();
+        if touched.iter().any(|touched| !touched.leaving.is_empty()) {
+            draft.moves_rows();
+        }
         for touched in &touched {
             let path = &self.folder.parts[touched.seen.place].path;
             rows.extend(
@@ -211,7 +212,7 @@ impl Stored {
         work: &mut WorkCounts,
     ) -> Result<()> {
         let part = &self.folder.parts[touched.seen.place];
-        let (content, version) = self.folder.file(session, &part.path)?.read_version()?;
+        let (content, version) = self.folder.file(session, part)?.read_version()?;
         if version != touched.seen.version {
             return Err(Error::new(ErrorKind::Conflict, "someone else changed the folder meanwhile")
                 .hint("nothing of this run was written; run it again"));
@@ -305,6 +306,10 @@ impl StoredTable for Stored {
             self.opened.push(Seen { place, rows, version });
         }
         Ok(Some(next))
+    }
+
+    fn is_current(&self, session: &Session) -> Result<bool> {
+        Ok(record::is_same(self.last.as_ref(), self.control.last(session)?.as_ref()))
     }
 
     fn plan(&mut self, incoming: &Incoming, outcome: &Outcome, work: &mut WorkCounts) -> Result<()> {
