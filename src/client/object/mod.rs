@@ -93,7 +93,11 @@ impl ObjectFile {
                 .with("file", &self.location)
                 .hint("write to a local path or a bucket"));
         }
-        self.wait(|store, key| async move { store.check_conditions(&key).await })?;
+        self.session.check()?;
+        // A store that is asked what it can do is asked to the end, cancelled or not: what it is asked by goes last.
+        let (store, key) = (Arc::clone(&self.store), Arc::clone(&self.key));
+        let asked = self.io.wait(|| Ok(()), async move { store.check_conditions(&key).await });
+        asked.map_err(|error| error.with_missing("file", &self.location))?;
         let file = tempfile::Builder::new().prefix("keyfold-").tempfile().map_err(|cause| {
             Error::io("cannot make a temporary file", cause)
                 .with("folder", std::env::temp_dir().display())

@@ -64,10 +64,9 @@ fn a_run_that_is_asked_to_stop_ends_cleanly() {
     }
 }
 
-/// Whether a name is that of the record beside a folder, or of what a service is asked by, which a run leaves that ends
-/// while it asks.
+/// Whether a name is that of the record beside a folder.
 fn is_of_control(name: &str) -> bool {
-    name.ends_with("/head.json") || name.contains(".keyfold-probe-")
+    name.ends_with("/head.json")
 }
 
 #[test]
