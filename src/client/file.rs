@@ -201,6 +201,17 @@ impl DataFile {
         Ok(Self::Pinned(Arc::new(Pinned { file: self, content, version })))
     }
 
+    /// The same, of a file that may be deleted meanwhile: the bytes of an object are fetched now.
+    ///
+    /// # Errors
+    ///
+    /// As [`DataFile::read`], and `Conflict`.
+    pub(crate) fn kept(self) -> Result<Self> {
+        let (content, version) = self.read_version()?;
+        let content = Content::Local(content.into_file()?);
+        Ok(Self::Pinned(Arc::new(Pinned { file: self, content, version })))
+    }
+
     /// The path without symbolic links, if it is on a local disk: for engines that open files themselves.
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {

@@ -59,7 +59,7 @@ impl Fresh {
 #[must_use]
 pub(super) enum Begun {
     /// It has, and with what is staged it can be ended.
-    Yes(Recorded, Vec<Staged>),
+    Yes(Box<Recorded>, Vec<Staged>),
     /// Somebody else was first.
     No,
     /// It cannot be known, for the record has gone on; if it has, it was ended.
@@ -149,7 +149,7 @@ impl<'a> Draft<'a> {
         let written = record::write(self.session, &self.control.record(self.session)?, change, last)?;
         self.is_recorded = matches!(written, Written::Made(_));
         Ok(match written {
-            Written::Made(recorded) => Begun::Yes(recorded, std::mem::take(&mut self.staged)),
+            Written::Made(recorded) => Begun::Yes(Box::new(recorded), std::mem::take(&mut self.staged)),
             Written::Lost => Begun::No,
             Written::Unknown => Begun::Unknown,
         })

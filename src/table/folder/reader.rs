@@ -67,14 +67,20 @@ fn look_through(session: &Session, control: &Control, last: Option<&Recorded>) -
     }
     // A process may not have more files open.
     let is_pinned = location.as_path().is_none() || files.len() <= MAX_OPEN;
+    let mut kept = 0;
     for (path, file) in files.iter_mut().filter(|_| is_pinned) {
         session.check()?;
         *file = Some(match file.take() {
             None => session.open(&location.join(path)?)?.pinned()?,
-            Some(staged) => staged.pinned().map_err(|error| match error.kind() {
-                ErrorKind::NotFound => Error::new(ErrorKind::Conflict, "a new file was put in its place"),
-                _ => error,
-            })?,
+            Some(staged) => {
+                kept += 1;
+                // It goes once it was put in its place.
+                let pinned = if kept > MAX_OPEN { staged.pinned() } else { staged.kept() };
+                pinned.map_err(|error| match error.kind() {
+                    ErrorKind::NotFound => Error::new(ErrorKind::Conflict, "a new file was put in its place"),
+                    _ => error,
+                })?
+            }
         });
     }
     Folder::of(session, location, files)

@@ -91,7 +91,7 @@ impl Place {
     fn begin(&self, rows: usize) -> (Recorded, Vec<Staged>) {
         let last = self.last();
         match self.draft(last.as_ref(), rows).begin(last.as_ref()).expect("records") {
-            Begun::Yes(begun, staged) => (begun, staged),
+            Begun::Yes(begun, staged) => (*begun, staged),
             other => panic!("somebody else was first: {other:?}"),
         }
     }
