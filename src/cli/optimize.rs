@@ -17,11 +17,13 @@ const EXAMPLES: &str = "\
 EXAMPLES:
   keyfold optimize lake/orders --dry-run
   keyfold optimize lake/orders
+  keyfold optimize lake/orders --z-order country,ordered_at
   keyfold optimize s3://lake/orders --target-size 256MiB --output json";
 
 /// Put small files of a table together, partition by partition
 ///
-/// No row changes. Of a Delta table this is a new version; the old files stay until a vacuum. Of a folder of Parquet files
+/// No row changes, only where it stands: small files become larger ones, or, with --z-order, all rows of a partition are
+/// sorted so that readers who look for values of some columns can skip files. Of a Delta table this is a new version; the old files stay until a vacuum. Of a folder of Parquet files
 /// the old ones stay without rows, and take new ones later; run it when nobody reads the folder.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -33,6 +35,10 @@ pub(crate) struct OptimizeArgs {
     /// Put files together up to this size [default: what the table says, or 128MiB]
     #[arg(long, value_name = "BYTES", value_parser = args::parsed::<Bytes>)]
     target_size: Option<Bytes>,
+
+    /// Sort all rows by these columns at once, along a Z-order curve, and write all files anew (Delta)
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', num_args = 1)]
+    z_order: Option<Vec<String>>,
 
     /// Count what would change, and write nothing
     #[arg(long)]
@@ -52,6 +58,7 @@ pub(crate) async fn run(args: OptimizeArgs, settings: &Settings, context: &Conte
     let defaults = OptimizeOptions::default();
     let options = OptimizeOptions {
         target_bytes: args.target_size.map(|size| size.0),
+        z_order: args.z_order,
         dry_run: args.dry_run,
         max_retries: args.max_retries.or(settings.max_retries).unwrap_or(defaults.max_retries),
     };

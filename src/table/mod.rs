@@ -15,6 +15,8 @@ mod partition;
 mod ranges;
 pub(crate) mod read_as;
 mod single;
+#[cfg(feature = "delta")]
+mod sorted;
 pub(crate) mod source;
 pub(crate) mod spill;
 pub(crate) mod table_scan;
@@ -23,6 +25,8 @@ pub(crate) mod text;
 pub(crate) mod upkeep;
 pub(crate) mod upsert;
 pub(crate) mod write;
+#[cfg(feature = "delta")]
+mod z_curve;
 
 use std::fmt;
 use std::fs::File;

@@ -71,7 +71,7 @@ impl Spilled {
 }
 
 /// What the rows of a batch take by themselves, were its buffers not shared with other batches.
-fn size_of_rows(batch: &RecordBatch) -> usize {
+pub(super) fn size_of_rows(batch: &RecordBatch) -> usize {
     let size = |column: &ArrayRef| {
         column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
     };
@@ -111,6 +111,20 @@ impl SpillFile {
             let _alive = &path;
             batch.and_then(|batch| with_schema(&batch, &schema)).map_err(unreadable)
         }))
+    }
+
+    /// Batches of `schema`, written now.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if the file cannot be written, and what the batches fail with.
+    #[cfg(feature = "delta")]
+    pub(super) fn of(schema: &SchemaRef, batches: impl Iterator<Item = Result<RecordBatch>>) -> Result<Self> {
+        let mut writer = SpillWriter::create(Arc::clone(schema))?;
+        for batch in batches {
+            writer = writer.write(&[batch?])?;
+        }
+        writer.finish()
     }
 
     async fn write(schema: SchemaRef, held: Vec<RecordBatch>, mut rest: BatchStream) -> Result<Self> {

@@ -35,6 +35,12 @@ pub(crate) fn optimize(
     }
     match stands(session, location, None)? {
         Kind::Delta => delta::optimize(session, location, options),
+        Kind::Folder if options.z_order.is_some() => Err(Error::new(
+            ErrorKind::Unsupported,
+            "rows of a folder of files cannot be put along a Z-order curve",
+        )
+        .with("folder", location)
+        .hint("each file would change, and nothing is ever deleted from a folder; write the rows into a Delta table")),
         Kind::Folder => folder::optimize(session, location, options),
         Kind::File => Err(no_table(session, location)?),
     }

@@ -68,3 +68,5 @@ mod upkeep;
 mod upkeep_commands;
 #[cfg(feature = "cli")]
 mod usgs;
+#[cfg(all(feature = "delta", any(feature = "polars", feature = "datafusion")))]
+mod z_order;

@@ -23,6 +23,12 @@ fn small_files_are_put_together_and_old_ones_named_and_deleted() {
         assert!(planned.ok().out.contains("3 of 3 files would become 1"), "{}", planned.out);
         let done = place.run(&["optimize", "orders", "--target-size", "1MiB", "--output", "json"]);
         assert_eq!((&done.json()["files_removed"], &done.json()["files_added"]), (&3.into(), &1.into()));
+        let sorted = place.run(&["optimize", "orders", "--z-order", "id,total"]);
+        if target.len() > 1 {
+            assert!(sorted.failed(1).contains("Z-order"), "{}", sorted.err);
+        } else {
+            assert!(sorted.ok().out.contains("1 of 1 files became 1, now version 4"), "{}", sorted.out);
+        }
         let again = place.run(&["optimize", "orders"]);
         assert!(again.ok().out.contains("nothing to put together"), "{}", again.out);
         if target.len() > 1 {
@@ -36,12 +42,12 @@ fn small_files_are_put_together_and_old_ones_named_and_deleted() {
         let early = ["vacuum", "orders", "--retention", "0s", "--allow-early"];
         let named = place.run(&early);
         assert!(
-            named.ok().out.contains("3 files") && named.out.contains("without --delete"),
+            named.ok().out.contains("4 files") && named.out.contains("without --delete"),
             "{}",
             named.out
         );
         let deleted = place.run(&[&early[..], &["--delete", "--output", "json"]].concat());
-        assert_eq!(deleted.json()["files"].as_array().map(Vec::len), Some(3));
+        assert_eq!(deleted.json()["files"].as_array().map(Vec::len), Some(4));
         assert_eq!(deleted.json()["dry_run"], false);
         assert_eq!(place.run(&["count", "orders"]).ok().out, "3\n");
     }

@@ -153,6 +153,13 @@ def kept_in_shape():
         for piece in pieces:
             pq.write_table(piece, "piece.parquet")
             keyfold("write", "piece.parquet", name, "--mode", "append", *flags)
+        sorted_along = json.loads(
+            keyfold("optimize", name, "--z-order", "ts,s,f", "--target-size", "4KiB", "--output", "json")
+        )
+        assert sorted_along["files_removed"] == sorted_along["files_before"], sorted_along
+        table = check(name, latest(*pieces))
+        assert len(table.file_uris()) == sorted_along["files_added"], sorted_along
+        assert table.history(1)[0]["operationParameters"]["zOrderBy"] == '["ts","s","f"]'
         before = len(DeltaTable(name).file_uris())
         report = json.loads(keyfold("optimize", name, "--output", "json"))
         table = check(name, latest(*pieces))
@@ -162,7 +169,7 @@ def kept_in_shape():
         deleted = json.loads(
             keyfold("vacuum", name, "--retention", "0s", "--allow-early", "--delete", "--output", "json")
         )
-        assert len(deleted["files"]) == report["files_removed"], deleted
+        assert len(deleted["files"]) == sorted_along["files_removed"] + report["files_removed"], deleted
         check(name, latest(*pieces))
         theirs = table.vacuum(retention_hours=0, enforce_retention_duration=False, full=True)
         assert not any(os.path.exists(os.path.join(name, file)) for file in theirs), theirs

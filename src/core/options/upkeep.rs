@@ -8,6 +8,9 @@ use std::time::Duration;
 pub struct OptimizeOptions {
     /// Bytes up to which files are put together; what the table says (`delta.targetFileSize`), or 128 MiB, if not said.
     pub target_bytes: Option<u64>,
+    /// Columns by which all rows of each partition are put along a Z-order curve, so that readers who ask for values of any of
+    /// them skip files; for Delta tables.
+    pub z_order: Option<Vec<String>>,
     /// Count what would change, and write nothing.
     pub dry_run: bool,
     /// How often the work is done again because someone else changed the same files meanwhile.
@@ -16,7 +19,7 @@ pub struct OptimizeOptions {
 
 impl Default for OptimizeOptions {
     fn default() -> Self {
-        Self { target_bytes: None, dry_run: false, max_retries: 10 }
+        Self { target_bytes: None, z_order: None, dry_run: false, max_retries: 10 }
     }
 }
 
@@ -25,6 +28,13 @@ impl OptimizeOptions {
     #[must_use]
     pub fn with_target_bytes(mut self, bytes: u64) -> Self {
         self.target_bytes = Some(bytes);
+        self
+    }
+
+    /// Puts rows along a Z-order curve through these columns.
+    #[must_use]
+    pub fn with_z_order<C: Into<String>>(mut self, columns: impl IntoIterator<Item = C>) -> Self {
+        self.z_order = Some(columns.into_iter().map(Into::into).collect());
         self
     }
 

@@ -33,6 +33,8 @@ pub(super) struct NewVersion<'a> {
     /// The version that was read; `None` for a new table.
     pub(super) read: Option<u64>,
     pub(super) operation: DeltaOperation,
+    /// What else is said of the operation, under the names that Spark gives it.
+    pub(super) parameters: BTreeMap<&'static str, Value>,
     /// Under the names that Spark gives them.
     pub(super) metrics: BTreeMap<&'static str, u64>,
     /// Whether nothing of what is there was looked at.
@@ -81,14 +83,17 @@ impl NewVersion<'_> {
             ("operationMetrics".to_owned(), json!(metrics)),
             (COMMIT_ID.to_owned(), Value::String(id.to_owned())),
         ]);
+        let told = self.operation.get_commit_info();
+        let own = self.parameters.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
         CommitInfo {
+            operation_parameters: Some(told.operation_parameters.into_iter().flatten().chain(own).collect()),
             timestamp: Some(Utc::now().timestamp_millis()),
             read_version: self.read,
             isolation_level: Some(IsolationLevel::Serializable),
             is_blind_append: Some(self.is_blind),
             engine_info: Some(concat!("keyfold/", env!("CARGO_PKG_VERSION")).to_owned()),
             info,
-            ..self.operation.get_commit_info()
+            ..told
         }
     }
 }

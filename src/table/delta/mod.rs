@@ -18,6 +18,7 @@ mod types;
 mod upsert;
 mod vacuum;
 mod write;
+mod z_order;
 
 use deltalake_core::DeltaTableError;
 

@@ -76,6 +76,11 @@ impl Layout {
         })
     }
 
+    /// Whether statistics of a column are kept for each file.
+    pub(super) fn has_statistics(&self, column: &str) -> bool {
+        self.stats_columns.iter().any(|place| self.data_schema.field(*place).name() == column)
+    }
+
     pub(super) fn with_row_group_rows(mut self, rows: usize) -> Self {
         self.row_group_rows = rows;
         self

@@ -1,16 +1,19 @@
-//! Small files of a table become larger ones. No row changes: the new version says so, so that who follows the changes
+//! Small files of a table become larger ones, or all of them are sorted (`z_order.rs`). No row changes: the new version says so, so that who follows the changes
 //! of the table sees none, and writers meanwhile need not lose: what they left alone is still put together.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use arrow::array::RecordBatch;
 use chrono::Utc;
 use deltalake_core::kernel::{Action, Add, Remove};
 use deltalake_core::protocol::DeltaOperation;
+use serde_json::json;
 
 use super::commit::{NewVersion, checkpoint};
 use super::log::{At, Snapshot, StoredPart};
 use super::new_file::{Layout, NewFile, discard};
+use super::z_order;
 use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
@@ -18,7 +21,8 @@ use crate::core::options::{Compression, OptimizeOptions};
 use crate::core::report::OptimizeReport;
 use crate::error::{Error, Result};
 use crate::table::again::pause;
-use crate::table::partition;
+use crate::table::parquet::ParquetFile;
+use crate::table::partition::{self, Values};
 use crate::table::table_scan::live;
 use crate::table::upkeep::{Candidate, TARGET_BYTES, groups, until_done};
 
@@ -38,18 +42,20 @@ pub(crate) fn optimize(
     until_done(session, options, || Work::plan(session, location, options)?.run(session, options))
 }
 
-/// Files that become one.
+/// Files that were written anew.
 struct Group {
     parts: Vec<StoredPart>,
-    /// The new file; none if all of their rows were deleted.
-    add: Option<Add>,
+    /// The new files; none if all of their rows were deleted.
+    adds: Vec<Add>,
 }
 
-struct Work {
-    snapshot: Snapshot,
-    layout: Layout,
-    target: u64,
+pub(super) struct Work {
+    pub(super) snapshot: Snapshot,
+    pub(super) layout: Layout,
+    pub(super) target: u64,
     groups: Vec<Vec<StoredPart>>,
+    /// The columns of the curve along which rows are put.
+    z_order: Option<Vec<String>>,
 }
 
 impl Work {
@@ -61,6 +67,20 @@ impl Work {
         let (schema, columns) = (&snapshot.schema, &snapshot.partition_columns);
         let layout = Layout::new(location, schema, columns, &snapshot.demands, Compression::default())?;
         let values = |part: &StoredPart| partition::normal(schema, columns, &part.values);
+        if let Some(z_order) = &options.z_order {
+            z_order::check(&layout, z_order)?;
+            let mut groups: Vec<(Values, Vec<StoredPart>)> = Vec::new();
+            for part in snapshot.parts.iter() {
+                let values = values(part)?;
+                match groups.iter_mut().find(|(other, _)| *other == values) {
+                    Some((_, parts)) => parts.push(part.clone()),
+                    None => groups.push((values, vec![part.clone()])),
+                }
+            }
+            let (groups, z_order) =
+                (groups.into_iter().map(|(_, parts)| parts).collect(), options.z_order.clone());
+            return Ok(Self { snapshot, layout, target, groups, z_order });
+        }
         let candidate = |part: &StoredPart| {
             let candidate = Candidate { bytes: part.size, is_worn: part.deletion_vector.is_some() };
             Ok((values(part)?, candidate))
@@ -69,7 +89,7 @@ impl Work {
         let groups = groups(&candidates, target).into_iter();
         let parts = |places: Vec<usize>| places.iter().map(|place| snapshot.parts[*place].clone()).collect();
         let groups: Vec<Vec<StoredPart>> = groups.map(parts).collect();
-        Ok(Self { snapshot, layout, target, groups })
+        Ok(Self { snapshot, layout, target, groups, z_order: None })
     }
 
     /// `None` if others have changed all the files that were to be put together.
@@ -82,7 +102,7 @@ impl Work {
             version_after: Some(before.version.to_string()),
             files_before: before.parts.len() as u64,
             files_removed: self.groups.iter().map(|parts| parts.len() as u64).sum(),
-            files_added: self.groups.len() as u64,
+            files_added: self.groups.iter().map(|parts| self.files_of(parts)).sum(),
             bytes_removed: self.groups.iter().flatten().map(|part| part.size).sum(),
             bytes_added: None,
             dry_run: options.dry_run,
@@ -96,8 +116,11 @@ impl Work {
         session.progress().start(report.bytes_removed);
         let mut done = Vec::new();
         let written: Result<()> = self.groups.iter().try_for_each(|parts| {
-            let add = self.write(session, parts)?;
-            done.push(Group { parts: parts.clone(), add });
+            let adds = match &self.z_order {
+                None => self.write(session, parts)?.into_iter().collect(),
+                Some(columns) => self.write_sorted(session, parts, columns)?,
+            };
+            done.push(Group { parts: parts.clone(), adds });
             Ok(())
         });
         written.inspect_err(|_| give_up(session, &self.snapshot.location, &done))?;
@@ -105,17 +128,50 @@ impl Work {
         report.version_after = Some(version.to_string());
         report.files_removed = done.iter().map(|group| group.parts.len() as u64).sum();
         report.bytes_removed = done.iter().flat_map(|group| &group.parts).map(|part| part.size).sum();
-        let adds = || done.iter().filter_map(|group| group.add.as_ref());
+        let adds = || done.iter().flat_map(|group| &group.adds);
         report.files_added = adds().count() as u64;
         report.bytes_added = Some(adds().map(|add| add.size.unsigned_abs()).sum());
         Ok(Some(report))
     }
 
+    /// How many files the rows of some are to have, about.
+    pub(super) fn files_of(&self, parts: &[StoredPart]) -> u64 {
+        match &self.z_order {
+            None => 1,
+            Some(_) => parts.iter().map(|part| part.size).sum::<u64>().div_ceil(self.target).max(1),
+        }
+    }
+
     /// Writes the rows of some files into a new one.
     fn write(&self, session: &Session, parts: &[StoredPart]) -> Result<Option<Add>> {
-        let columns: Vec<String> =
-            self.layout.schema.fields().iter().map(|field| field.name().clone()).collect();
         let mut out: Option<NewFile<'_>> = None;
+        let expected = self.rows_of(session, parts, &self.columns(), |part, file, rows| {
+            let mut new = match out.take() {
+                Some(new) => new,
+                None => NewFile::start(session, &self.layout, part.values.clone(), file.codec())?,
+            };
+            new.write(&rows)?;
+            out = Some(new);
+            Ok(())
+        })?;
+        check_rows(out.as_ref().map_or(0, NewFile::rows), expected)?;
+        let add = out.map(NewFile::finish).transpose()?;
+        Ok(add.map(|add| Add { data_change: false, ..add }))
+    }
+
+    /// All columns, by name.
+    pub(super) fn columns(&self) -> Vec<String> {
+        self.layout.schema.fields().iter().map(|field| field.name().clone()).collect()
+    }
+
+    /// Shows the rows of some files that were not deleted, with these columns; how many there should be.
+    pub(super) fn rows_of(
+        &self,
+        session: &Session,
+        parts: &[StoredPart],
+        columns: &[String],
+        mut show: impl FnMut(&StoredPart, &ParquetFile, RecordBatch) -> Result<()>,
+    ) -> Result<u64> {
         let mut expected = 0;
         for part in parts {
             let named = |error: Error| error.with_missing("file", &part.path);
@@ -123,28 +179,18 @@ impl Work {
             let file = self.snapshot.open_part(session, part, 0, &deleted)?;
             expected += file.rows() - deleted.len() as u64;
             for group in 0..file.groups() {
-                for rows in file.group_rows(group, &columns).map_err(named)? {
+                for rows in file.group_rows(group, columns).map_err(named)? {
                     session.check()?;
                     let (first, rows) = rows.map_err(named)?;
                     let rows = live(&file, first, rows)?;
-                    if rows.num_rows() == 0 {
-                        continue;
+                    if rows.num_rows() > 0 {
+                        show(part, &file, rows)?;
                     }
-                    let mut new = match out.take() {
-                        Some(new) => new,
-                        None => NewFile::start(session, &self.layout, part.values.clone(), file.codec())?,
-                    };
-                    new.write(&rows)?;
-                    out = Some(new);
                 }
             }
             session.progress().advance(part.size);
         }
-        if out.as_ref().map_or(0, NewFile::rows) != expected {
-            return Err(Error::internal("files that were put together have another number of rows"));
-        }
-        let add = out.map(NewFile::finish).transpose()?;
-        Ok(add.map(|add| Add { data_change: false, ..add }))
+        Ok(expected)
     }
 
     /// Commits what others have left alone meanwhile; the version, and what became of it. `None` if that is nothing.
@@ -180,7 +226,7 @@ impl Work {
     }
 
     fn version(&self, read: u64, done: &[Group]) -> NewVersion<'_> {
-        let adds = || done.iter().filter_map(|group| group.add.as_ref());
+        let adds = || done.iter().flat_map(|group| &group.adds);
         let parts = || done.iter().flat_map(|group| &group.parts);
         NewVersion {
             location: &self.snapshot.location,
@@ -189,6 +235,11 @@ impl Work {
                 predicate: None,
                 target_size: i64::try_from(self.target).unwrap_or(i64::MAX),
             },
+            parameters: self
+                .z_order
+                .iter()
+                .map(|columns| ("zOrderBy", json!(json!(columns).to_string())))
+                .collect(),
             metrics: BTreeMap::from([
                 ("numAddedFiles", adds().count() as u64),
                 ("numRemovedFiles", parts().count() as u64),
@@ -200,12 +251,24 @@ impl Work {
     }
 }
 
+/// # Errors
+///
+/// `Internal` if not all rows were written.
+pub(super) fn check_rows(written: u64, expected: u64) -> Result<()> {
+    if written == expected {
+        return Ok(());
+    }
+    Err(Error::internal("files that were written anew have another number of rows than before")
+        .with("before", expected)
+        .with("now", written))
+}
+
 fn actions(now: &Snapshot, done: &[Group]) -> Vec<Action> {
     let time = Utc::now().timestamp_millis();
     let remove =
         |part: &StoredPart| Remove { data_change: false, ..part.remove(&now.partition_columns, time) };
     let removes = done.iter().flat_map(|group| &group.parts).map(|part| Action::Remove(remove(part)));
-    let adds = done.iter().filter_map(|group| group.add.clone()).map(Action::Add);
+    let adds = done.iter().flat_map(|group| group.adds.clone()).map(Action::Add);
     removes.chain(adds).collect()
 }
 
@@ -216,6 +279,6 @@ fn has(now: &Snapshot, part: &StoredPart) -> bool {
 
 /// Deletes new files that no version names.
 fn give_up(session: &Session, location: &Location, groups: &[Group]) {
-    let adds: Vec<Add> = groups.iter().filter_map(|group| group.add.clone()).collect();
+    let adds: Vec<Add> = groups.iter().flat_map(|group| group.adds.clone()).collect();
     discard(session, location, &adds);
 }

@@ -84,6 +84,7 @@ fn to(session: &Session, now: &Snapshot, then: &Snapshot, dry_run: bool) -> Resu
         location: &now.location,
         read: Some(now.version),
         operation: DeltaOperation::Restore { version: Some(then.version), datetime: None },
+        parameters: BTreeMap::new(),
         metrics: BTreeMap::from([
             ("numRestoredFiles", report.files_added),
             ("numRemovedFiles", report.files_removed),

@@ -252,6 +252,7 @@ impl Stored {
             location: &self.layout.location,
             read: self.snapshot.as_ref().map(|snapshot| snapshot.version),
             operation: self.operation(),
+            parameters: BTreeMap::new(),
             metrics: metrics(change, new, work),
             is_blind: false,
         }

@@ -302,6 +302,7 @@ impl Target {
             location: &self.layout.location,
             read: self.snapshot.as_ref().map(|snapshot| snapshot.version),
             operation: DeltaOperation::Write { mode, partition_by, predicate: None },
+            parameters: BTreeMap::new(),
             metrics: BTreeMap::from([
                 ("numFiles", adds.len() as u64),
                 ("numOutputRows", rows),
