@@ -52,6 +52,18 @@ impl Kind {
     }
 }
 
+/// Every kind of target, on disk and on S3; or only that which `KEYFOLD_SOAK_ONLY` names, such as `Folder on S3`, because a
+/// whole soak takes hours.
+fn scenes() -> impl Iterator<Item = (Kind, bool)> {
+    let only = std::env::var("KEYFOLD_SOAK_ONLY").ok();
+    let all = Kind::ALL.iter().flat_map(|kind| [(*kind, false), (*kind, true)]);
+    all.filter(move |(kind, on_s3)| only.as_ref().is_none_or(|only| *only == named(*kind, *on_s3)))
+}
+
+fn named(kind: Kind, on_s3: bool) -> String {
+    format!("{kind:?} on {}", if on_s3 { "S3" } else { "disk" })
+}
+
 /// The partition and the value of every row with an id.
 type Rows = BTreeMap<usize, Vec<(String, u32)>>;
 
