@@ -9,6 +9,7 @@ mod features;
 mod history;
 mod log;
 mod new_file;
+mod new_files;
 mod optimize;
 mod prune;
 mod restore;

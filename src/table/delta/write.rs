@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{DataType, SchemaRef};
 use chrono::Utc;
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake_core::kernel::{Action, Add, StructType};
@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use super::commit::{NewVersion, checkpoint};
 use super::features::Demands;
 use super::log::{At, Snapshot};
-use super::new_file::{self, Layout, NewFile, discard};
+use super::new_file::{self, Layout, discard};
+use super::new_files::write_files;
 use super::types;
 use crate::client::session::Session;
 use crate::core::format::Format;
@@ -26,18 +27,9 @@ use crate::core::schema::check_names;
 use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::BatchStream;
 use crate::table::again::pause;
-use crate::table::fit::Fit;
 use crate::table::handover::on_own_thread;
-use crate::table::parquet::{check_missing, widen};
-use crate::table::partition::{self, Values};
 use crate::table::source::check_new_name;
 use crate::table::write::left_alone;
-
-/// Files of partitions that are written at the same time; one more closes the one that was begun first.
-const OPEN_FILES: usize = 64;
-
-/// Bytes after which another file is begun.
-const FILE_BYTES: usize = 256 << 20;
 
 /// How often a version is tried that someone else has committed meanwhile.
 const RETRIES: u32 = 20;
@@ -238,10 +230,7 @@ impl Target {
         session: &Session,
         batches: impl Iterator<Item = Result<RecordBatch>>,
     ) -> Result<WriteReport> {
-        let mut files = Files { session, layout: &self.layout, open: Vec::new(), adds: Vec::new() };
-        let written = fill(&mut files, &self.layout.schema, &self.schema, batches);
-        let adds = files.adds;
-        let rows = written.inspect_err(|_| discard(session, &self.layout.location, &adds))?;
+        let (rows, adds) = write_files(session, &self.layout, &self.schema, batches)?;
         let is_written = self.commit(session, rows, &adds)?;
         Ok(WriteReport {
             target: self.layout.location.to_string(),
@@ -359,75 +348,4 @@ impl Target {
 
 fn size_of(adds: &[Add]) -> u64 {
     adds.iter().map(|add| add.size.unsigned_abs()).sum()
-}
-
-/// Writes all rows; gives their number.
-fn fill(
-    files: &mut Files<'_>,
-    stored: &SchemaRef,
-    incoming: &Schema,
-    batches: impl Iterator<Item = Result<RecordBatch>>,
-) -> Result<u64> {
-    let mut fit = Fit::new(stored, incoming)?;
-    check_missing(stored, fit.schema())?;
-    let mut rows = 0;
-    for batch in batches {
-        files.session.check()?;
-        let batch = widen(stored, &fit.batch(&batch?)?)?;
-        rows += batch.num_rows() as u64;
-        for part in partition::split(&batch, &files.layout.partition_columns)? {
-            files.write(part.values, &part.rows)?;
-        }
-    }
-    files.finish()?;
-    files.session.check()?;
-    Ok(rows)
-}
-
-/// The files that are being written, one for each partition.
-struct Files<'a> {
-    session: &'a Session,
-    layout: &'a Layout,
-    open: Vec<(Values, NewFile<'a>)>,
-    adds: Vec<Add>,
-}
-
-impl Files<'_> {
-    fn write(&mut self, values: Values, rows: &RecordBatch) -> Result<()> {
-        if rows.num_rows() == 0 {
-            return Ok(());
-        }
-        let place = self.place(values)?;
-        self.open[place].1.write(rows)?;
-        if self.open[place].1.bytes() > FILE_BYTES {
-            self.close(place)?;
-        }
-        Ok(())
-    }
-
-    /// Where the file of a partition is; it is begun if there is none.
-    fn place(&mut self, values: Values) -> Result<usize> {
-        if let Some(place) = self.open.iter().position(|(known, _)| *known == values) {
-            return Ok(place);
-        }
-        if self.open.len() == OPEN_FILES {
-            self.close(0)?;
-        }
-        let file = NewFile::start(self.session, self.layout, values.clone(), None)?;
-        self.open.push((values, file));
-        Ok(self.open.len() - 1)
-    }
-
-    fn close(&mut self, place: usize) -> Result<()> {
-        let (_, file) = self.open.remove(place);
-        self.adds.push(file.finish()?);
-        Ok(())
-    }
-
-    fn finish(&mut self) -> Result<()> {
-        while !self.open.is_empty() {
-            self.close(0)?;
-        }
-        Ok(())
-    }
 }
