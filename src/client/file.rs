@@ -127,8 +127,14 @@ impl Content {
 }
 
 /// How many files on disk may be kept open to read one version of each, whatever takes their places; more are opened as
-/// they are read, for a process may not have that many.
-pub(crate) const MAX_OPEN: usize = 256;
+/// they are read, for a process may not have that many. An engine opens each once more.
+pub(crate) fn most_open() -> usize {
+    let may = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    may.map_or(MAX_OPEN, |may| usize::try_from(may / 4).unwrap_or(MAX_OPEN).min(MAX_OPEN))
+}
+
+/// As many at most.
+const MAX_OPEN: usize = 256;
 
 /// What was there when work on it began. A local file stays locked until this is dropped; an object cannot be locked,
 /// its version is compared when it is replaced.

@@ -57,7 +57,7 @@ fn is_folder(session: &Session, location: &Location, said: Option<Format>) -> Re
         return Ok(false);
     }
     match location.as_path() {
-        Some(path) if !path.is_dir() => Ok(false),
+        Some(path) if path.is_file() => Ok(false),
         None if may_be_file(location) => Ok(false),
         _ => folder::is_folder(session, location, said),
     }

@@ -26,7 +26,7 @@ use datafusion::physical_plan::streaming::PartitionStream;
 
 use super::error::into_datafusion;
 use super::open_files::{OpenFile, OpenFiles};
-use crate::client::file::{DataFile, MAX_OPEN};
+use crate::client::file::{DataFile, most_open};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Parquet files with the same columns, one after the other.
@@ -50,7 +50,7 @@ enum Files {
 
 impl Files {
     fn new(files: &[DataFile]) -> Result<Self> {
-        if files.len() > MAX_OPEN && files.iter().all(|file| file.path().is_some()) {
+        if files.len() > most_open() && files.iter().all(|file| file.path().is_some()) {
             return Ok(Self::ByPath(files.iter().map(describe).collect::<Result<_>>()?));
         }
         let open = |file: &DataFile| {

@@ -11,12 +11,12 @@ use polars::prelude::{LazyFrame, SerReader};
 use polars_arrow::datatypes::{ArrowDataType, Field, TimeUnit as PolarsUnit};
 
 use super::{failed, run};
-use crate::client::file::{DataFile, MAX_OPEN};
+use crate::client::file::{DataFile, most_open};
 use crate::error::Result;
 
 /// A lazy scan of files that have the same columns.
 pub(super) fn scan(files: &[DataFile]) -> Result<LazyFrame> {
-    let sources = if files.len() > MAX_OPEN {
+    let sources = if files.len() > most_open() {
         let path = |path| pl::PlRefPath::try_from_path(path).map_err(failed);
         let paths: Vec<_> = files.iter().filter_map(DataFile::path).map(path).collect::<Result<_>>()?;
         pl::ScanSources::Paths(paths.into())

@@ -3,6 +3,7 @@
 
 use arrow::datatypes::DataType;
 
+use super::reader::is_begun;
 use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
@@ -76,7 +77,7 @@ pub(super) fn check_not_in_table(session: &Session, location: &Location) -> Resu
     Ok(())
 }
 
-/// Whether Parquet files stand below `location`. Those of a Delta table that is being made count only if it is `said`
+/// Whether Parquet files stand below `location`, or a run has begun to put the first ones there. Those of a Delta table that is being made count only if it is `said`
 /// that they are Parquet.
 ///
 /// # Errors
@@ -89,7 +90,7 @@ pub(crate) fn is_folder(session: &Session, location: &Location, said: Option<For
             && !is_hidden(name)
             && (said.is_some() || !is_of_new_table(name))
     };
-    Ok(names.iter().any(counts))
+    Ok(names.iter().any(counts) || names.iter().all(|name| is_hidden(name)) && is_begun(session, location)?)
 }
 
 fn is_hidden(name: &str) -> bool {

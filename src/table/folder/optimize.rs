@@ -4,6 +4,7 @@
 use super::control::Control;
 use super::draft::{Begun, Draft};
 use super::files::Folder;
+use super::reader::view;
 use super::record::{End, Operation, Recorded};
 use super::upsert::settled;
 use crate::client::file::{Content, Version};
@@ -48,7 +49,8 @@ impl Work {
     fn plan(session: &Session, location: &Location, options: &OptimizeOptions) -> Result<Self> {
         let control = Control::of(location)?;
         let last = settled(session, &control, options.dry_run)?;
-        let folder = Folder::load(session, location)?.ok_or_else(|| {
+        let load = if options.dry_run { view } else { Folder::load };
+        let folder = load(session, location)?.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, "the folder has no files").with("folder", location)
         })?;
         let mut filled = Vec::new();

@@ -7,16 +7,18 @@ use std::time::Duration;
 use super::control::Control;
 use super::files::Folder;
 use super::names::{check_not_in_table, list};
-use super::record::{Recorded, is_same, is_unmoved};
-use crate::client::file::{DataFile, MAX_OPEN};
+use super::record::{Recorded, Step, is_same, is_unmoved};
+use crate::client::file::{DataFile, most_open};
 use crate::client::session::Session;
 use crate::core::location::Location;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::again::pause;
 
-/// How often a folder is looked at for a state that nobody changed meanwhile; after half of it one is taken in which no row went
-/// from file to file.
+/// How often a folder is looked at for a state in which no row went from one file to another meanwhile.
 const LOOKS: u32 = 20;
+
+/// How often for one that nobody changed at all.
+const QUIET_LOOKS: u32 = 3;
 
 /// Finds the files as [`Folder::load`] does, to read them.
 ///
@@ -29,12 +31,17 @@ pub(crate) fn view(session: &Session, location: &Location) -> Result<Option<Fold
     check_not_in_table(session, location)?;
     for look in 0..LOOKS {
         let before = recorded(session, &control)?;
-        let seen = look_through(session, &control, before.as_ref());
+        // First what is to be done, then what is there: a file that is put in its place in between is on the list.
+        let begun = before.as_ref().filter(|before| !before.is_done());
+        let to_do = begun.map_or(Ok(None), |begun| control.to_do(session, begun));
+        let seen = to_do.and_then(|to_do| look_through(session, &control, &to_do.unwrap_or_default()));
         let after = recorded(session, &control)?;
         let is_quiet = is_same(before.as_ref(), after.as_ref());
         match seen {
             Ok(seen) if is_quiet => return Ok(seen),
-            Ok(seen) if look >= LOOKS / 2 && is_unmoved(before.as_ref(), after.as_ref()) => return Ok(seen),
+            Ok(seen) if look >= QUIET_LOOKS && is_unmoved(before.as_ref(), after.as_ref()) => {
+                return Ok(seen);
+            }
             Err(error) if is_quiet && error.kind() != ErrorKind::Conflict => return Err(error),
             _ => tracing::debug!(look, folder = %location, "the folder was changed while it was looked at"),
         }
@@ -45,43 +52,57 @@ pub(crate) fn view(session: &Session, location: &Location) -> Result<Option<Fold
         .hint("run it again"))
 }
 
-/// The last change. Who may read the folder need not be allowed to see what stands beside it.
-fn recorded(session: &Session, control: &Control) -> Result<Option<Recorded>> {
+/// The last change, for those who only look. Who may read the folder need not be allowed to see what stands beside it, and
+/// a record that cannot be read does not make the files worse.
+///
+/// # Errors
+///
+/// `Io` or `Cancelled`.
+pub(super) fn recorded(session: &Session, control: &Control) -> Result<Option<Recorded>> {
+    use ErrorKind as K;
     match control.last(session) {
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            tracing::debug!(%error, "whether a change is under way cannot be seen");
+        Err(error) if matches!(error.kind(), K::PermissionDenied | K::InvalidData | K::Unsupported) => {
+            tracing::warn!(
+                folder = %control.table(),
+                %error,
+                "whether a change is under way cannot be seen: rows that it moves may be read twice or not at all"
+            );
             Ok(None)
         }
         last => last,
     }
 }
 
-/// Opens the files that are there, or that will be once `last` is done.
-fn look_through(session: &Session, control: &Control, last: Option<&Recorded>) -> Result<Option<Folder>> {
+/// Whether a run has begun to put files there.
+///
+/// # Errors
+///
+/// As [`recorded`].
+pub(super) fn is_begun(session: &Session, location: &Location) -> Result<bool> {
+    let Ok(control) = Control::of(location) else { return Ok(false) };
+    Ok(recorded(session, &control)?.is_some_and(|last| !last.is_done()))
+}
+
+/// Opens the files that are there, or that will be once the steps are done that were `to_do` a moment before.
+pub(super) fn look_through(session: &Session, control: &Control, to_do: &[&Step]) -> Result<Option<Folder>> {
     let location = control.table();
     let mut files: BTreeMap<String, Option<DataFile>> =
         list(session, location)?.into_iter().map(|path| (path, None)).collect();
-    let begun = last.filter(|last| !last.is_done());
-    for step in begun.map_or(Ok(None), |begun| control.to_do(session, begun))?.unwrap_or_default() {
-        files.insert(step.path.clone(), Some(control.staged(session, &step.staged)?));
+    let most = most_open();
+    let is_pinned = location.as_path().is_none() || files.len() <= most;
+    for (number, step) in to_do.iter().enumerate() {
+        let staged = control.staged(session, &step.staged)?;
+        // It goes once it was put in its place.
+        let pinned = if number < most { staged.kept() } else { staged.pinned() };
+        let pinned = pinned.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::new(ErrorKind::Conflict, "a new file was put in its place"),
+            _ => error,
+        })?;
+        files.insert(step.path.clone(), Some(pinned));
     }
-    // A process may not have more files open.
-    let is_pinned = location.as_path().is_none() || files.len() <= MAX_OPEN;
-    let mut kept = 0;
-    for (path, file) in files.iter_mut().filter(|_| is_pinned) {
+    for (path, file) in files.iter_mut().filter(|(_, file)| is_pinned && file.is_none()) {
         session.check()?;
-        *file = Some(match file.take() {
-            None => session.open(&location.join(path)?)?.pinned()?,
-            Some(staged) => {
-                kept += 1;
-                // It goes once it was put in its place.
-                let pinned = if kept > MAX_OPEN { staged.pinned() } else { staged.kept() };
-                pinned.map_err(|error| match error.kind() {
-                    ErrorKind::NotFound => Error::new(ErrorKind::Conflict, "a new file was put in its place"),
-                    _ => error,
-                })?
-            }
-        });
+        *file = Some(session.open(&location.join(path)?)?.pinned()?);
     }
     Folder::of(session, location, files)
 }

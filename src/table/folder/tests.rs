@@ -7,7 +7,8 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 
 use super::control::Control;
 use super::draft::{Begun, Draft, Staged};
-use super::reader::view;
+use super::names::is_folder;
+use super::reader::{look_through, view};
 use super::record::{Change, End, Operation, Recorded, Written, became};
 use super::upsert::{FolderTarget, settled};
 use crate::client::file::{DataFile, Version};
@@ -151,6 +152,50 @@ fn who_reads_sees_a_change_that_has_begun_as_a_whole() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn a_change_that_somebody_ends_while_it_is_looked_at_is_looked_at_again() {
+    for steps in 0..=1 {
+        for place in Place::all() {
+            let (begun, _) = place.begin(5);
+            place.control.die_after(&place.session, &begun, steps).expect("goes on");
+            let to_do = place.control.to_do(&place.session, &begun).expect("looks").expect("steps");
+            assert_eq!(to_do.len(), 2 - steps);
+            let _ = place.settle().expect("ends");
+            let torn = look_through(&place.session, &place.control, &to_do).map(|_| ());
+            assert_eq!(torn.map_err(|error| error.kind()), Err(ErrorKind::Conflict));
+            // Steps that were done before are on the list.
+            let seen = look_through(&place.session, &place.control, &[]).expect("looks").expect("files");
+            assert_eq!(seen.count(&place.session).expect("counts"), 15);
+        }
+    }
+}
+
+#[test]
+fn a_folder_that_is_being_made_is_one() {
+    for place in Place::all() {
+        place.session.delete(&place.table.join("a.parquet").expect("a name")).expect("deletes");
+        let is_there = || is_folder(&place.session, &place.table, None).expect("looks");
+        assert!(!is_there());
+        let _ = place.begin(5);
+        assert!(is_there());
+        let seen = view(&place.session, &place.table).expect("looks").expect("files");
+        assert_eq!(seen.count(&place.session).expect("counts"), 15);
+    }
+}
+
+#[test]
+fn a_record_that_cannot_be_read_does_not_keep_anybody_from_reading_the_files() {
+    for place in Place::all() {
+        let record = place.control.record(&place.session).expect("opens");
+        let mut stage = record.stage().expect("stages");
+        stage.file().write_all(b"{").expect("written");
+        let _ = stage.commit(None).expect("commits");
+        let seen = view(&place.session, &place.table).expect("looks").expect("files");
+        assert_eq!(seen.count(&place.session).expect("counts"), 1);
+        assert!(place.settle().is_err(), "but nobody writes");
     }
 }
 

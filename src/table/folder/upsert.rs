@@ -14,7 +14,7 @@ use super::control::Control;
 use super::draft::{Begun, Draft};
 use super::files::Folder;
 use super::optimize::not_whole;
-use super::reader::view;
+use super::reader::{recorded, view};
 use super::record::{self, End, Operation, Recorded};
 use crate::client::file::Version;
 use crate::client::session::Session;
@@ -53,9 +53,12 @@ impl FolderTarget {
 
 /// The last change to a folder, which is done: one that is not is ended first, but for a dry run.
 pub(super) fn settled(session: &Session, control: &Control, dry_run: bool) -> Result<Option<Recorded>> {
+    if dry_run {
+        return recorded(session, control);
+    }
     loop {
         match control.last(session)? {
-            Some(begun) if !begun.is_done() && !dry_run => {
+            Some(begun) if !begun.is_done() => {
                 tracing::info!(change = begun.sequence(), "ending what another run began");
                 control.ask(session)?;
                 let end = control.end(session, &begun, Vec::new())?;
