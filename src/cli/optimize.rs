@@ -24,7 +24,7 @@ EXAMPLES:
 ///
 /// No row changes, only where it stands: small files become larger ones, or, with --z-order, all rows of a partition are
 /// sorted so that readers who look for values of some columns can skip files. Of a Delta table this is a new version; the old files stay until a vacuum. Of a folder of Parquet files
-/// the old ones stay without rows, and take new ones later; run it when nobody reads the folder.
+/// the old ones stay without rows, and take new ones later; run it when no other program reads the folder.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct OptimizeArgs {

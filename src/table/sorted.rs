@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
 use super::spill::{Batches, SpillFile, size_of_rows};
+use crate::client::session::Session;
 use crate::error::{Error, Result};
 
 /// As many runs are merged at once: each is an open file, and has a batch in memory.
@@ -73,14 +74,17 @@ impl Sorter {
     ///
     /// # Errors
     ///
-    /// `Io` if what is on disk cannot be read or written.
-    pub(super) fn finish(mut self) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
+    /// `Io` if what is on disk cannot be read or written, `Cancelled`.
+    pub(super) fn finish(mut self, session: &Session) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
         while self.runs.len() > RUNS {
-            let rest = self.runs.split_off(RUNS);
-            let merged = Merge::new(self.runs.iter().map(open).collect::<Result<_>>()?)?;
-            // In its place, so that rows of one number stay in their order.
-            self.runs = vec![SpillFile::of(&self.schema, merged)?];
-            self.runs.extend(rest);
+            // Neighbours become one, so that rows of one number stay in their order, and each row is written once a round.
+            let mut runs = std::mem::take(&mut self.runs).into_iter().peekable();
+            while runs.peek().is_some() {
+                let merged =
+                    Merge::new(runs.by_ref().take(RUNS).map(|run| open(&run)).collect::<Result<_>>()?)?;
+                let merged = merged.map(|rows| session.check().and(rows));
+                self.runs.push(SpillFile::of(&self.schema, merged)?);
+            }
         }
         let mut runs = self.runs.iter().map(open).collect::<Result<Vec<_>>>()?;
         runs.push(Box::new(sorted(self.take())));
@@ -219,7 +223,7 @@ mod tests {
             add(&mut sorter, 200);
             assert!(sorter.runs.len() >= runs, "{} runs", sorter.runs.len());
             let mut seen = Vec::new();
-            for rows in sorter.finish().expect("merges") {
+            for rows in sorter.finish(&Session::default()).expect("merges") {
                 let rows = rows.expect("reads");
                 assert_eq!(rows.num_columns(), 2);
                 let text = rows.column(1).as_string::<i32>();
@@ -236,6 +240,6 @@ mod tests {
     #[test]
     fn no_rows_are_none() {
         let sorter = Sorter::new(&Schema::empty(), 1);
-        assert_eq!(sorter.finish().expect("merges").count(), 0);
+        assert_eq!(sorter.finish(&Session::default()).expect("merges").count(), 0);
     }
 }

@@ -121,7 +121,7 @@ fn hours(time: Duration) -> String {
 pub(super) fn until_done(
     session: &Session,
     options: &OptimizeOptions,
-    attempt: impl Fn() -> Result<Option<OptimizeReport>>,
+    mut attempt: impl FnMut() -> Result<Option<OptimizeReport>>,
 ) -> Result<OptimizeReport> {
     let started = Instant::now();
     for conflicts in 0..=options.max_retries {

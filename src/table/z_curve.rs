@@ -14,7 +14,7 @@ use arrow::row::{RowConverter, SortField};
 use crate::error::{Error, Result};
 
 /// So many values of a column tell the places of all others; up to twice as many are held.
-const SAMPLE: usize = 1 << 16;
+const SAMPLE: usize = 1 << 14;
 
 /// As much of a value is compared, in bytes.
 const PREFIX: usize = 128;
@@ -22,8 +22,8 @@ const PREFIX: usize = 128;
 /// More do not help: the place in one column is told with this many.
 const BITS: u32 = 16;
 
-/// As many columns as the curve may go through: each takes some bits of a place.
-pub(super) const COLUMNS: usize = 32;
+/// As many columns as the curve may go through: each takes some bits of a place, and more than four hardly help.
+pub(super) const COLUMNS: usize = 8;
 
 /// Values of some columns, of which a curve is made.
 pub(super) struct Sample {

@@ -96,6 +96,31 @@ async fn columns_that_help_nobody_are_refused_and_nothing_is_written() {
         let refused =
             doors.data.optimize("plain/", OptimizeOptions::default().with_z_order(["id"])).await.map(|_| ());
         assert_eq!(refused.map_err(|error| error.kind()), Err(ErrorKind::Unsupported));
-        assert_eq!(doors.names_below("t").iter().filter(|name| name.ends_with(".json")).count(), 8);
+        assert_eq!(doors.names_below("t").iter().filter(|name| name.ends_with("json")).count(), 8);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_somebody_changes_meanwhile_is_sorted_as_well() {
+    for doors in everywhere() {
+        let doors = std::sync::Arc::new(doors);
+        table(&doors, "t", &["place"]).await;
+        for round in 0..4 {
+            let options = || OptimizeOptions::default().with_z_order(["id", "value"]).with_max_retries(100);
+            let sorting = {
+                let doors = std::sync::Arc::clone(&doors);
+                tokio::spawn(async move { doors.data.optimize("t", options()).await })
+            };
+            // In one of the partitions only.
+            let change = rows(&[1, 2], &["a", "a"], &[-round, -round]);
+            let folded = UpsertOptions::default().with_max_retries(100);
+            fold(&doors, "t", change, folded).await.expect("folds");
+            let sorted = sorting.await.expect("a run").expect("sorts");
+            assert!(sorted.files_added >= 2, "{sorted:?}");
+            let planned = doors.data.optimize("t", options().with_dry_run(true)).await.expect("plans");
+            assert_eq!(planned.files_before, 2, "one file in each partition, whoever came first");
+            let read = stored(&doors, "t", ReadOptions::default()).await;
+            assert_eq!((read.len(), &read[1]), (4_096, &row(1, "a", -round)));
+        }
     }
 }

@@ -77,7 +77,7 @@ impl NewVersion<'_> {
     }
 
     fn info(&self, id: &str) -> CommitInfo {
-        let metrics: HashMap<&str, String> =
+        let metrics: BTreeMap<&str, String> =
             self.metrics.iter().map(|(name, value)| (*name, value.to_string())).collect();
         let info = HashMap::from([
             ("operationMetrics".to_owned(), json!(metrics)),

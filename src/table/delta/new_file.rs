@@ -76,9 +76,10 @@ impl Layout {
         })
     }
 
-    /// Whether statistics of a column are kept for each file.
-    pub(super) fn has_statistics(&self, column: &str) -> bool {
-        self.stats_columns.iter().any(|place| self.data_schema.field(*place).name() == column)
+    /// Whether the least and the greatest value of a column are kept for each file.
+    pub(super) fn has_bounds(&self, column: &str) -> bool {
+        let fields = self.stats_columns.iter().map(|place| self.data_schema.field(*place));
+        fields.into_iter().any(|field| field.name() == column && stats::is_ordered(field.data_type()))
     }
 
     pub(super) fn with_row_group_rows(mut self, rows: usize) -> Self {

@@ -39,11 +39,45 @@ pub(crate) fn optimize(
     location: &Location,
     options: &OptimizeOptions,
 ) -> Result<OptimizeReport> {
-    until_done(session, options, || Work::plan(session, location, options)?.run(session, options))
+    let mut done: Option<OptimizeReport> = None;
+    // The partitions of which others have changed files meanwhile.
+    let mut left: Option<Vec<Values>> = None;
+    let ended = until_done(session, options, || {
+        let work = Work::plan(session, location, options, left.as_deref())?;
+        let (report, lost) = work.run(session, options)?;
+        done = together(done.take(), report);
+        let is_done = lost.is_empty();
+        left = Some(lost);
+        Ok(if is_done { done.clone() } else { None })
+    });
+    match (ended, done) {
+        (Err(error), Some(done)) => Err(error
+            .with("committed", done.version_after.unwrap_or_default())
+            .hint("some partitions were written anew as that version, others kept changing: run it again for those")),
+        (ended, _) => ended,
+    }
 }
 
-/// Files that were written anew.
+/// What two attempts have done, one after the other.
+fn together(first: Option<OptimizeReport>, then: Option<OptimizeReport>) -> Option<OptimizeReport> {
+    let (mut all, then) = match (first, then) {
+        (Some(first), Some(then)) => (first, then),
+        (first, then) => return first.or(then),
+    };
+    if then.files_removed > 0 {
+        all.version_after = then.version_after;
+    }
+    all.files_removed += then.files_removed;
+    all.files_added += then.files_added;
+    all.bytes_removed += then.bytes_removed;
+    all.bytes_added = all.bytes_added.zip(then.bytes_added).map(|(all, then)| all + then);
+    Some(all)
+}
+
+/// Files of one partition that are written anew.
+#[derive(Clone)]
 struct Group {
+    values: Values,
     parts: Vec<StoredPart>,
     /// The new files; none if all of their rows were deleted.
     adds: Vec<Add>,
@@ -53,13 +87,19 @@ pub(super) struct Work {
     pub(super) snapshot: Snapshot,
     pub(super) layout: Layout,
     pub(super) target: u64,
-    groups: Vec<Vec<StoredPart>>,
+    groups: Vec<Group>,
     /// The columns of the curve along which rows are put.
     z_order: Option<Vec<String>>,
 }
 
 impl Work {
-    fn plan(session: &Session, location: &Location, options: &OptimizeOptions) -> Result<Self> {
+    /// Which files are to be written anew, in the partitions that are `left`, or all.
+    fn plan(
+        session: &Session,
+        location: &Location,
+        options: &OptimizeOptions,
+        left: Option<&[Values]>,
+    ) -> Result<Self> {
         let snapshot = Snapshot::required(session, location, At::Latest)?;
         snapshot.demands.check_writable()?;
         let said = snapshot.demands.property("delta.targetFileSize").and_then(|bytes| bytes.parse().ok());
@@ -67,33 +107,38 @@ impl Work {
         let (schema, columns) = (&snapshot.schema, &snapshot.partition_columns);
         let layout = Layout::new(location, schema, columns, &snapshot.demands, Compression::default())?;
         let values = |part: &StoredPart| partition::normal(schema, columns, &part.values);
-        if let Some(z_order) = &options.z_order {
-            z_order::check(&layout, z_order)?;
-            let mut groups: Vec<(Values, Vec<StoredPart>)> = Vec::new();
-            for part in snapshot.parts.iter() {
-                let values = values(part)?;
-                match groups.iter_mut().find(|(other, _)| *other == values) {
-                    Some((_, parts)) => parts.push(part.clone()),
-                    None => groups.push((values, vec![part.clone()])),
-                }
-            }
-            let (groups, z_order) =
-                (groups.into_iter().map(|(_, parts)| parts).collect(), options.z_order.clone());
-            return Ok(Self { snapshot, layout, target, groups, z_order });
-        }
         let candidate = |part: &StoredPart| {
             let candidate = Candidate { bytes: part.size, is_worn: part.deletion_vector.is_some() };
             Ok((values(part)?, candidate))
         };
         let candidates = snapshot.parts.iter().map(candidate).collect::<Result<Vec<_>>>()?;
-        let groups = groups(&candidates, target).into_iter();
-        let parts = |places: Vec<usize>| places.iter().map(|place| snapshot.parts[*place].clone()).collect();
-        let groups: Vec<Vec<StoredPart>> = groups.map(parts).collect();
-        Ok(Self { snapshot, layout, target, groups, z_order: None })
+        let places: Vec<Vec<usize>> = match &options.z_order {
+            None => groups(&candidates, target),
+            Some(columns) => {
+                z_order::check(&layout, columns)?;
+                let mut partitions: BTreeMap<&Values, Vec<usize>> = BTreeMap::new();
+                for (place, (values, _)) in candidates.iter().enumerate() {
+                    partitions.entry(values).or_default().push(place);
+                }
+                partitions.into_values().collect()
+            }
+        };
+        let group = |places: Vec<usize>| Group {
+            values: candidates[places[0]].0.clone(),
+            parts: places.iter().map(|place| snapshot.parts[*place].clone()).collect(),
+            adds: Vec::new(),
+        };
+        let mut groups: Vec<Group> = places.into_iter().map(group).collect();
+        groups.retain(|group| left.is_none_or(|left| left.contains(&group.values)));
+        Ok(Self { snapshot, layout, target, groups, z_order: options.z_order.clone() })
     }
 
-    /// `None` if others have changed all the files that were to be put together.
-    fn run(&self, session: &Session, options: &OptimizeOptions) -> Result<Option<OptimizeReport>> {
+    /// What was done, and the partitions in which others have changed files that were to be written anew.
+    fn run(
+        &self,
+        session: &Session,
+        options: &OptimizeOptions,
+    ) -> Result<(Option<OptimizeReport>, Vec<Values>)> {
         let before = &self.snapshot;
         let mut report = OptimizeReport {
             target: before.location.to_string(),
@@ -101,9 +146,9 @@ impl Work {
             version_before: Some(before.version.to_string()),
             version_after: Some(before.version.to_string()),
             files_before: before.parts.len() as u64,
-            files_removed: self.groups.iter().map(|parts| parts.len() as u64).sum(),
-            files_added: self.groups.iter().map(|parts| self.files_of(parts)).sum(),
-            bytes_removed: self.groups.iter().flatten().map(|part| part.size).sum(),
+            files_removed: self.groups.iter().map(|group| group.parts.len() as u64).sum(),
+            files_added: self.groups.iter().map(|group| self.files_of(&group.parts)).sum(),
+            bytes_removed: self.groups.iter().flat_map(|group| &group.parts).map(|part| part.size).sum(),
             bytes_added: None,
             dry_run: options.dry_run,
             conflicts: 0,
@@ -111,27 +156,29 @@ impl Work {
         };
         if options.dry_run || self.groups.is_empty() {
             report.bytes_added = (!options.dry_run).then_some(0);
-            return Ok(Some(report));
+            return Ok((Some(report), Vec::new()));
         }
-        session.progress().start(report.bytes_removed);
-        let mut done = Vec::new();
-        let written: Result<()> = self.groups.iter().try_for_each(|parts| {
+        let times = if self.z_order.is_some() { 2 } else { 1 };
+        session.progress().start(times * report.bytes_removed);
+        let mut done: Vec<Group> = Vec::new();
+        let written: Result<()> = self.groups.iter().try_for_each(|group| {
             let adds = match &self.z_order {
-                None => self.write(session, parts)?.into_iter().collect(),
-                Some(columns) => self.write_sorted(session, parts, columns)?,
+                None => self.write(session, &group.parts)?.into_iter().collect(),
+                Some(columns) => self.write_sorted(session, &group.parts, columns)?,
             };
-            done.push(Group { parts: parts.clone(), adds });
+            done.push(Group { adds, ..group.clone() });
             Ok(())
         });
         written.inspect_err(|_| give_up(session, &self.snapshot.location, &done))?;
-        let Some((version, done)) = self.commit(session, done)? else { return Ok(None) };
+        let (version, done, lost) = self.commit(session, done)?;
+        let Some(version) = version else { return Ok((None, lost)) };
         report.version_after = Some(version.to_string());
         report.files_removed = done.iter().map(|group| group.parts.len() as u64).sum();
         report.bytes_removed = done.iter().flat_map(|group| &group.parts).map(|part| part.size).sum();
         let adds = || done.iter().flat_map(|group| &group.adds);
         report.files_added = adds().count() as u64;
         report.bytes_added = Some(adds().map(|add| add.size.unsigned_abs()).sum());
-        Ok(Some(report))
+        Ok((Some(report), lost))
     }
 
     /// How many files the rows of some are to have, about.
@@ -193,9 +240,14 @@ impl Work {
         Ok(expected)
     }
 
-    /// Commits what others have left alone meanwhile; the version, and what became of it. `None` if that is nothing.
-    /// If that fails, a version may name the new files all the same: they stay.
-    fn commit(&self, session: &Session, mut done: Vec<Group>) -> Result<Option<(u64, Vec<Group>)>> {
+    /// Commits what others have left alone meanwhile: the version, if that is anything, what it is, and the partitions of
+    /// the rest. If that fails, a version may name the new files all the same: they stay.
+    fn commit(
+        &self,
+        session: &Session,
+        mut done: Vec<Group>,
+    ) -> Result<(Option<u64>, Vec<Group>, Vec<Values>)> {
+        let mut left = Vec::new();
         let location = &self.snapshot.location;
         let mut now = self.snapshot.clone();
         for attempt in 0..RETRIES {
@@ -205,7 +257,7 @@ impl Work {
             let number = staged.number;
             if staged.commit(session)? {
                 checkpoint(session, location, number, Some(&now.demands));
-                return Ok(Some((number, done)));
+                return Ok((Some(number), done, left));
             }
             let looked = pause(session, begun.elapsed(), attempt)
                 .and_then(|()| Snapshot::required(session, location, At::Latest))
@@ -216,13 +268,15 @@ impl Work {
             let stays = |group: &Group| is_same && group.parts.iter().all(|part| has(&now, part));
             let (kept, lost): (Vec<_>, Vec<_>) = done.into_iter().partition(stays);
             give_up(session, location, &lost);
+            left.extend(lost.into_iter().map(|group| group.values));
             done = kept;
             if done.is_empty() {
-                return Ok(None);
+                return Ok((None, done, left));
             }
         }
         give_up(session, location, &done);
-        Ok(None)
+        left.extend(done.into_iter().map(|group| group.values));
+        Ok((None, Vec::new(), left))
     }
 
     fn version(&self, read: u64, done: &[Group]) -> NewVersion<'_> {

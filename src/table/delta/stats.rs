@@ -146,7 +146,7 @@ enum Side {
 }
 
 /// Types that readers compare bounds of.
-fn is_ordered(data_type: &DataType) -> bool {
+pub(super) fn is_ordered(data_type: &DataType) -> bool {
     use DataType as D;
     matches!(
         data_type,

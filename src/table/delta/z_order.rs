@@ -43,8 +43,8 @@ pub(super) fn check(layout: &Layout, columns: &[String]) -> Result<()> {
         if !has_order(data_type) {
             return Err(refused("values of this column have no order").with("type", type_name(data_type)));
         }
-        if !layout.has_statistics(column) {
-            return Err(refused("no statistics of this column are kept, so that no reader could skip a file by it")
+        if !layout.has_bounds(column) {
+            return Err(refused("no bounds of this column are kept, so that no reader could skip a file by it")
                 .hint("see the table properties delta.dataSkippingNumIndexedCols and delta.dataSkippingStatsColumns"));
         }
     }
@@ -66,25 +66,27 @@ impl Work {
             codec = codec.or_else(|| file.codec());
             sorter.add(&rows, &curve.places(&values(&rows, columns)?)?)
         })?;
-        let rows_of_a_file = expected.div_ceil(self.files_of(parts)).max(1);
+        let files = self.files_of(parts).min(expected.max(1));
+        // The row before which a file ends.
+        let end = |file: usize| (expected * (file as u64 + 1)).div_ceil(files);
         let mut adds = Vec::new();
         let write = || {
             let mut written = 0;
             let mut out: Option<NewFile<'_>> = None;
-            for rows in sorter.finish()? {
+            for rows in sorter.finish(session)? {
                 session.check()?;
                 let mut rows = rows?;
-                written += rows.num_rows() as u64;
                 while rows.num_rows() > 0 {
                     let mut new = match out.take() {
                         Some(new) => new,
                         None => NewFile::start(session, &self.layout, parts[0].values.clone(), codec)?,
                     };
-                    let room = usize::try_from(rows_of_a_file - new.rows()).unwrap_or(usize::MAX);
+                    let room = usize::try_from(end(adds.len()) - written).unwrap_or(usize::MAX);
                     let fitting = room.min(rows.num_rows());
                     new.write(&rows.slice(0, fitting))?;
+                    written += fitting as u64;
                     rows = rows.slice(fitting, rows.num_rows() - fitting);
-                    if new.rows() < rows_of_a_file {
+                    if written < end(adds.len()) {
                         out = Some(new);
                     } else {
                         adds.push(Add { data_change: false, ..new.finish()? });
