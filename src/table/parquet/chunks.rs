@@ -80,6 +80,11 @@ impl Chunks {
         content.hold(wanted.flat_map(|(leaf, column)| pages(metadata, group, leaf, column, rows)).collect())
     }
 
+    /// Reads on from a position.
+    pub(super) fn cursor(&self, position: u64) -> Cursor {
+        Cursor { chunks: self.clone(), position }
+    }
+
     /// Forgets what was fetched.
     pub(crate) fn release(&self) {
         if let Inner::Object(content) = self.0.as_ref() {
@@ -124,7 +129,7 @@ impl ChunkReader for Chunks {
     type T = BufReader<Cursor>;
 
     fn get_read(&self, start: u64) -> Result<Self::T> {
-        Ok(BufReader::new(Cursor { chunks: self.clone(), position: start }))
+        Ok(BufReader::new(self.cursor(start)))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {

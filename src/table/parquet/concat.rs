@@ -6,7 +6,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use parquet::file::metadata::KeyValue;
 
-use super::rewrite::{Copying, MARK, verify};
+use super::groups::Copying;
+use super::rewrite::{MARK, verify};
 use super::stored::{BATCH_ROWS, read_group};
 use super::{Opened, layout, undecodable};
 use crate::client::file::Content;

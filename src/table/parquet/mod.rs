@@ -2,6 +2,7 @@
 
 mod chunks;
 mod concat;
+mod groups;
 mod layout;
 mod prune;
 mod rewrite;

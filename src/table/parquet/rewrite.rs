@@ -1,32 +1,24 @@
 //! Writes a stored Parquet file anew with updates in place and inserts at the end.
 //!
-//! One row group is in memory at a time. The new file has the old one's columns as the footer describes
-//! them, its compression, its key-value metadata and its row groups; small batches of inserts join the last
-//! row group instead of leaving a tiny one behind after every run.
+//! Row groups without a changed row are copied as the bytes they are (`groups.rs`); of the others one is in memory at a
+//! time. Small batches of inserts join the last row group instead of leaving a tiny one behind after every run.
 
 use std::fs::File;
 use std::io::Write;
 
-use arrow::array::{ArrayRef, RecordBatch, UInt32Array, new_null_array};
-use arrow::compute::{interleave, take_record_batch};
-use arrow::datatypes::SchemaRef;
-use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
-use parquet::arrow::{ARROW_SCHEMA_META_KEY, encode_arrow_schema};
-use parquet::basic::{Compression as Codec, Encoding};
-use parquet::file::metadata::{ColumnChunkMetaData, KeyValue};
-use parquet::file::properties::WriterProperties;
-
 use crate::client::file::Content;
 use crate::client::session::Session;
 use crate::core::merge::kernel::{Incoming, Outcome, Pair};
-use crate::core::options::Compression;
 use crate::core::report::WorkCounts;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::fit::Fit;
-use crate::table::parquet::stored::{BATCH_ROWS, read_group};
-use crate::table::parquet::writer::{GROUP_ROWS, properties, unwritable};
+use crate::table::parquet::groups::Copying;
+use crate::table::parquet::stored::read_group;
 use crate::table::parquet::{Opened, layout, undecodable};
 use crate::table::table_scan::keep;
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array, new_null_array};
+use arrow::compute::{interleave, take_record_batch};
+use arrow::datatypes::SchemaRef;
 
 /// Refuses files that could be read but not written again with the same types.
 pub(super) fn check_writable(opened: &Opened) -> Result<()> {
@@ -46,18 +38,23 @@ pub(super) fn rewrite(
     let folded = Folded::new(opened.schema(), incoming, outcome)?;
     let mut writer = Copying::new(session, opened, None, out)?;
     let groups = opened.metadata.metadata().row_groups();
+    let inserts = folded.inserts(incoming, outcome)?;
     let mut left = outcome.replaced.as_slice();
     for (number, group) in groups.iter().enumerate() {
-        let end = writer.read + group.num_rows().unsigned_abs();
+        let end = writer.read() + group.num_rows().unsigned_abs();
         let (own, rest) = left.split_at(left.partition_point(|pair| pair.stored_row < end));
         work.row_groups_rewritten += u64::from(!own.is_empty());
-        writer.copy(number, |first, batch| folded.update(&batch, first, own))?;
+        if own.is_empty() && !writer.takes(number, inserts.num_rows()) {
+            writer.pass(number)?;
+        } else {
+            writer.copy(number, |first, batch| folded.update(&batch, first, own))?;
+        }
         left = rest;
     }
     if !left.is_empty() {
         return Err(Error::internal("rows to be replaced lie behind the end of the file"));
     }
-    writer.append(&folded.inserts(incoming, outcome)?)?;
+    writer.append(&inserts)?;
     let rows = writer.finish()?;
     if outcome.rows.rows_after.is_some_and(|expected| expected != rows) {
         return Err(
@@ -98,11 +95,15 @@ pub(crate) fn rewrite_part(
     let folded = Folded::new(opened.schema(), change.incoming, change.outcome)?;
     let mut writer = Copying::new(session, &opened, Some(change.mark), out)?;
     for (number, group) in opened.metadata.metadata().row_groups().iter().enumerate() {
-        let start = change.first + writer.read;
+        let start = change.first + writer.read();
         let end = start + group.num_rows().unsigned_abs();
         let next = change.pairs.partition_point(|pair| pair.stored_row < start);
         let changed = change.pairs.get(next).is_some_and(|pair| pair.stored_row < end);
         work.row_groups_rewritten += u64::from(changed);
+        if !changed {
+            writer.pass(number)?;
+            continue;
+        }
         writer.copy(number, |read, batch| {
             let first = change.first + read;
             let end = first + batch.num_rows() as u64;
@@ -152,9 +153,13 @@ pub(crate) fn append(
     check_missing(opened.schema(), fit.schema())?;
     let mut writer = Copying::new(session, &opened, None, out)?;
     for group in 0..opened.metadata.metadata().num_row_groups() {
-        writer.copy(group, |_, batch| Ok(batch))?;
+        if writer.takes(group, 1) {
+            writer.copy(group, |_, batch| Ok(batch))?;
+        } else {
+            writer.pass(group)?;
+        }
     }
-    let before = writer.written;
+    let before = writer.written();
     for batch in batches {
         session.check()?;
         writer.append(&widen(opened.schema(), &fit.batch(&batch?)?)?)?;
@@ -234,149 +239,6 @@ impl Folded {
             .map_err(|cause| Error::internal("inserts could not be gathered").because(cause))?;
         widen(&self.stored, &rows)
     }
-}
-
-/// Writes row groups of one file into another.
-pub(super) struct Copying<'a> {
-    session: &'a Session,
-    opened: &'a Opened,
-    writer: ArrowWriter<&'a mut File>,
-    /// Stored rows read so far.
-    read: u64,
-    /// Rows written so far.
-    written: u64,
-    /// The most rows that a row group may have.
-    limit: u64,
-}
-
-impl<'a> Copying<'a> {
-    pub(super) fn new(
-        session: &'a Session,
-        opened: &'a Opened,
-        mark: Option<&str>,
-        out: &'a mut File,
-    ) -> Result<Self> {
-        let metadata = opened.metadata.metadata();
-        let groups = metadata.row_groups();
-        let total = groups.iter().map(|g| g.compressed_size().unsigned_abs()).sum();
-        session.progress().start(total);
-        let largest = groups.iter().map(|g| g.num_rows().unsigned_abs()).max().unwrap_or(0);
-        let limit = largest.max(GROUP_ROWS as u64);
-        let columns = layout::writable(metadata.file_metadata().schema_descr(), opened.schema())?;
-        // The Arrow schema is ours to write: the rows are plain, but dictionaries stay dictionaries to readers.
-        let options = ArrowWriterOptions::new()
-            .with_properties(like(opened, limit, mark)?)
-            .with_parquet_schema(columns)
-            .with_skip_arrow_metadata(true);
-        let schema = SchemaRef::clone(opened.schema());
-        let writer = ArrowWriter::try_new_with_options(out, schema, options).map_err(unwritable)?;
-        Ok(Self { session, opened, writer, read: 0, written: 0, limit })
-    }
-
-    /// Writes one row group, each batch changed by `change`, which is given its first row.
-    pub(super) fn copy(
-        &mut self,
-        group: usize,
-        change: impl Fn(u64, RecordBatch) -> Result<RecordBatch>,
-    ) -> Result<()> {
-        // The rows before are a row group of their own; the last group is left open for inserts.
-        self.writer.flush().map_err(unwritable)?;
-        let metadata = self.opened.metadata.metadata().row_group(group);
-        let end = self.read + metadata.num_rows().unsigned_abs();
-        for batch in read_group(self.opened, group, BATCH_ROWS)? {
-            self.session.check()?;
-            let batch = batch.map_err(undecodable)?;
-            let rows = batch.num_rows() as u64;
-            self.write(&change(self.read, batch)?)?;
-            self.read += rows;
-        }
-        if self.read != end {
-            return Err(
-                undecodable("a row group has fewer rows than its footer says").with("row group", group)
-            );
-        }
-        self.session.progress().advance(metadata.compressed_size().unsigned_abs());
-        Ok(())
-    }
-
-    pub(super) fn append(&mut self, batch: &RecordBatch) -> Result<()> {
-        let open = self.writer.in_progress_rows() as u64;
-        if open > 0 && open + batch.num_rows() as u64 > self.limit {
-            self.writer.flush().map_err(unwritable)?;
-        }
-        self.write(batch)
-    }
-
-    fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        if batch.num_rows() == 0 {
-            return Ok(());
-        }
-        self.written += batch.num_rows() as u64;
-        self.writer.write(batch).map_err(unwritable)
-    }
-
-    pub(super) fn finish(self) -> Result<u64> {
-        self.writer.close().map_err(unwritable)?;
-        Ok(self.written)
-    }
-}
-
-/// The properties to write a file like the one that was read.
-fn like(opened: &Opened, limit: u64, mark: Option<&str>) -> Result<WriterProperties> {
-    let metadata = opened.metadata.metadata();
-    let mut builder = properties(Compression::default())?
-        .set_max_row_group_row_count(usize::try_from(limit).ok())
-        .set_key_value_metadata(kept(metadata.file_metadata().key_value_metadata(), opened, mark));
-    if let Some(group) = metadata.row_groups().first() {
-        for column in group.columns() {
-            let path = column.column_path().clone();
-            builder = builder
-                .set_column_compression(path.clone(), rewritable(column.compression()))
-                .set_column_bloom_filter_enabled(path.clone(), column.bloom_filter_offset().is_some())
-                .set_column_dictionary_enabled(path.clone(), column.dictionary_page_offset().is_some());
-            if let Some(encoding) = chosen_encoding(column) {
-                builder = builder.set_column_encoding(path, encoding);
-            }
-        }
-    }
-    Ok(builder.build())
-}
-
-/// The encoding of a column's values, if it is one that somebody chose: neither the plain one nor a
-/// dictionary.
-fn chosen_encoding(column: &ColumnChunkMetaData) -> Option<Encoding> {
-    column.encodings().find(|encoding| {
-        matches!(
-            encoding,
-            Encoding::DELTA_BINARY_PACKED
-                | Encoding::DELTA_LENGTH_BYTE_ARRAY
-                | Encoding::DELTA_BYTE_ARRAY
-                | Encoding::BYTE_STREAM_SPLIT
-        )
-    })
-}
-
-/// Codecs that are only read are written as their successor.
-pub(super) fn rewritable(codec: Codec) -> Codec {
-    match codec {
-        Codec::LZ4 => Codec::LZ4_RAW,
-        Codec::LZO => Codec::SNAPPY,
-        other => other,
-    }
-}
-
-/// The file's own key-value metadata, as it is: other readers find things in the Arrow schema that ours does
-/// not. Only dictionaries are given room for new values, and a new `mark` takes the place of an older one.
-fn kept(metadata: Option<&Vec<KeyValue>>, opened: &Opened, mark: Option<&str>) -> Option<Vec<KeyValue>> {
-    let keep = |pair: &KeyValue| match pair.key.as_str() {
-        ARROW_SCHEMA_META_KEY if layout::widened(&opened.own) != opened.own => {
-            KeyValue::new(pair.key.clone(), encode_arrow_schema(&layout::widened(&opened.own)))
-        }
-        _ => pair.clone(),
-    };
-    let Some(mark) = mark else { return Some(metadata?.iter().map(keep).collect()) };
-    let own = metadata.into_iter().flatten().filter(|pair| pair.key != MARK);
-    Some(own.map(keep).chain([KeyValue::new(MARK.to_owned(), mark.to_owned())]).collect())
 }
 
 /// Reads a little of every column chunk of the new file back before it may replace the old one.

@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::table::StoredFile;
 use crate::table::fit::fit_batches;
 use crate::table::parquet::shape::{Selection, Shape};
-use crate::table::parquet::{Layout, Opened, prune, rewrite, undecodable};
+use crate::table::parquet::{Layout, Opened, groups, prune, rewrite, undecodable};
 
 /// Rows that are decoded at a time.
 pub(super) const BATCH_ROWS: usize = 16 * 1024;
@@ -99,7 +99,7 @@ impl ParquetFile {
     /// How the first column is compressed, if there is any data.
     pub(crate) fn codec(&self) -> Option<Codec> {
         let group = self.opened.metadata.metadata().row_groups().first()?;
-        group.columns().first().map(|column| rewrite::rewritable(column.compression()))
+        group.columns().first().map(|column| groups::rewritable(column.compression()))
     }
 
     /// The rows of a row group, each batch with the number of its first row; deleted rows are among them.

@@ -11,14 +11,19 @@ use arrow::array::{
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Int8Type, Int32Type, SchemaRef};
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::bloom_filter::Sbbf;
 use parquet::column::writer::ColumnWriter;
 use parquet::data_type::ByteArray;
-use parquet::file::metadata::KeyValue;
-use parquet::file::properties::WriterProperties;
+use parquet::file::metadata::{FileMetaData, KeyValue, PageIndexPolicy, ParquetMetaData};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::reader::ChunkReader;
+use parquet::file::statistics::Statistics;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
+use super::groups::Copying;
 use super::stored::{BATCH_ROWS, read_group};
 use super::{Opened, ParquetFile};
 use crate::client::file::Content;
@@ -207,4 +212,148 @@ fn the_new_file_has_the_ways_of_the_old_one() {
     assert_eq!(kept(before).map(|kept| kept.len()), kept(after).map(|kept| kept.len()));
     let schema: SchemaRef = numbers(0..0, 0).schema();
     assert_eq!(schema.fields().len(), after.file_metadata().schema_descr().num_columns());
+}
+
+/// A file of ten row groups, with ten pages in each column of each.
+fn paged() -> tempfile::NamedTempFile {
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(100))
+        .set_write_batch_size(10)
+        .set_data_page_row_count_limit(10)
+        .set_column_bloom_filter_enabled("id".into(), true);
+    written(&numbers(0..1000, 0), properties.build())
+}
+
+/// The footer with all indexes of pages.
+fn indexed(opened: &Opened) -> Arc<ParquetMetaData> {
+    let options = ArrowReaderOptions::new()
+        .with_page_index_policy(PageIndexPolicy::Required)
+        .with_encoding_stats_as_mask(false);
+    Arc::clone(ArrowReaderMetadata::load(&opened.chunks, options).expect("loads").metadata())
+}
+
+fn pages(opened: &Opened, group: usize) -> usize {
+    indexed(opened).offset_index().expect("an index")[group][0].page_locations().len()
+}
+
+#[test]
+fn a_row_group_without_a_changed_row_is_copied_as_its_bytes() {
+    let file = paged();
+    let before = Opened::new(Content::Local(file.reopen().expect("opened"))).expect("opened");
+    let (rows, work, after) = fold(file.path(), numbers(250..251, 1)).expect("folds");
+    assert_eq!((rows.num_rows(), work.row_groups_rewritten), (1000, 1));
+    let values = rows.column(1).as_primitive::<arrow::datatypes::Int64Type>();
+    assert_eq!(values.iter().flatten().sum::<i64>(), 1);
+    assert_eq!((pages(&before, 2), pages(&after, 2)), (10, 1), "this one is encoded anew");
+    let (old, new) = (indexed(&before), indexed(&after));
+    for group in (0..10).filter(|group| *group != 2) {
+        for leaf in 0..2 {
+            let (own, copied) = (old.row_group(group).column(leaf), new.row_group(group).column(leaf));
+            let bytes = |opened: &Opened, (start, len): (u64, u64)| {
+                opened.chunks.get_bytes(start, usize::try_from(len).expect("small")).expect("read")
+            };
+            assert_eq!(bytes(&before, own.byte_range()), bytes(&after, copied.byte_range()));
+            assert_eq!(own.statistics(), copied.statistics());
+            assert_eq!(own.page_encoding_stats(), copied.page_encoding_stats());
+            let index =
+                |metadata: &ParquetMetaData| metadata.column_index().expect("an index")[group][leaf].clone();
+            assert_eq!(index(&old), index(&new));
+            // Each page is where the index says: a reader who skips pages finds the rows.
+            let sizes = |metadata: &ParquetMetaData| -> Vec<i32> {
+                let places = metadata.offset_index().expect("an index")[group][leaf].page_locations();
+                places.iter().map(|page| page.compressed_page_size).collect()
+            };
+            assert_eq!(sizes(&old), sizes(&new));
+        }
+        let bloom = Sbbf::read_from_column_chunk(new.row_group(group).column(0), &after.chunks);
+        let bloom = bloom.expect("reads").expect("a bloom filter");
+        let id = i64::try_from(group).expect("small") * 100;
+        assert!(
+            (id..id + 100).all(|id| bloom.check(&id)) && !(id + 100..id + 200).all(|id| bloom.check(&id))
+        );
+    }
+}
+
+#[test]
+fn inserts_have_the_last_row_group_encoded_anew_and_no_other() {
+    let (_, work, after) = fold(paged().path(), numbers(1000..1001, 1)).expect("folds");
+    assert_eq!(work.row_groups_rewritten, 0);
+    assert_eq!((pages(&after, 8), pages(&after, 9)), (10, 1));
+    assert_eq!(after.metadata.metadata().row_group(9).num_rows(), 101);
+}
+
+#[test]
+fn bytes_are_not_taken_over_where_the_new_footer_would_say_more_than_the_old_one() {
+    let file = paged();
+    let opened = || Opened::new(Content::Local(file.reopen().expect("opened"))).expect("opened");
+    let passed = |change: &dyn Fn(&ParquetMetaData) -> ParquetMetaData| {
+        let mut opened = opened();
+        let footer = Arc::new(change(opened.metadata.metadata()));
+        opened.metadata = ArrowReaderMetadata::try_new(footer, ArrowReaderOptions::new()).expect("a footer");
+        let mut out = tempfile::tempfile().expect("a file");
+        let session = Session::default();
+        let mut copying = Copying::new(&session, &opened, None, &mut out).expect("starts");
+        (0..10).for_each(|group| copying.pass(group).expect("passes"));
+        assert_eq!(copying.finish().expect("ends"), 1000);
+        let written = Opened::new(Content::Local(out)).expect("opened");
+        assert_eq!(read_all(&written), read_all(&opened));
+        pages(&written, 0)
+    };
+    assert_eq!(passed(&ParquetMetaData::clone), 10);
+    let unordered = |footer: &ParquetMetaData| {
+        let own = footer.file_metadata();
+        let own = FileMetaData::new(own.version(), own.num_rows(), None, None, own.schema_descr_ptr(), None);
+        let mut builder = footer.clone().into_builder();
+        let groups = builder.take_row_groups();
+        parquet::file::metadata::ParquetMetaDataBuilder::new(own).set_row_groups(groups).build()
+    };
+    assert_eq!(passed(&unordered), 1, "nobody says how minima and maxima were compared");
+    let deprecated = |footer: &ParquetMetaData| {
+        let mut builder = footer.clone().into_builder();
+        let groups = builder.take_row_groups().into_iter().map(|group| {
+            let mut builder = group.into_builder();
+            let old = Statistics::int64(Some(0), Some(9), None, Some(0), true);
+            let columns = builder.take_columns().into_iter();
+            let columns = columns
+                .map(|column| column.into_builder().set_statistics(old.clone()).build().expect("a column"));
+            builder.set_column_metadata(columns.collect()).build().expect("a group")
+        });
+        builder.set_row_groups(groups.collect()).build()
+    };
+    assert_eq!(passed(&deprecated), 1, "minima and maxima of an old writer were compared as it liked");
+}
+
+#[test]
+fn decimals_stored_in_another_way_are_decoded_although_none_changes() {
+    let schema = "message m { required int64 id; optional fixed_len_byte_array(16) d (DECIMAL(20,2)); }";
+    let file = raw(schema, |index, column| match column {
+        ColumnWriter::FixedLenByteArrayColumnWriter(writer) if index == 1 => {
+            let bytes = |v: i128| ByteArray::from(v.to_be_bytes().to_vec()).into();
+            writer.write_batch(&[bytes(150), bytes(-150)], Some(&[1, 1]), None).expect("written");
+        }
+        column => ids(column, &[1, 2]),
+    });
+    let opened = Opened::new(Content::Local(file.reopen().expect("opened"))).expect("opened");
+    let (session, mut out) = (Session::default(), tempfile::tempfile().expect("a file"));
+    let mut copying = Copying::new(&session, &opened, None, &mut out).expect("starts");
+    copying.pass(0).expect("passes");
+    copying.finish().expect("ends");
+    let rows = read_all(&Opened::new(Content::Local(out)).expect("opened"));
+    assert_eq!(rows.columns(), decimals(&[1, 2], &[150, -150]).columns());
+}
+
+#[test]
+fn a_file_without_indexes_of_pages_stays_one_where_bytes_are_copied() {
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(100))
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_offset_index_disabled(true);
+    let file = written(&numbers(0..1000, 0), properties.build());
+    for (change, rows, rewritten) in [(numbers(250..251, 1), 1000, 1), (numbers(1000..1001, 1), 1001, 0)] {
+        let (found, work, after) = fold(file.path(), change).expect("folds");
+        assert_eq!((found.num_rows(), work.row_groups_rewritten), (rows, rewritten));
+        let metadata = after.metadata.metadata();
+        assert!(metadata.offset_index().is_none());
+        assert!(metadata.row_groups().iter().all(|group| group.column(0).statistics().is_some()));
+    }
 }

@@ -1,0 +1,379 @@
+//! Row groups of a stored file in a new one, which has its columns as the footer describes them, its compression and its
+//! key-value metadata: those without a changed row as the bytes they are, the others decoded, changed and encoded.
+//!
+//! Bytes are taken over only where the new footer says the same of them as the old one: the same columns, and statistics
+//! that readers may trust under our name. Whatever is not sure of that is decoded.
+
+use std::fs::File;
+use std::io::BufReader;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
+use parquet::arrow::arrow_writer::{
+    ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriter, ArrowWriterOptions, compute_leaves,
+};
+use parquet::arrow::{ARROW_SCHEMA_META_KEY, ProjectionMask, encode_arrow_schema};
+use parquet::basic::{ColumnOrder, Compression as Codec, Encoding};
+use parquet::bloom_filter::Sbbf;
+use parquet::column::writer::ColumnCloseResult;
+use parquet::errors::Result as ParquetResult;
+use parquet::file::metadata::{
+    ColumnChunkMetaData, KeyValue, PageIndexPolicy, ParquetMetaData, ParquetMetaDataOptions,
+    ParquetMetaDataReader, RowGroupMetaData,
+};
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::page_index::offset_index::OffsetIndexMetaData;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::statistics::Statistics;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
+
+use crate::client::session::Session;
+use crate::core::options::Compression;
+use crate::error::Result;
+use crate::table::parquet::chunks::{Chunks, Cursor};
+use crate::table::parquet::rewrite::MARK;
+use crate::table::parquet::stored::{BATCH_ROWS, read_group};
+use crate::table::parquet::writer::{GROUP_ROWS, properties, unwritable};
+use crate::table::parquet::{Opened, layout, undecodable};
+
+/// Writes row groups of one file into another.
+pub(super) struct Copying<'a> {
+    session: &'a Session,
+    opened: &'a Opened,
+    file: SerializedFileWriter<&'a mut File>,
+    encoders: ArrowRowGroupWriterFactory,
+    /// A row group that is being encoded.
+    open: Option<OpenGroup>,
+    /// Whether pages have an index.
+    is_indexed: bool,
+    /// The footer with all that is not needed to read rows, once it was needed.
+    footer: Option<ParquetMetaData>,
+    /// Stored rows gone through so far.
+    read: u64,
+    /// Rows written so far.
+    written: u64,
+    /// The most rows that a row group may have.
+    limit: u64,
+}
+
+struct OpenGroup {
+    leaves: Vec<ArrowColumnWriter>,
+    rows: u64,
+}
+
+impl<'a> Copying<'a> {
+    pub(super) fn new(
+        session: &'a Session,
+        opened: &'a Opened,
+        mark: Option<&str>,
+        out: &'a mut File,
+    ) -> Result<Self> {
+        let metadata = opened.metadata.metadata();
+        let groups = metadata.row_groups();
+        let total = groups.iter().map(|g| g.compressed_size().unsigned_abs()).sum();
+        session.progress().start(total);
+        let largest = groups.iter().map(|g| g.num_rows().unsigned_abs()).max().unwrap_or(0);
+        let limit = largest.max(GROUP_ROWS as u64);
+        let columns = layout::writable(metadata.file_metadata().schema_descr(), opened.schema())?;
+        // The writer knows files with an index of all pages, and such without any: bytes without one decide.
+        let is_indexed =
+            is_indexed(metadata) || !groups.iter().any(|group| can_stand(opened, &columns, group));
+        let mut properties = like(opened, limit, mark)?;
+        if !is_indexed {
+            properties = properties
+                .into_builder()
+                .set_statistics_enabled(EnabledStatistics::Chunk)
+                .set_offset_index_disabled(true)
+                .build();
+        }
+        // The Arrow schema is ours to write: the rows are plain, but dictionaries stay dictionaries to readers.
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties)
+            .with_parquet_schema(columns)
+            .with_skip_arrow_metadata(true);
+        let schema = SchemaRef::clone(opened.schema());
+        let writer = ArrowWriter::try_new_with_options(out, schema, options).map_err(unwritable)?;
+        let (file, encoders) = writer.into_serialized_writer().map_err(unwritable)?;
+        Ok(Self {
+            session,
+            opened,
+            file,
+            encoders,
+            open: None,
+            is_indexed,
+            footer: None,
+            read: 0,
+            written: 0,
+            limit,
+        })
+    }
+
+    /// Stored rows gone through so far.
+    pub(super) fn read(&self) -> u64 {
+        self.read
+    }
+
+    /// Rows written so far.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Whether so many new rows, at least one, go into a row group, which then has to be encoded anew: only into the last.
+    pub(super) fn takes(&self, group: usize, rows: usize) -> bool {
+        let metadata = self.opened.metadata.metadata();
+        let own = metadata.row_group(group).num_rows().unsigned_abs();
+        rows > 0 && group + 1 == metadata.num_row_groups() && own + rows as u64 <= self.limit
+    }
+
+    /// Writes one row group as it is.
+    pub(super) fn pass(&mut self, group: usize) -> Result<()> {
+        let opened = self.opened;
+        let stored = opened.metadata.metadata().row_group(group);
+        if stored.num_rows() == 0 {
+            return Ok(());
+        }
+        if !can_stand(opened, self.file.schema_descr(), stored) {
+            return self.copy(group, |_, batch| Ok(batch));
+        }
+        self.session.check()?;
+        self.flush()?;
+        let chunks = &opened.chunks;
+        let footer = match self.footer.take() {
+            Some(footer) => footer,
+            None => whole_footer(chunks)?,
+        };
+        let footer = self.footer.insert(footer);
+        chunks.hold_group(opened.metadata.metadata(), group, &ProjectionMask::all(), None)?;
+        let mut out = self.file.next_row_group().map_err(unwritable)?;
+        for (leaf, column) in footer.row_group(group).columns().iter().enumerate() {
+            let index = footer.column_index().filter(|_| self.is_indexed);
+            let index = index.and_then(|index| index.get(group)?.get(leaf));
+            let pages = footer.offset_index().filter(|_| self.is_indexed);
+            let close = ColumnCloseResult {
+                bytes_written: column.compressed_size().unsigned_abs(),
+                rows_written: stored.num_rows().unsigned_abs(),
+                metadata: column.clone(),
+                bloom_filter: Sbbf::read_from_column_chunk(column, chunks).map_err(undecodable)?,
+                column_index: index.filter(|index| !matches!(index, ColumnIndexMetaData::NONE)).cloned(),
+                offset_index: pages.and_then(|pages| pages.get(group)?.get(leaf)).cloned(),
+            };
+            out.append_column(&Whole(chunks), close).map_err(unwritable)?;
+        }
+        out.close().map_err(unwritable)?;
+        chunks.release();
+        self.read += stored.num_rows().unsigned_abs();
+        self.written += stored.num_rows().unsigned_abs();
+        self.session.progress().advance(stored.compressed_size().unsigned_abs());
+        Ok(())
+    }
+
+    /// Writes one row group, each batch changed by `change`, which is given its first row.
+    pub(super) fn copy(
+        &mut self,
+        group: usize,
+        change: impl Fn(u64, RecordBatch) -> Result<RecordBatch>,
+    ) -> Result<()> {
+        // The rows before are a row group of their own; the last group is left open for inserts.
+        self.flush()?;
+        let metadata = self.opened.metadata.metadata().row_group(group);
+        let end = self.read + metadata.num_rows().unsigned_abs();
+        for batch in read_group(self.opened, group, BATCH_ROWS)? {
+            self.session.check()?;
+            let batch = batch.map_err(undecodable)?;
+            let rows = batch.num_rows() as u64;
+            self.write(&change(self.read, batch)?)?;
+            self.read += rows;
+        }
+        if self.read != end {
+            return Err(
+                undecodable("a row group has fewer rows than its footer says").with("row group", group)
+            );
+        }
+        self.session.progress().advance(metadata.compressed_size().unsigned_abs());
+        Ok(())
+    }
+
+    pub(super) fn append(&mut self, batch: &RecordBatch) -> Result<()> {
+        let open = self.open.as_ref().map_or(0, |open| open.rows);
+        if open > 0 && open + batch.num_rows() as u64 > self.limit {
+            self.flush()?;
+        }
+        self.write(batch)
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let mut rest = batch.clone();
+        while rest.num_rows() > 0 {
+            let mut open = if let Some(open) = self.open.take() {
+                open
+            } else {
+                let number = self.file.flushed_row_groups().len();
+                let leaves = self.encoders.create_column_writers(number).map_err(unwritable)?;
+                OpenGroup { leaves, rows: 0 }
+            };
+            let room = usize::try_from(self.limit - open.rows).unwrap_or(usize::MAX).min(rest.num_rows());
+            encode(self.opened.schema(), &rest.slice(0, room), &mut open.leaves).map_err(unwritable)?;
+            open.rows += room as u64;
+            self.written += room as u64;
+            let is_full = open.rows == self.limit;
+            self.open = Some(open);
+            if is_full {
+                self.flush()?;
+            }
+            rest = rest.slice(room, rest.num_rows() - room);
+        }
+        Ok(())
+    }
+
+    /// Ends the row group that is being encoded.
+    fn flush(&mut self) -> Result<()> {
+        let Some(open) = self.open.take() else { return Ok(()) };
+        let mut group = self.file.next_row_group().map_err(unwritable)?;
+        for leaf in open.leaves {
+            leaf.close().and_then(|chunk| chunk.append_to_row_group(&mut group)).map_err(unwritable)?;
+        }
+        group.close().map_err(unwritable)?;
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Result<u64> {
+        self.flush()?;
+        self.file.close().map_err(unwritable)?;
+        Ok(self.written)
+    }
+}
+
+/// Whether the new footer, whose columns are these, may say of a row group what the old one says.
+fn can_stand(opened: &Opened, columns: &SchemaDescriptor, group: &RowGroupMetaData) -> bool {
+    let orders = opened.metadata.metadata().file_metadata().column_orders();
+    let is_ordered = orders
+        .is_some_and(|orders| orders.iter().all(|order| matches!(order, ColumnOrder::TYPE_DEFINED_ORDER(_))));
+    let len = opened.chunks.len();
+    let is_like = |(column, leaf): (&ColumnChunkMetaData, &ColumnDescPtr)| {
+        let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+        let end = start.checked_add(column.compressed_size());
+        column.column_descr() == leaf.as_ref()
+            && column.file_path().is_none_or(str::is_empty)
+            && rewritable(column.compression()) == column.compression()
+            && !column.statistics().is_some_and(Statistics::is_min_max_deprecated)
+            && (4..=column.data_page_offset()).contains(&start)
+            && end.is_some_and(|end| start < end && end.unsigned_abs() < len)
+    };
+    let leaves = columns.columns();
+    is_ordered && group.columns().len() == leaves.len() && group.columns().iter().zip(leaves).all(is_like)
+}
+
+/// Whether it is known where each page is.
+fn is_indexed(metadata: &ParquetMetaData) -> bool {
+    let is_whole = |(group, pages): (&RowGroupMetaData, &Vec<OffsetIndexMetaData>)| {
+        pages.len() == group.num_columns() && pages.iter().all(|index| !index.page_locations().is_empty())
+    };
+    metadata.offset_index().is_some_and(|index| {
+        index.len() == metadata.num_row_groups() && metadata.row_groups().iter().zip(index).all(is_whole)
+    })
+}
+
+/// The footer with the indexes of pages, and how many pages of each encoding there are.
+fn whole_footer(chunks: &Chunks) -> Result<ParquetMetaData> {
+    chunks.hold_footer()?;
+    let options = ParquetMetaDataOptions::new().with_encoding_stats_as_mask(false);
+    let reader = ParquetMetaDataReader::new()
+        .with_metadata_options(Some(options))
+        .with_page_index_policy(PageIndexPolicy::Optional);
+    reader.parse_and_finish(chunks).map_err(undecodable)
+}
+
+fn encode(schema: &SchemaRef, batch: &RecordBatch, leaves: &mut [ArrowColumnWriter]) -> ParquetResult<()> {
+    let mut leaves = leaves.iter_mut();
+    for (field, column) in schema.fields().iter().zip(batch.columns()) {
+        for (leaf, encoder) in compute_leaves(field, column)?.iter().zip(&mut leaves) {
+            encoder.write(leaf)?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads whole column chunks, a large piece at a time.
+struct Whole<'a>(&'a Chunks);
+
+/// As much as is read at a time.
+const PIECE: usize = 1 << 20;
+
+impl Length for Whole<'_> {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+}
+
+impl ChunkReader for Whole<'_> {
+    type T = BufReader<Cursor>;
+
+    fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
+        Ok(BufReader::with_capacity(PIECE, self.0.cursor(start)))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
+        self.0.get_bytes(start, length)
+    }
+}
+
+/// The properties to write a file like the one that was read.
+fn like(opened: &Opened, limit: u64, mark: Option<&str>) -> Result<WriterProperties> {
+    let metadata = opened.metadata.metadata();
+    let mut builder = properties(Compression::default())?
+        .set_max_row_group_row_count(usize::try_from(limit).ok())
+        .set_key_value_metadata(kept(metadata.file_metadata().key_value_metadata(), opened, mark));
+    if let Some(group) = metadata.row_groups().first() {
+        for column in group.columns() {
+            let path = column.column_path().clone();
+            builder = builder
+                .set_column_compression(path.clone(), rewritable(column.compression()))
+                .set_column_bloom_filter_enabled(path.clone(), column.bloom_filter_offset().is_some())
+                .set_column_dictionary_enabled(path.clone(), column.dictionary_page_offset().is_some());
+            if let Some(encoding) = chosen_encoding(column) {
+                builder = builder.set_column_encoding(path, encoding);
+            }
+        }
+    }
+    Ok(builder.build())
+}
+
+/// The encoding of a column's values, if it is one that somebody chose: neither the plain one nor a
+/// dictionary.
+fn chosen_encoding(column: &ColumnChunkMetaData) -> Option<Encoding> {
+    column.encodings().find(|encoding| {
+        matches!(
+            encoding,
+            Encoding::DELTA_BINARY_PACKED
+                | Encoding::DELTA_LENGTH_BYTE_ARRAY
+                | Encoding::DELTA_BYTE_ARRAY
+                | Encoding::BYTE_STREAM_SPLIT
+        )
+    })
+}
+
+/// Codecs that are only read are written as their successor.
+pub(super) fn rewritable(codec: Codec) -> Codec {
+    match codec {
+        Codec::LZ4 => Codec::LZ4_RAW,
+        Codec::LZO => Codec::SNAPPY,
+        other => other,
+    }
+}
+
+/// The file's own key-value metadata, as it is: other readers find things in the Arrow schema that ours does
+/// not. Only dictionaries are given room for new values, and a new `mark` takes the place of an older one.
+fn kept(metadata: Option<&Vec<KeyValue>>, opened: &Opened, mark: Option<&str>) -> Option<Vec<KeyValue>> {
+    let keep = |pair: &KeyValue| match pair.key.as_str() {
+        ARROW_SCHEMA_META_KEY if layout::widened(&opened.own) != opened.own => {
+            KeyValue::new(pair.key.clone(), encode_arrow_schema(&layout::widened(&opened.own)))
+        }
+        _ => pair.clone(),
+    };
+    let Some(mark) = mark else { return Some(metadata?.iter().map(keep).collect()) };
+    let own = metadata.into_iter().flatten().filter(|pair| pair.key != MARK);
+    Some(own.map(keep).chain([KeyValue::new(MARK.to_owned(), mark.to_owned())]).collect())
+}
