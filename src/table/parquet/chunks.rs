@@ -134,7 +134,12 @@ impl ChunkReader for Chunks {
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
         match self.0.as_ref() {
-            Inner::Local { file, read, .. } => {
+            Inner::Local { file, read, size } => {
+                // What the footer says is not to be believed: so much memory may not be there.
+                let end = start.checked_add(length as u64);
+                if end.is_none_or(|end| end > *size) {
+                    return Err(ParquetError::EOF("the file ends before its content does".to_owned()));
+                }
                 let mut bytes = vec![0; length];
                 file.read_exact_at(&mut bytes, start)?;
                 read.fetch_add(length as u64, Ordering::Relaxed);

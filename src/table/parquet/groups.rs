@@ -156,7 +156,9 @@ impl<'a> Copying<'a> {
                 bytes_written: column.compressed_size().unsigned_abs(),
                 rows_written: stored.num_rows().unsigned_abs(),
                 metadata: column.clone(),
-                bloom_filter: Sbbf::read_from_column_chunk(column, chunks).map_err(undecodable)?,
+                bloom_filter: Sbbf::read_from_column_chunk(column, chunks)
+                    .map_err(undecodable)?
+                    .filter(|filter| filter.num_blocks() > 0),
                 column_index: index.filter(|index| !matches!(index, ColumnIndexMetaData::NONE)).cloned(),
                 offset_index: pages.and_then(|pages| pages.get(group)?.get(leaf)).cloned(),
             };

@@ -1,5 +1,6 @@
 //! Parquet files at rest: footers, key columns, pruning by statistics, and rewriting.
 
+mod bloom;
 mod chunks;
 mod concat;
 mod groups;

@@ -17,7 +17,7 @@ use crate::table::parquet::stored::read_group;
 use crate::table::parquet::{Opened, layout, undecodable};
 use crate::table::table_scan::keep;
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array, new_null_array};
-use arrow::compute::{interleave, take_record_batch};
+use arrow::compute::{interleave, take, take_record_batch};
 use arrow::datatypes::SchemaRef;
 
 /// Refuses files that could be read but not written again with the same types.
@@ -230,6 +230,29 @@ impl Folded {
         }
         RecordBatch::try_new(batch.schema(), columns)
             .map_err(|cause| Error::internal("replaced rows do not fit the stored columns").because(cause))
+    }
+
+    /// The columns that a stored row keeps when it is replaced: those that did not come in.
+    pub(crate) fn kept(&self) -> Vec<String> {
+        let kept = self.columns.iter().zip(self.stored.fields()).filter(|(incoming, _)| incoming.is_none());
+        kept.map(|(_, field)| field.name().clone()).collect()
+    }
+
+    /// The rows that take the place of those of `pairs`, in stored columns. `kept` are the columns of [`Folded::kept`] of
+    /// the same stored rows.
+    pub(crate) fn replaced(&self, pairs: &[Pair], kept: &[ArrayRef]) -> Result<RecordBatch> {
+        let failed = |cause| Error::internal("replaced rows could not be gathered").because(cause);
+        let rows = UInt32Array::from_iter_values(pairs.iter().map(|pair| pair.incoming));
+        let mut kept = kept.iter().cloned();
+        let mut columns = Vec::with_capacity(self.columns.len());
+        for incoming in &self.columns {
+            let column = match incoming {
+                Some(incoming) => take(incoming, &rows, None).map_err(failed)?,
+                None => kept.next().ok_or_else(|| Error::internal("a column that is kept was not read"))?,
+            };
+            columns.push(column);
+        }
+        RecordBatch::try_new(SchemaRef::clone(&self.stored), columns).map_err(failed)
     }
 
     /// The new rows, in stored columns.

@@ -5,6 +5,7 @@
 //! one of many: its rows are then numbered on from those of the others, and some of them may count as deleted.
 
 use std::fs::File;
+use std::ops::Range;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -22,6 +23,7 @@ use crate::core::report::WorkCounts;
 use crate::error::{Error, Result};
 use crate::table::StoredFile;
 use crate::table::fit::fit_batches;
+use crate::table::parquet::prune::Candidate;
 use crate::table::parquet::shape::{Selection, Shape};
 use crate::table::parquet::{Layout, Opened, groups, prune, rewrite, undecodable};
 
@@ -153,6 +155,27 @@ impl ParquetFile {
         Ok(Projected { reader: builder.build().map_err(undecodable)?, selection })
     }
 
+    /// Some columns of the stored rows of ascending `pairs`, in their order.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` if they cannot be decoded.
+    pub(crate) fn rows_of(&self, pairs: &[Pair], columns: &[String]) -> Result<Vec<RecordBatch>> {
+        let mut rows = Vec::new();
+        for group in 0..self.groups() {
+            let from = pairs.partition_point(|pair| pair.stored_row < self.starts[group]);
+            let to = pairs.partition_point(|pair| pair.stored_row < self.starts[group + 1]);
+            if from < to {
+                let own = selection(&pairs[from..to], self.starts[group]);
+                for batch in self.read(group, columns, Some(own))? {
+                    rows.push(batch?);
+                }
+                self.opened.chunks.release();
+            }
+        }
+        Ok(rows)
+    }
+
     /// Shows the rows that could meet incoming ones to the matcher.
     ///
     /// # Errors
@@ -165,11 +188,11 @@ impl ParquetFile {
         work: &mut WorkCounts,
     ) -> Result<()> {
         let groups = self.opened.metadata.metadata().row_groups();
-        let ids = matcher.ids().iter().filter(|id| self.shape.is_in_file(id));
-        let candidates = prune::candidates(&self.opened, matcher.incoming(), ids);
-        for group in &candidates {
+        let ids: Vec<&String> = matcher.ids().iter().filter(|id| self.shape.is_in_file(id)).collect();
+        let candidates = prune::candidates(&self.opened, matcher.incoming(), &ids)?;
+        for Candidate { group, rows } in &candidates {
             session.check()?;
-            self.find_in(*group, matcher, work)?;
+            self.find_in(*group, rows.as_deref(), matcher, work)?;
             session.progress().advance(groups[*group].compressed_size().unsigned_abs());
         }
         work.row_groups_read += candidates.len() as u64;
@@ -183,17 +206,36 @@ impl ParquetFile {
         Ok(())
     }
 
-    /// Reads the keys of one row group, then the values of rows that the keys leave open.
-    fn find_in(&self, group: usize, matcher: &mut Matcher<'_>, work: &mut WorkCounts) -> Result<()> {
+    /// Reads the keys of some rows of one row group, or of all of them, then the values of those that the keys leave open.
+    fn find_in(
+        &self,
+        group: usize,
+        rows: Option<&[Range<usize>]>,
+        matcher: &mut Matcher<'_>,
+        work: &mut WorkCounts,
+    ) -> Result<()> {
         let before = self.opened.chunks.bytes_read();
-        let mut row = self.starts[group];
+        let (start, all) = (self.starts[group], within(self.starts[group + 1] - self.starts[group]));
+        let selection = rows.map(|rows| RowSelection::from_consecutive_ranges(rows.iter().cloned(), all));
+        let whole = 0..all;
+        let mut runs = rows.unwrap_or(std::slice::from_ref(&whole)).iter().cloned();
+        let mut run = 0..0;
         let mut open = Vec::new();
-        for batch in self.read(group, matcher.key_columns(), None)? {
+        for batch in self.read(group, matcher.key_columns(), selection)? {
             let batch = batch?;
-            self.probe(&batch, row, matcher, &mut open)?;
-            row += batch.num_rows() as u64;
+            let mut seen = 0;
+            while seen < batch.num_rows() {
+                if run.is_empty() {
+                    run = runs
+                        .next()
+                        .ok_or_else(|| undecodable("a row group has more rows than its footer says"))?;
+                }
+                let part = run.len().min(batch.num_rows() - seen);
+                self.probe(&batch.slice(seen, part), start + run.start as u64, matcher, &mut open)?;
+                (seen, run.start) = (seen + part, run.start + part);
+            }
         }
-        if row != self.starts[group + 1] {
+        if !run.is_empty() || runs.any(|run| !run.is_empty()) {
             return Err(short().with("row group", group));
         }
         let keys = self.opened.chunks.bytes_read();
