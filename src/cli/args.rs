@@ -207,6 +207,10 @@ pub(crate) struct TargetArgs {
     /// Columns by which a new Delta table or folder is partitioned
     #[arg(long, value_name = "COL,…", value_delimiter = ',')]
     pub(crate) partition_by: Option<Vec<String>>,
+
+    /// Let a new Delta table mark replaced rows in deletion vectors, so that upserts leave its files as they are
+    #[arg(long)]
+    pub(crate) deletion_vectors: bool,
 }
 
 impl TargetArgs {

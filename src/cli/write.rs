@@ -119,6 +119,7 @@ pub(crate) fn plan(args: WriteArgs, settings: &Settings, terminal: bool) -> Resu
         row_group_rows: args.row_group_rows.unwrap_or(defaults.row_group_rows),
         csv: args.target_layout.csv(&args.source_layout.csv),
         partition_by: args.target_layout.partition_by.clone(),
+        deletion_vectors: args.target_layout.deletion_vectors,
     };
     let read = args.source_layout.options(args.schema);
     read.validate()?;

@@ -109,6 +109,8 @@ pub struct WorkCounts {
     pub files_added: u64,
     /// Files that went.
     pub files_removed: u64,
+    /// Files that stay, and of which the replaced rows are marked in a deletion vector.
+    pub deletion_vectors: u64,
     /// Row groups whose keys were read.
     pub row_groups_read: u64,
     /// Row groups that statistics ruled out.

@@ -135,6 +135,10 @@ pub(crate) trait StoredTable: Send {
     /// be of two versions.
     fn is_current(&self, session: &Session) -> Result<bool>;
 
+    /// Whether somebody has come first already, so that it would be in vain to write anything. It need not be found out:
+    /// to apply finds out in any case.
+    fn is_outrun(&self, session: &Session) -> Result<bool>;
+
     /// Counts the files that `outcome` makes and removes.
     fn plan(&mut self, incoming: &Incoming, outcome: &Outcome, work: &mut WorkCounts) -> Result<()>;
 

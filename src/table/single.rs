@@ -148,6 +148,18 @@ impl StoredTable for OneFile {
         Ok(true)
     }
 
+    fn is_outrun(&self, _: &Session) -> Result<bool> {
+        if self.file.path().is_some() {
+            return Ok(false);
+        }
+        let now = self.file.version()?;
+        Ok(match &self.state {
+            State::Absent => now.is_some(),
+            State::Seen(_) => false,
+            State::Locked(locked) => now.as_ref() != Some(locked.version()),
+        })
+    }
+
     fn plan(&mut self, _: &Incoming, _: &Outcome, work: &mut WorkCounts) -> Result<()> {
         work.files_added = 1;
         work.files_removed = u64::from(!matches!(self.state, State::Absent));

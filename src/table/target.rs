@@ -40,6 +40,26 @@ pub(crate) enum Kind {
     Delta,
 }
 
+impl Kind {
+    /// Refuses what is asked of a table and can only be had of another kind.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` for partitions of one file, and for deletion vectors of what is no Delta table.
+    pub(crate) fn check(self, partition_by: Option<&[String]>, deletion_vectors: bool) -> Result<()> {
+        if let (Self::File, Some(columns)) = (self, partition_by) {
+            return Err(Error::new(ErrorKind::Usage, "only a table has partitions, and the target is one file")
+                .with("columns", columns.join(", "))
+                .hint("name a target without an extension: it becomes a Delta table, or a folder if the format parquet is said"));
+        }
+        if deletion_vectors && self != Self::Delta {
+            return Err(Error::new(ErrorKind::Usage, "only a Delta table has deletion vectors")
+                .hint("name a target without an extension: it becomes a Delta table"));
+        }
+        Ok(())
+    }
+}
+
 /// What stands at `location`; a file if nothing does.
 ///
 /// # Errors

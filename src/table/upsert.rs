@@ -46,15 +46,13 @@ pub(crate) async fn upsert(
     let (target, rule, options) = (target.clone(), rule.clone(), options.clone());
     session
         .run(move |session| {
-            let place: Box<dyn UpsertTarget> =
-                match will_stand(session, &target, options.format, options.partition_by.as_deref())? {
-                    Kind::Delta => Box::new(DeltaTarget::new(&target, &options)),
-                    Kind::Folder => Box::new(FolderTarget::new(&target, &options)),
-                    Kind::File => {
-                        check_one_file(options.partition_by.as_deref())?;
-                        Box::new(SingleFile::new(session, &target, &options)?)
-                    }
-                };
+            let kind = will_stand(session, &target, options.format, options.partition_by.as_deref())?;
+            kind.check(options.partition_by.as_deref(), options.deletion_vectors)?;
+            let place: Box<dyn UpsertTarget> = match kind {
+                Kind::Delta => Box::new(DeltaTarget::new(&target, &options)),
+                Kind::Folder => Box::new(FolderTarget::new(&target, &options)),
+                Kind::File => Box::new(SingleFile::new(session, &target, &options)?),
+            };
             let times = PhaseTimes { prepare: millis(prepare), ..PhaseTimes::default() };
             let mut job = Job { session, place, schema, batches, rule, options, backend, times };
             job.run(started).map_err(|e| e.with_missing("target", &target))
@@ -70,22 +68,6 @@ async fn pull(session: &Session, mut stream: BatchStream) -> Result<Vec<RecordBa
         batches.push(batch?);
     }
     Ok(batches)
-}
-
-/// Refuses to partition what is one file.
-///
-/// # Errors
-///
-/// `Usage`.
-pub(crate) fn check_one_file(partition_by: Option<&[String]>) -> Result<()> {
-    match partition_by {
-        None => Ok(()),
-        Some(columns) => {
-            Err(Error::new(ErrorKind::Usage, "only a table has partitions, and the target is one file")
-                .with("columns", columns.join(", "))
-                .hint("name a target without an extension: it becomes a Delta table, or a folder if the format parquet is said"))
-        }
-    }
 }
 
 /// The types in which text should be read to go into `target`: its own if it exists. `None` if it does not, or
@@ -160,7 +142,7 @@ impl Job<'_> {
         for conflicts in 0..=self.options.max_retries {
             self.session.check()?;
             let begun = Instant::now();
-            match self.attempt().or_else(seen_late)? {
+            match self.attempt(conflicts).or_else(seen_late)? {
                 Attempt::Done(report) => {
                     let mut report = *report;
                     report.conflicts = conflicts;
@@ -182,7 +164,8 @@ impl Job<'_> {
             .hint("nothing of this run was written; run it again, or allow more retries"))
     }
 
-    fn attempt(&mut self) -> Result<Attempt> {
+    fn attempt(&mut self, conflicts: u32) -> Result<Attempt> {
+        let start = Instant::now();
         let stored = match self.place.open(self.session, self.options.dry_run)? {
             Found::Table(stored) => stored,
             Found::Nothing => {
@@ -191,7 +174,8 @@ impl Job<'_> {
             }
             Found::Changed => return Ok(Attempt::Conflict),
         };
-        self.fold(stored)
+        self.times.plan += millis(start.elapsed());
+        self.fold(stored, conflicts)
     }
 
     /// Nothing came in, not even names: as a batch it has the columns it must have.
@@ -205,7 +189,7 @@ impl Job<'_> {
     }
 
     /// Matches the incoming rows against `stored` and writes what has changed.
-    fn fold(&mut self, mut stored: Box<dyn StoredTable>) -> Result<Attempt> {
+    fn fold(&mut self, mut stored: Box<dyn StoredTable>, conflicts: u32) -> Result<Attempt> {
         let start = Instant::now();
         let mut work = WorkCounts::default();
         let incoming = self.settle(stored.as_mut())?;
@@ -230,6 +214,10 @@ impl Job<'_> {
             work.bytes_written = (!self.options.dry_run).then_some(0);
         } else {
             stored.plan(&incoming, &outcome, &mut work)?;
+            // Where many write, most come too late, and to write files is what costs most.
+            if conflicts > 0 && !self.options.dry_run && stored.is_outrun(self.session)? {
+                return Ok(Attempt::Conflict);
+            }
             if !self.options.dry_run {
                 let change = Change { incoming: &incoming, outcome: &outcome };
                 let mut done = Done { work: &mut work, times: &mut self.times };

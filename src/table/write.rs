@@ -23,7 +23,6 @@ use crate::table::handover::on_own_thread;
 use crate::table::spill::{MEMORY_BYTES, Spilled};
 use crate::table::target::{Kind, appendable, new_format, will_stand};
 use crate::table::text::{NewText, TextFile};
-use crate::table::upsert::check_one_file;
 use crate::table::{delta, folder, ipc, parquet};
 
 /// How often rows are added to what someone else changes all the time.
@@ -253,7 +252,7 @@ pub(crate) fn left_alone(location: &Location, options: &WriteOptions, backend: &
 ///
 /// # Errors
 ///
-/// `Usage` for partitions of what is one file, `PermissionDenied` or `Io`.
+/// As [`Kind::check`], `PermissionDenied` or `Io`.
 pub(crate) async fn kind_written(
     session: &Session,
     location: &Location,
@@ -263,9 +262,7 @@ pub(crate) async fn kind_written(
     let look =
         move |session: &Session| will_stand(session, &place, asked.format, asked.partition_by.as_deref());
     let kind = session.run(look).await?;
-    if kind == Kind::File {
-        check_one_file(options.partition_by.as_deref())?;
-    }
+    kind.check(options.partition_by.as_deref(), options.deletion_vectors)?;
     Ok(kind)
 }
 

@@ -57,6 +57,7 @@ fn the_json_report_has_every_field_and_stands_alone_on_standard_output() {
         "files_skipped",
         "files_added",
         "files_removed",
+        "deletion_vectors",
         "row_groups_read",
         "row_groups_skipped",
         "row_groups_rewritten",

@@ -24,6 +24,8 @@ struct Target {
     group_rows: Option<usize>,
     /// Whether the table is partitioned, by the first column that is no id.
     partitioned: bool,
+    /// Whether replaced rows are marked in deletion vectors.
+    deletion_vectors: bool,
     /// How many cases have to run.
     required: usize,
 }
@@ -35,6 +37,7 @@ const TARGETS: &[Target] = &[
         format: Format::Parquet,
         group_rows: None,
         partitioned: false,
+        deletion_vectors: false,
         required: 124,
     },
     Target {
@@ -43,6 +46,7 @@ const TARGETS: &[Target] = &[
         format: Format::Parquet,
         group_rows: Some(1),
         partitioned: false,
+        deletion_vectors: false,
         required: 47,
     },
     Target {
@@ -51,6 +55,7 @@ const TARGETS: &[Target] = &[
         format: Format::Csv,
         group_rows: None,
         partitioned: false,
+        deletion_vectors: false,
         required: 91,
     },
     Target {
@@ -59,6 +64,7 @@ const TARGETS: &[Target] = &[
         format: Format::Ndjson,
         group_rows: None,
         partitioned: false,
+        deletion_vectors: false,
         required: 87,
     },
     Target {
@@ -67,6 +73,7 @@ const TARGETS: &[Target] = &[
         format: Format::Parquet,
         group_rows: None,
         partitioned: false,
+        deletion_vectors: false,
         required: 124,
     },
     Target {
@@ -75,6 +82,7 @@ const TARGETS: &[Target] = &[
         format: Format::Parquet,
         group_rows: None,
         partitioned: true,
+        deletion_vectors: false,
         required: 83,
     },
     #[cfg(feature = "delta")]
@@ -84,6 +92,7 @@ const TARGETS: &[Target] = &[
         format: Format::Delta,
         group_rows: None,
         partitioned: false,
+        deletion_vectors: false,
         required: 107,
     },
     #[cfg(feature = "delta")]
@@ -93,6 +102,27 @@ const TARGETS: &[Target] = &[
         format: Format::Delta,
         group_rows: None,
         partitioned: true,
+        deletion_vectors: false,
+        required: 107,
+    },
+    #[cfg(feature = "delta")]
+    Target {
+        label: "delta, deletion vectors",
+        name: "t",
+        format: Format::Delta,
+        group_rows: None,
+        partitioned: false,
+        deletion_vectors: true,
+        required: 107,
+    },
+    #[cfg(feature = "delta")]
+    Target {
+        label: "delta, partitioned, deletion vectors",
+        name: "t",
+        format: Format::Delta,
+        group_rows: None,
+        partitioned: true,
+        deletion_vectors: true,
         required: 107,
     },
 ];
@@ -113,7 +143,8 @@ enum Feed {
 async fn every_case_ends_as_the_judge_says() {
     let places = Kind::ALL.iter().flat_map(|kind| TARGETS.iter().map(|target| (*kind, *target)));
     // What partitions change is what is written, not where: the slowest store need not see it again.
-    let places = places.filter(|(kind, target)| !target.partitioned || *kind == Kind::Disk);
+    let is_plain = |target: &Target| !target.partitioned && !target.deletion_vectors;
+    let places = places.filter(|(kind, target)| is_plain(target) || *kind == Kind::Disk);
     let cells = Backend::names()
         .iter()
         .flat_map(|backend| places.clone().map(|(kind, target)| (*backend, kind, target)));
@@ -249,6 +280,7 @@ impl Target {
             None => WriteOptions::default(),
         };
         let options = if self.is_folder() { options.with_format(self.format) } else { options };
+        let options = options.with_deletion_vectors(self.deletion_vectors);
         self.group_rows.into_iter().fold(options, WriteOptions::with_row_group_rows)
     }
 }
@@ -326,7 +358,7 @@ async fn run_case(
     let options = ReadOptions::default().with_schema(schema).with_columns(columns);
     let found = doors.read(&[target.name], options).await.map_err(|e| format!("reading back: {e:?}"))?;
     let (mut found, mut table) = (table_of(&found).expect("a table"), table);
-    if target.partitioned {
+    if target.partitioned || target.deletion_vectors {
         // Rows of several files have no order.
         found.rows.sort_by_cached_key(|row| format!("{row:?}"));
         table.rows.sort_by_cached_key(|row| format!("{row:?}"));

@@ -14,6 +14,8 @@ mod conformance;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod contract;
 #[cfg(all(feature = "delta", any(feature = "polars", feature = "datafusion")))]
+mod deletion_vectors;
+#[cfg(all(feature = "delta", any(feature = "polars", feature = "datafusion")))]
 mod delta;
 #[cfg(feature = "cli")]
 mod delta_commands;

@@ -47,6 +47,9 @@ pub struct WriteOptions {
     pub csv: CsvOptions,
     /// The columns by which a new table is partitioned; one that exists must be partitioned by the same.
     pub partition_by: Option<Vec<String>>,
+    /// Whether a new Delta table marks rows that are replaced in deletion vectors, instead of writing their files anew.
+    /// One that exists must do so already.
+    pub deletion_vectors: bool,
 }
 
 impl Default for WriteOptions {
@@ -59,6 +62,7 @@ impl Default for WriteOptions {
             row_group_rows: 256 * 1024,
             csv: CsvOptions::default(),
             partition_by: None,
+            deletion_vectors: false,
         }
     }
 }
@@ -103,6 +107,13 @@ impl WriteOptions {
     #[must_use]
     pub fn with_partition_by(mut self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.partition_by = Some(columns.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Lets a new Delta table mark replaced rows in deletion vectors.
+    #[must_use]
+    pub fn with_deletion_vectors(mut self, deletion_vectors: bool) -> Self {
+        self.deletion_vectors = deletion_vectors;
         self
     }
 

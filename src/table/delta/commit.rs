@@ -14,7 +14,7 @@ use deltalake_core::protocol::DeltaOperation;
 use serde_json::{Value, json};
 
 use super::features::Demands;
-use super::{LOG, Snapshot, new_file};
+use super::{Snapshot, new_file, version_file};
 use crate::client::file::{Commit, Stage};
 use crate::client::session::Session;
 use crate::core::location::Location;
@@ -55,7 +55,7 @@ impl NewVersion<'_> {
     pub(super) fn stage(self, session: &Session, actions: &[Action]) -> Result<StagedVersion> {
         let id = uuid::Uuid::now_v7().to_string();
         let text = self.text(&id, actions)?;
-        let location = self.location.join(&format!("{LOG}/{:020}.json", self.version()))?;
+        let location = version_file(self.location, self.version())?;
         if let Some(path) = location.as_path() {
             new_file::make_parent(path)?;
         }

@@ -112,6 +112,15 @@ impl Demands {
         self.properties.get(name).map(String::as_str)
     }
 
+    /// Whether replaced rows are to be marked in deletion vectors, and files left as they are.
+    pub(super) fn wants_vectors(&self) -> bool {
+        let names = |list: &str| {
+            let named = self.protocol.get(list).and_then(Value::as_array);
+            named.is_some_and(|named| named.iter().any(|name| name == "deletionVectors"))
+        };
+        self.is_on("delta.enableDeletionVectors") && names("readerFeatures") && names("writerFeatures")
+    }
+
     fn is_on(&self, property: &str) -> bool {
         self.property(property).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }

@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use chrono::{DateTime, Utc};
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoArrow;
 use deltalake_core::kernel::{
-    DeletionVectorDescriptor, LogicalFileView, Remove, Snapshot as LogSnapshot, StorageType,
+    Add, DeletionVectorDescriptor, LogicalFileView, Remove, Snapshot as LogSnapshot, StorageType,
 };
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake_core::{DeltaTable, DeltaTableError, checkpoints};
@@ -85,7 +85,7 @@ impl StoredPart {
     }
 
     /// Rows that count, if the log says how many there are.
-    fn rows(&self) -> Option<u64> {
+    pub(super) fn rows(&self) -> Option<u64> {
         let deleted = self.deletion_vector.as_ref().map_or(0, |vector| vector.cardinality.unsigned_abs());
         super::stats::Known::new(self.stats.as_deref()).rows()?.checked_sub(deleted)
     }
@@ -105,6 +105,24 @@ impl StoredPart {
             .hint("it may be a shallow clone; copy the table as a whole first"));
         }
         Ok(())
+    }
+
+    /// The action that makes it a part of the table as it is.
+    pub(super) fn add(&self, partition_columns: &[String]) -> Add {
+        let values = partition_columns.iter().cloned().zip(self.values.iter().cloned());
+        Add {
+            path: self.path.clone(),
+            partition_values: values.collect(),
+            size: i64::try_from(self.size).unwrap_or(i64::MAX),
+            modification_time: self.modified,
+            data_change: true,
+            stats: self.stats.clone(),
+            tags: None,
+            deletion_vector: self.deletion_vector.clone(),
+            base_row_id: None,
+            default_row_commit_version: None,
+            clustering_provider: None,
+        }
     }
 
     /// The action that takes it out of the table.
@@ -210,32 +228,6 @@ impl Snapshot {
             partition::parse(column, value.as_deref(), field.data_type())
         };
         self.partition_columns.iter().zip(&part.values).map(value).collect()
-    }
-
-    /// The rows of a file that do not count, ascending.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidData` if they cannot be told.
-    pub(super) fn deleted(&self, session: &Session, part: &StoredPart) -> Result<Vec<u64>> {
-        let Some(vector) = part.deletion_vector.clone() else { return Ok(Vec::new()) };
-        let (log, root) = (log_store(session, &self.location)?, root()?);
-        let read = async move {
-            // The handler that reads blocks, and is made for the runtime it is made in.
-            let storage = log.engine(None).storage_handler();
-            let rows = tokio::task::spawn_blocking(move || {
-                let vector: delta_kernel::actions::deletion_vector::DeletionVectorDescriptor =
-                    vector.try_into()?;
-                vector.row_indexes(storage, &root)
-            });
-            rows.await
-                .map_err(|cause| Error::internal("a worker thread did not finish").because(cause))?
-                .map_err(|cause| {
-                    Error::new(ErrorKind::InvalidData, "a deletion vector of the Delta table cannot be read")
-                        .because(cause)
-                })
-        };
-        session.wait(read).map_err(|error| error.with_missing("file", &part.path))
     }
 
     /// Writes a checkpoint of this version's log.

@@ -18,6 +18,7 @@ mod stats;
 mod types;
 mod upsert;
 mod vacuum;
+mod vectors;
 mod write;
 mod z_order;
 
@@ -48,6 +49,11 @@ pub(super) const LOG: &str = "_delta_log";
 /// `PermissionDenied` or `Io`.
 pub(crate) fn is_table(session: &Session, location: &Location) -> Result<bool> {
     session.has_any(&location.join(LOG)?)
+}
+
+/// The file of the log that makes a version, in the table at `location`.
+fn version_file(location: &Location, version: u64) -> Result<Location> {
+    location.join(&format!("{LOG}/{version:020}.json"))
 }
 
 fn missing(location: &Location) -> Error {

@@ -31,6 +31,8 @@ pub(super) struct Layout {
     pub(super) partition_columns: Vec<String>,
     compression: Compression,
     row_group_rows: usize,
+    /// Whether replaced rows are marked in deletion vectors.
+    pub(super) deletion_vectors: bool,
     /// The columns that stand in the files, by their places in `schema`.
     places: Vec<usize>,
     data_schema: SchemaRef,
@@ -70,6 +72,7 @@ impl Layout {
             partition_columns: partition_columns.to_vec(),
             compression,
             row_group_rows: GROUP_ROWS,
+            deletion_vectors: demands.wants_vectors(),
             places,
             stats_columns: stats::columns(&data_schema, demands),
             data_schema,
@@ -80,6 +83,12 @@ impl Layout {
     pub(super) fn has_bounds(&self, column: &str) -> bool {
         let fields = self.stats_columns.iter().map(|place| self.data_schema.field(*place));
         fields.into_iter().any(|field| field.name() == column && stats::is_ordered(field.data_type()))
+    }
+
+    /// Says it of a new table.
+    pub(super) fn with_deletion_vectors(mut self, deletion_vectors: bool) -> Self {
+        self.deletion_vectors = deletion_vectors;
+        self
     }
 
     pub(super) fn with_row_group_rows(mut self, rows: usize) -> Self {
@@ -201,10 +210,19 @@ pub(super) fn make_parent(path: &Path) -> Result<()> {
 
 /// Deletes new files that no version names, as far as that can be done.
 pub(super) fn discard(session: &Session, location: &Location, adds: &[Add]) {
-    for add in adds {
-        let deleted = location.join(&add.path).and_then(|file| session.delete(&file));
+    delete(session, location, adds.iter().map(|add| &add.path));
+}
+
+/// The same, by their paths below the folder of the table.
+pub(super) fn delete<'a>(
+    session: &Session,
+    location: &Location,
+    paths: impl IntoIterator<Item = &'a String>,
+) {
+    for path in paths {
+        let deleted = location.join(path).and_then(|file| session.delete(&file));
         if let Err(error) = deleted {
-            tracing::warn!(file = add.path, %error, "a file that no version names is left behind");
+            tracing::warn!(file = path, %error, "a file that no version names is left behind");
         }
     }
 }

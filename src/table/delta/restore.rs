@@ -1,10 +1,10 @@
 //! A table as it was at an earlier version: a new version that has the files of that one.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 
 use chrono::Utc;
-use deltalake_core::kernel::{Action, Add};
+use deltalake_core::kernel::Action;
 use deltalake_core::protocol::DeltaOperation;
 
 use super::commit::{NewVersion, checkpoint};
@@ -78,7 +78,7 @@ fn to(session: &Session, now: &Snapshot, then: &Snapshot, dry_run: bool) -> Resu
     }
     let time = Utc::now().timestamp_millis();
     let removes = gone.iter().map(|part| Action::Remove(part.remove(&now.partition_columns, time)));
-    let adds = back.iter().map(|part| Action::Add(add(part, &now.partition_columns)));
+    let adds = back.iter().map(|part| Action::Add(part.add(&now.partition_columns)));
     let actions: Vec<Action> = removes.chain(adds).collect();
     let version = NewVersion {
         location: &now.location,
@@ -122,22 +122,4 @@ fn check_there(session: &Session, now: &Snapshot, version: u64, back: &[&StoredP
 
 fn keys(snapshot: &Snapshot) -> HashSet<(String, Option<String>)> {
     snapshot.parts.iter().map(StoredPart::key).collect()
-}
-
-/// The action that makes a file a part of the table again.
-fn add(part: &StoredPart, partition_columns: &[String]) -> Add {
-    let values: HashMap<_, _> = partition_columns.iter().cloned().zip(part.values.iter().cloned()).collect();
-    Add {
-        path: part.path.clone(),
-        partition_values: values,
-        size: i64::try_from(part.size).unwrap_or(i64::MAX),
-        modification_time: part.modified,
-        data_change: true,
-        stats: part.stats.clone(),
-        tags: None,
-        deletion_vector: part.deletion_vector.clone(),
-        base_row_id: None,
-        default_row_commit_version: None,
-        clustering_provider: None,
-    }
 }

@@ -251,6 +251,25 @@ fn timestamp(micros: i64, side: Side, zoned: bool) -> Option<String> {
     (text.len() == 23).then(|| if zoned { text + "Z" } else { text })
 }
 
+/// Statistics of a file of `rows` rows of which some no longer count: bounds of all of them, which say so.
+///
+/// # Errors
+///
+/// `Internal` if there is no text for them.
+pub(super) fn loosened(stats: Option<&str>, rows: u64) -> Result<String> {
+    let known: Option<BTreeMap<String, Box<RawValue>>> =
+        stats.and_then(|stats| serde_json::from_str(stats).ok());
+    let mut stats = known.unwrap_or_default();
+    let raw = |text: String| {
+        RawValue::from_string(text)
+            .map_err(|cause| Error::internal("a statistic of a file is no JSON").because(cause))
+    };
+    stats.insert("numRecords".to_owned(), raw(rows.to_string())?);
+    stats.insert("tightBounds".to_owned(), raw("false".to_owned())?);
+    serde_json::to_string(&stats)
+        .map_err(|cause| Error::internal("the statistics of a file have no text").because(cause))
+}
+
 /// Bounds that the log has of one column of one file, as text.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Bounds {
@@ -358,6 +377,18 @@ mod tests {
         assert!(greatest > long.as_str());
         let odd = format!("{}{LAST_LETTER}{LAST_LETTER}", "a".repeat(32));
         assert_eq!(bounds(Arc::new(StringArray::from(vec![odd]))), json!([null, null, 0]));
+    }
+
+    #[test]
+    fn of_a_file_with_fewer_rows_that_count_bounds_stay_and_say_that_they_are_wide() {
+        let stats = r#"{"numRecords":3,"minValues":{"a":123456789012345678901.25},"nullCount":{"a":1}}"#;
+        assert_eq!(
+            loosened(Some(stats), 3).expect("text"),
+            r#"{"minValues":{"a":123456789012345678901.25},"nullCount":{"a":1},"numRecords":3,"tightBounds":false}"#
+        );
+        let bare = r#"{"numRecords":3,"tightBounds":false}"#;
+        assert_eq!(loosened(None, 3).expect("text"), bare);
+        assert_eq!(loosened(Some("no JSON"), 3).expect("text"), bare);
     }
 
     #[test]

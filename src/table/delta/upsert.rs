@@ -1,7 +1,7 @@
 //! A Delta table as the target of an upsert: only files that could hold an incoming id are looked into, only those with
 //! a changed row are written anew, and one version of the log makes all of it visible.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,8 +15,9 @@ use deltalake_core::protocol::{DeltaOperation, SaveMode};
 
 use super::commit::{NewVersion, checkpoint};
 use super::log::{At, Snapshot};
-use super::new_file::{Layout, NewFile, discard};
+use super::new_file::{Layout, NewFile, delete};
 use super::rewrite::Rewriter;
+use super::vectors::{Marker, Marks};
 use super::{prune, types, write};
 use crate::client::session::Session;
 use crate::core::format::Format;
@@ -28,7 +29,7 @@ use crate::core::report::{WorkCounts, millis};
 use crate::error::{Error, Result};
 use crate::table::fit::fit_batches;
 use crate::table::parquet::Folded;
-use crate::table::partition;
+use crate::table::partition::{self, Values};
 use crate::table::{Applied, Change, Done, Found, StoredTable, UpsertTarget};
 
 /// A table that may or may not exist yet.
@@ -58,6 +59,7 @@ impl UpsertTarget for DeltaTarget {
         };
         snapshot.demands.check_writable()?;
         write::check_partitions(self.options.partition_by.as_deref(), &snapshot)?;
+        write::check_vectors(self.options.deletion_vectors, &snapshot)?;
         let layout = Layout::new(
             &self.location,
             &snapshot.schema,
@@ -65,7 +67,8 @@ impl UpsertTarget for DeltaTarget {
             &snapshot.demands,
             self.options.compression,
         )?;
-        Ok(Found::Table(Box::new(Stored { layout, snapshot: Some(snapshot), opened: Vec::new() })))
+        let snapshot = Some(snapshot);
+        Ok(Found::Table(Box::new(Stored { layout, snapshot, opened: Vec::new() })))
     }
 
     fn create(&mut self, session: &Session, schema: &SchemaRef) -> Result<Box<dyn StoredTable>> {
@@ -73,7 +76,8 @@ impl UpsertTarget for DeltaTarget {
         let schema = types::table_schema(schema)?;
         let columns = self.options.partition_by.clone().unwrap_or_default();
         let layout =
-            Layout::new(&self.location, &schema, &columns, &write::no_demands(), self.options.compression)?;
+            Layout::new(&self.location, &schema, &columns, &write::no_demands(), self.options.compression)?
+                .with_deletion_vectors(self.options.deletion_vectors);
         Ok(Box::new(Stored { layout, snapshot: None, opened: Vec::new() }))
     }
 
@@ -146,17 +150,46 @@ impl StoredTable for Stored {
         Ok(true)
     }
 
+    fn is_outrun(&self, session: &Session) -> Result<bool> {
+        let next = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.version + 1);
+        let next = super::version_file(&self.layout.location, next)?;
+        Ok(session.open(&next)?.version()?.is_some())
+    }
+
     fn plan(&mut self, incoming: &Incoming, outcome: &Outcome, work: &mut WorkCounts) -> Result<()> {
-        let touched = self.touched(outcome);
-        if let Some(snapshot) = self.snapshot.as_ref().filter(|_| !touched.is_empty()) {
-            snapshot.demands.check_removable()?;
+        let columns = &self.layout.partition_columns;
+        let inserts = Folded::new(&self.layout.schema, incoming, outcome)?.inserts(incoming, outcome)?;
+        let mut new: HashSet<Values> = HashSet::new();
+        for part in partition::split(&inserts, columns)? {
+            if part.rows.num_rows() > 0 {
+                new.insert(part.values);
+            }
         }
-        work.files_removed = touched.len() as u64;
-        let folded = Folded::new(&self.layout.schema, incoming, outcome)?;
-        let inserts = folded.inserts(incoming, outcome)?;
-        let partitions = partition::split(&inserts, &self.layout.partition_columns)?;
-        let partitions = partitions.iter().filter(|part| part.rows.num_rows() > 0).count();
-        work.files_added = (touched.len() + partitions) as u64;
+        let touched = self.touched(outcome);
+        let Some(snapshot) = self.snapshot.as_ref().filter(|_| !touched.is_empty()) else {
+            work.files_added = new.len() as u64;
+            return Ok(());
+        };
+        snapshot.demands.check_removable()?;
+        let marks = snapshot.demands.wants_vectors();
+        let mut stay = 0;
+        for (place, _, pairs) in touched.iter().cloned() {
+            let part = &snapshot.parts[place];
+            let own = partition::normal(&self.layout.schema, columns, &part.values)?;
+            let leaving = partition::leaving(columns, &own, incoming.batch(), pairs)?;
+            let gone = if marks { pairs.len() } else { leaving.len() };
+            stay += u64::from(part.rows().is_none_or(|rows| rows > gone as u64));
+            if marks && leaving.len() < pairs.len() {
+                new.insert(own);
+            }
+            new.extend(leaving.into_iter().map(|(_, values)| values));
+        }
+        let touched = touched.len() as u64;
+        (work.files_removed, work.deletion_vectors, work.files_added) = if marks {
+            (touched - stay, stay, new.len() as u64)
+        } else {
+            (touched, 0, stay + new.len() as u64)
+        };
         Ok(())
     }
 
@@ -166,16 +199,16 @@ impl StoredTable for Stored {
         let staged = self.write(session, change, done.work, &mut new);
         done.times.apply += millis(start.elapsed());
         let start = Instant::now();
-        staged.inspect_err(|_| discard(session, &self.layout.location, &new.adds))?;
+        staged.inspect_err(|_| new.discard(session, &self.layout.location))?;
         let actions = self.actions(&new);
         let version = actions.and_then(|all| self.version(change, &new, done.work).stage(session, &all));
-        let version = version.inspect_err(|_| discard(session, &self.layout.location, &new.adds))?;
+        let version = version.inspect_err(|_| new.discard(session, &self.layout.location))?;
         let number = version.number;
         // If this fails, a version may name the files all the same: they stay.
         let is_committed = version.commit(session)?;
         done.times.commit += millis(start.elapsed());
         if !is_committed {
-            discard(session, &self.layout.location, &new.adds);
+            new.discard(session, &self.layout.location);
             return Ok(Applied::Conflict);
         }
         let demands = self.snapshot.as_ref().map(|snapshot| &snapshot.demands);
@@ -189,18 +222,26 @@ impl StoredTable for Stored {
 struct NewFiles {
     adds: Vec<Add>,
     removes: Vec<Remove>,
+    marks: Marks,
     copied: u64,
 }
 
+impl NewFiles {
+    /// Deletes what no version names. Files of which rows are marked were there before.
+    fn discard(&self, session: &Session, location: &Location) {
+        delete(session, location, self.adds.iter().map(|add| &add.path).chain(&self.marks.file));
+    }
+}
+
 impl Stored {
-    /// The files with a changed row, the number of their first row, and their changed rows.
-    fn touched<'a>(&self, outcome: &'a Outcome) -> Vec<(usize, u64, &'a [Pair])> {
+    /// The files with a changed row, the numbers of their rows, and their changed rows.
+    fn touched<'a>(&self, outcome: &'a Outcome) -> Vec<(usize, Range<u64>, &'a [Pair])> {
         let own = |rows: &Range<u64>| {
             let from = outcome.replaced.partition_point(|pair| pair.stored_row < rows.start);
             let to = outcome.replaced.partition_point(|pair| pair.stored_row < rows.end);
             &outcome.replaced[from..to]
         };
-        let all = self.opened.iter().map(|(place, rows)| (*place, rows.start, own(rows)));
+        let all = self.opened.iter().map(|(place, rows)| (*place, rows.clone(), own(rows)));
         all.filter(|(_, _, pairs)| !pairs.is_empty()).collect()
     }
 
@@ -213,22 +254,13 @@ impl Stored {
         new: &mut NewFiles,
     ) -> Result<()> {
         let folded = Folded::new(&self.layout.schema, change.incoming, change.outcome)?;
-        let mut rows = Vec::new();
-        if let Some(snapshot) = &self.snapshot {
-            let (layout, incoming, folded) = (&self.layout, change.incoming, &folded);
-            let rewriter = Rewriter { session, snapshot, layout, incoming, folded };
-            let now = Utc::now().timestamp_millis();
-            for (place, first, pairs) in self.touched(change.outcome) {
-                let part = &snapshot.parts[place];
-                let rewritten = rewriter
-                    .rewrite(part, first, pairs, work)
-                    .map_err(|error| error.with_missing("file", &part.path))?;
-                new.adds.extend(rewritten.add);
-                new.removes.push(part.remove(&snapshot.partition_columns, now));
-                new.copied += rewritten.copied;
-                rows.extend(rewritten.moved);
+        let mut rows = match &self.snapshot {
+            Some(snapshot) if snapshot.demands.wants_vectors() => {
+                self.mark(session, snapshot, change, &folded, work, new)?
             }
-        }
+            Some(snapshot) => self.rewrite(session, snapshot, change, &folded, work, new)?,
+            None => Vec::new(),
+        };
         rows.push(folded.inserts(change.incoming, change.outcome)?);
         let rows = concat_batches(&self.layout.schema, &rows)
             .map_err(|cause| Error::internal("new rows could not be gathered").because(cause))?;
@@ -242,9 +274,60 @@ impl Stored {
             }
         }
         work.files_added = new.adds.len() as u64;
-        work.files_removed = new.removes.len() as u64;
-        work.bytes_written = Some(new.adds.iter().map(|add| add.size.unsigned_abs()).sum());
+        work.files_removed = (new.removes.len() + new.marks.removes.len() - new.marks.adds.len()) as u64;
+        work.deletion_vectors = new.marks.adds.len() as u64;
+        let bytes: u64 = new.adds.iter().map(|add| add.size.unsigned_abs()).sum();
+        work.bytes_written = Some(bytes + new.marks.bytes);
         Ok(())
+    }
+
+    /// Writes the files with a changed row anew; gives the rows that go to other partitions.
+    fn rewrite(
+        &self,
+        session: &Session,
+        snapshot: &Snapshot,
+        change: &Change<'_>,
+        folded: &Folded,
+        work: &mut WorkCounts,
+        new: &mut NewFiles,
+    ) -> Result<Vec<RecordBatch>> {
+        let rewriter =
+            Rewriter { session, snapshot, layout: &self.layout, incoming: change.incoming, folded };
+        let now = Utc::now().timestamp_millis();
+        let mut moved = Vec::new();
+        for (place, rows, pairs) in self.touched(change.outcome) {
+            let part = &snapshot.parts[place];
+            let rewritten = rewriter
+                .rewrite(part, rows.start, pairs, work)
+                .map_err(|error| error.with_missing("file", &part.path))?;
+            new.adds.extend(rewritten.add);
+            new.removes.push(part.remove(&snapshot.partition_columns, now));
+            new.copied += rewritten.copied;
+            moved.extend(rewritten.moved);
+        }
+        Ok(moved)
+    }
+
+    /// Marks the rows that are replaced, and leaves their files as they are; gives what takes their place.
+    fn mark(
+        &self,
+        session: &Session,
+        snapshot: &Snapshot,
+        change: &Change<'_>,
+        folded: &Folded,
+        work: &mut WorkCounts,
+        new: &mut NewFiles,
+    ) -> Result<Vec<RecordBatch>> {
+        let mut marker = Marker::new(session, snapshot, folded);
+        let mut replaced = Vec::new();
+        for (place, rows, pairs) in self.touched(change.outcome) {
+            session.check()?;
+            let part = &snapshot.parts[place];
+            let rows = marker.mark(part, rows, pairs, work);
+            replaced.extend(rows.map_err(|error| error.with_missing("file", &part.path))?);
+        }
+        new.marks = marker.finish()?;
+        Ok(replaced)
     }
 
     fn version(&self, change: &Change<'_>, new: &NewFiles, work: &WorkCounts) -> NewVersion<'_> {
@@ -261,8 +344,9 @@ impl Stored {
     fn actions(&self, new: &NewFiles) -> Result<Vec<Action>> {
         let mut actions =
             if self.snapshot.is_none() { write::table_actions(&self.layout)? } else { Vec::new() };
-        actions.extend(new.removes.iter().cloned().map(Action::Remove));
-        actions.extend(new.adds.iter().cloned().map(Action::Add));
+        let removes = new.removes.iter().chain(&new.marks.removes);
+        actions.extend(removes.cloned().map(Action::Remove));
+        actions.extend(new.adds.iter().chain(&new.marks.adds).cloned().map(Action::Add));
         Ok(actions)
     }
 
@@ -296,7 +380,10 @@ fn metrics(change: &Change<'_>, new: &NewFiles, work: &WorkCounts) -> BTreeMap<&
         ("numTargetRowsCopied", new.copied),
         ("numOutputRows", rows.inserted + rows.updated + new.copied),
         ("numTargetFilesAdded", new.adds.len() as u64),
-        ("numTargetFilesRemoved", new.removes.len() as u64),
+        ("numTargetFilesRemoved", work.files_removed),
+        ("numTargetDeletionVectorsAdded", new.marks.added),
+        ("numTargetDeletionVectorsUpdated", new.marks.updated),
+        ("numTargetDeletionVectorsRemoved", new.marks.removed),
         ("numTargetBytesAdded", work.bytes_written.unwrap_or(0)),
         (
             "numTargetBytesRemoved",

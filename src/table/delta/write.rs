@@ -115,6 +115,20 @@ pub(super) fn check_partitions(asked: Option<&[String]>, snapshot: &Snapshot) ->
     }
 }
 
+/// Refuses deletion vectors for an existing table that does not have them.
+///
+/// # Errors
+///
+/// `InvalidInput`.
+pub(super) fn check_vectors(asked: bool, snapshot: &Snapshot) -> Result<()> {
+    if !asked || snapshot.demands.wants_vectors() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::InvalidInput, "the Delta table has no deletion vectors switched on")
+        .with("table", &snapshot.location)
+        .hint("they are chosen when a table is made; leave the option out, or write another table"))
+}
+
 /// The actions that make a table.
 ///
 /// # Errors
@@ -128,18 +142,22 @@ pub(super) fn table_actions(layout: &Layout) -> Result<Vec<Action>> {
         Error::internal("the columns of the new table have no types in Delta").because(cause)
     })?;
     let naive = layout.schema.fields().iter().any(|field| holds_naive(field.data_type()));
-    let protocol = if naive {
-        let features = ["timestampNtz"];
-        json!({ "minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": features, "writerFeatures": features })
-    } else {
+    let features = [("deletionVectors", layout.deletion_vectors), ("timestampNtz", naive)];
+    let features: Vec<&str> =
+        features.iter().filter(|(_, is_used)| *is_used).map(|(name, _)| *name).collect();
+    let properties =
+        if layout.deletion_vectors { json!({ "delta.enableDeletionVectors": "true" }) } else { json!({}) };
+    let protocol = if features.is_empty() {
         json!({ "minReaderVersion": 1, "minWriterVersion": 2 })
+    } else {
+        json!({ "minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": features, "writerFeatures": features })
     };
     let metadata = json!({
         "id": uuid::Uuid::now_v7().to_string(),
         "format": { "provider": "parquet", "options": {} },
         "schemaString": serde_json::to_string(&schema).map_err(wordless)?,
         "partitionColumns": layout.partition_columns,
-        "configuration": {},
+        "configuration": properties,
         "createdTime": Utc::now().timestamp_millis(),
     });
     let action = |value: Value| serde_json::from_value::<Action>(value).map_err(wordless);
@@ -212,6 +230,7 @@ impl Target {
                     snapshot.demands.check_removable()?;
                 }
                 check_partitions(options.partition_by.as_deref(), snapshot)?;
+                check_vectors(options.deletion_vectors, snapshot)?;
                 let (schema, columns) = (&snapshot.schema, &snapshot.partition_columns);
                 Layout::new(location, schema, columns, &snapshot.demands, compression)?
             }
@@ -219,6 +238,7 @@ impl Target {
                 check_new(session, location)?;
                 let columns = options.partition_by.clone().unwrap_or_default();
                 Layout::new(location, &types::table_schema(&schema)?, &columns, &no_demands(), compression)?
+                    .with_deletion_vectors(options.deletion_vectors)
             }
         };
         let layout = layout.with_row_group_rows(options.row_group_rows);

@@ -315,6 +315,10 @@ impl StoredTable for Stored {
         Ok(record::is_same(self.last.as_ref(), self.control.last(session)?.as_ref()))
     }
 
+    fn is_outrun(&self, session: &Session) -> Result<bool> {
+        self.is_current(session).map(|is_current| !is_current)
+    }
+
     fn plan(&mut self, incoming: &Incoming, outcome: &Outcome, work: &mut WorkCounts) -> Result<()> {
         let folded = Folded::new(&self.folder.stored_schema, incoming, outcome)?;
         let inserts = folded.inserts(incoming, outcome)?;

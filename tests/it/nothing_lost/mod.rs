@@ -22,6 +22,9 @@ enum Kind {
     Folder,
     #[cfg(feature = "delta")]
     Delta,
+    /// A Delta table in which replaced rows are marked in deletion vectors.
+    #[cfg(feature = "delta")]
+    Vectors,
 }
 
 impl Kind {
@@ -30,6 +33,8 @@ impl Kind {
         Self::Folder,
         #[cfg(feature = "delta")]
         Self::Delta,
+        #[cfg(feature = "delta")]
+        Self::Vectors,
     ];
 
     /// Whether files take the place of others.
@@ -48,6 +53,8 @@ impl Kind {
             Self::Folder => vec!["--target-format", "parquet", "--partition-by", "p"],
             #[cfg(feature = "delta")]
             Self::Delta => vec!["--partition-by", "p"],
+            #[cfg(feature = "delta")]
+            Self::Vectors => vec!["--partition-by", "p", "--deletion-vectors"],
         }
     }
 }
@@ -240,7 +247,7 @@ impl Stand {
             Kind::Folder => name.starts_with(".t.keyfold/") && !name.ends_with("head.json"),
             // What no version names is for a vacuum: nobody can tell it from what another writer is about to commit.
             #[cfg(feature = "delta")]
-            Kind::Delta => false,
+            Kind::Delta | Kind::Vectors => false,
         };
         // By this a service is asked what it can do; who dies while he asks leaves it.
         let probe = |name: &&String| name.contains(".keyfold-probe-");
