@@ -1,8 +1,10 @@
 //! A file on a local disk or an object in a store, for the code above that does not care which.
 
+mod pinned;
+mod stage;
+
 use std::fmt;
 use std::fs::File;
-use std::io::Seek;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,11 +12,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::client::local::{self, LocalFile};
-use crate::client::object::{ObjectContent, ObjectFile, ObjectStage};
+use crate::client::object::{ObjectContent, ObjectFile};
 use crate::client::session::Session;
-use crate::client::store::{ObjectVersion, Put};
+use crate::client::store::ObjectVersion;
 use crate::core::location::Location;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+
+pub(crate) use pinned::{Pinned, most_open};
+pub(crate) use stage::{Commit, Stage};
 
 /// A file or an object that may or may not exist yet.
 #[derive(Debug, Clone)]
@@ -23,15 +28,6 @@ pub(crate) enum DataFile {
     Object(ObjectFile),
     /// One version of it, which is read whatever takes its place.
     Pinned(Arc<Pinned>),
-}
-
-/// A file that was opened, or an object of which one version is read: there is no other way to read a file of a local disk
-/// that may be replaced, and read it again.
-#[derive(Debug)]
-pub(crate) struct Pinned {
-    file: DataFile,
-    content: Content,
-    version: Version,
 }
 
 /// Which content there is: any replacement or change gives another version.
@@ -49,9 +45,7 @@ impl Version {
             Self::Object(version) => version.size,
         }
     }
-}
 
-impl Version {
     /// Whether this is the version that is written so, or a copy of it: a folder that was restored from a backup has other
     /// files, of the same times and sizes.
     pub(crate) fn is_like(&self, written: &str) -> bool {
@@ -126,16 +120,6 @@ impl Content {
     }
 }
 
-/// How many files on disk may be kept open to read one version of each, whatever takes their places; more are opened as
-/// they are read, for a process may not have that many. An engine opens each once more.
-pub(crate) fn most_open() -> usize {
-    let may = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    may.map_or(MAX_OPEN, |may| usize::try_from(may / 4).unwrap_or(MAX_OPEN).min(MAX_OPEN))
-}
-
-/// As many at most.
-const MAX_OPEN: usize = 256;
-
 /// What was there when work on it began. A local file stays locked until this is dropped; an object cannot be locked,
 /// its version is compared when it is replaced.
 #[derive(Debug)]
@@ -168,25 +152,6 @@ impl Locked {
     }
 }
 
-/// New content that is not visible yet.
-#[derive(Debug)]
-pub(crate) enum Stage {
-    Local(local::Stage),
-    Object(ObjectStage),
-}
-
-/// How a commit ended.
-#[derive(Debug, PartialEq, Eq)]
-#[must_use]
-pub(crate) enum Commit {
-    /// The new content is in place, and safe.
-    Committed(Version),
-    /// Someone else changed the target since it was read; nothing was done.
-    Conflict,
-    /// Someone else changed the target, and whether this content was there in between cannot be known.
-    Unknown,
-}
-
 impl DataFile {
     /// The name it was opened by.
     pub(crate) fn location(&self) -> &Location {
@@ -195,27 +160,6 @@ impl DataFile {
             Self::Object(object) => object.location(),
             Self::Pinned(pinned) => pinned.file.location(),
         }
-    }
-
-    /// This version of it, to be read as often as one likes.
-    ///
-    /// # Errors
-    ///
-    /// As [`DataFile::read`].
-    pub(crate) fn pinned(self) -> Result<Self> {
-        let (content, version) = self.read_version()?;
-        Ok(Self::Pinned(Arc::new(Pinned { file: self, content, version })))
-    }
-
-    /// The same, of a file that may be deleted meanwhile: the bytes of an object are fetched now.
-    ///
-    /// # Errors
-    ///
-    /// As [`DataFile::read`], and `Conflict`.
-    pub(crate) fn kept(self) -> Result<Self> {
-        let (content, version) = self.read_version()?;
-        let content = Content::Local(content.into_file()?);
-        Ok(Self::Pinned(Arc::new(Pinned { file: self, content, version })))
     }
 
     /// The path without symbolic links, if it is on a local disk: for engines that open files themselves.
@@ -306,147 +250,6 @@ impl DataFile {
     }
 }
 
-impl Stage {
-    /// The file to write to.
-    pub(crate) fn file(&mut self) -> &mut File {
-        match self {
-            Self::Local(stage) => stage.file(),
-            Self::Object(stage) => stage.file(),
-        }
-    }
-
-    /// Its path, for engines that write files themselves (into the file that is there).
-    pub(crate) fn path(&self) -> &Path {
-        match self {
-            Self::Local(stage) => stage.path(),
-            Self::Object(stage) => stage.path(),
-        }
-    }
-
-    /// Puts the new content in place, if that is there which was `expected` (`None`: nothing).
-    ///
-    /// # Errors
-    ///
-    /// `PermissionDenied` or `Io`; nothing has changed then, unless the text says otherwise.
-    pub(crate) fn commit(self, expected: Option<&Version>) -> Result<Commit> {
-        let foreign = || Error::internal("what was read is of another kind than what is written");
-        match (self, expected) {
-            (Self::Local(stage), None) => Ok(stage.commit(None)?.into()),
-            (Self::Local(stage), Some(Version::Local(version))) => Ok(stage.commit(Some(version))?.into()),
-            (Self::Object(stage), None) => Ok(stage.commit(None)?.into()),
-            (Self::Object(stage), Some(Version::Object(version))) => {
-                Ok(stage.commit(Some(version.clone()))?.into())
-            }
-            (Self::Local(_), Some(Version::Object(_))) | (Self::Object(_), Some(Version::Local(_))) => {
-                Err(foreign())
-            }
-        }
-    }
-}
-
-impl DataFile {
-    /// Puts the content of `staged`, a file on the same disk or in the same store, in the place of this one, if that is
-    /// still what was `expected` (`None`: nothing). On a disk it goes there as it is; `Conflict` as well if it has gone
-    /// already. In a store it is written again, from `copy` if that has the same bytes.
-    ///
-    /// # Errors
-    ///
-    /// As [`Stage::commit`], and `Cancelled` while another writer has the lock of a local file.
-    pub(crate) fn put(
-        &self,
-        session: &Session,
-        staged: &Self,
-        copy: Option<File>,
-        expected: Option<&Version>,
-    ) -> Result<Commit> {
-        match (self, staged) {
-            (Self::Local(file), Self::Local(staged)) => {
-                let locked = if expected.is_some() { self.lock(session)? } else { None };
-                if locked.as_ref().map(Locked::version) != expected {
-                    return Ok(Commit::Conflict);
-                }
-                match file.stage_from(staged.path()) {
-                    Ok(stage) => Stage::Local(stage).commit(expected),
-                    Err(error) if error.kind() == ErrorKind::NotFound => Ok(Commit::Conflict),
-                    Err(error) => Err(error),
-                }
-            }
-            (Self::Object(object), Self::Object(staged)) => {
-                let mut stage = object.stage()?;
-                let mut content = match copy.map_or_else(|| staged.read()?.to_file(), Ok) {
-                    Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Conflict) => {
-                        return Ok(Commit::Conflict);
-                    }
-                    content => content?,
-                };
-                content
-                    .rewind()
-                    .and_then(|()| std::io::copy(&mut content, stage.file()))
-                    .map_err(|cause| Error::io("cannot copy a temporary file", cause))?;
-                Stage::Object(stage).commit(expected)
-            }
-            _ => Err(Error::internal("what is written is of another kind than its place")),
-        }
-    }
-}
-
-impl Stage {
-    /// Puts the new content in place of `target`, if that is still what was `expected` (`None`: nothing), which nobody
-    /// has locked since.
-    ///
-    /// # Errors
-    ///
-    /// As [`Stage::commit`], and `Cancelled` while another writer has the lock of a local file.
-    pub(crate) fn swap(
-        self,
-        session: &Session,
-        target: &DataFile,
-        expected: Option<&Version>,
-    ) -> Result<Commit> {
-        if expected.is_none() || target.path().is_none() {
-            return self.commit(expected);
-        }
-        match target.lock(session)? {
-            Some(locked) if Some(locked.version()) == expected => self.commit(expected),
-            _ => Ok(Commit::Conflict),
-        }
-    }
-
-    /// Puts the new content in the place of whatever is there.
-    ///
-    /// # Errors
-    ///
-    /// As [`Stage::commit`], and `Cancelled` while another writer has the lock of a local file.
-    pub(crate) fn replace(self, session: &Session, target: &DataFile) -> Result<Commit> {
-        match self {
-            Self::Object(stage) => Ok(stage.replace()?.into()),
-            Self::Local(_) => {
-                let locked = target.lock(session)?;
-                self.commit(locked.as_ref().map(Locked::version))
-            }
-        }
-    }
-}
-
 fn for_reading() -> Error {
     Error::internal("a version that is being read cannot be written")
-}
-
-impl From<local::Commit> for Commit {
-    fn from(commit: local::Commit) -> Self {
-        match commit {
-            local::Commit::Committed(version) => Self::Committed(Version::Local(version)),
-            local::Commit::Conflict => Self::Conflict,
-        }
-    }
-}
-
-impl From<Put> for Commit {
-    fn from(put: Put) -> Self {
-        match put {
-            Put::Done(version) => Self::Committed(Version::Object(version)),
-            Put::Conflict => Self::Conflict,
-            Put::Unknown => Self::Unknown,
-        }
-    }
 }

@@ -30,17 +30,17 @@ pub(crate) fn view(session: &Session, location: &Location) -> Result<Option<Fold
     let Ok(control) = Control::of(location) else { return Folder::load(session, location) };
     check_not_in_table(session, location)?;
     for look in 0..LOOKS {
-        let before = recorded(session, &control)?;
+        let before = if look == 0 { recorded(session, &control)? } else { seen(session, &control)?.0 };
         // First what is to be done, then what is there: a file that is put in its place in between is on the list.
         let begun = before.as_ref().filter(|before| !before.is_done());
         let to_do = begun.map_or(Ok(None), |begun| control.to_do(session, begun));
-        let seen = to_do.and_then(|to_do| look_through(session, &control, &to_do.unwrap_or_default()));
-        let after = recorded(session, &control)?;
+        let found = to_do.and_then(|to_do| look_through(session, &control, &to_do.unwrap_or_default()));
+        let (after, _) = seen(session, &control)?;
         let is_quiet = is_same(before.as_ref(), after.as_ref());
-        match seen {
-            Ok(seen) if is_quiet => return Ok(seen),
-            Ok(seen) if look >= QUIET_LOOKS && is_unmoved(before.as_ref(), after.as_ref()) => {
-                return Ok(seen);
+        match found {
+            Ok(found) if is_quiet => return Ok(found),
+            Ok(found) if look >= QUIET_LOOKS && is_unmoved(before.as_ref(), after.as_ref()) => {
+                return Ok(found);
             }
             Err(error) if is_quiet && error.kind() != ErrorKind::Conflict => return Err(error),
             _ => tracing::debug!(look, folder = %location, "the folder was changed while it was looked at"),
@@ -53,23 +53,31 @@ pub(crate) fn view(session: &Session, location: &Location) -> Result<Option<Fold
 }
 
 /// The last change, for those who only look. Who may read the folder need not be allowed to see what stands beside it, and
-/// a record that cannot be read does not make the files worse.
+/// a record that cannot be read does not make the files worse: he is warned.
 ///
 /// # Errors
 ///
 /// `Io` or `Cancelled`.
 pub(super) fn recorded(session: &Session, control: &Control) -> Result<Option<Recorded>> {
+    let (last, unseen) = seen(session, control)?;
+    if let Some(error) = unseen {
+        tracing::warn!(
+            folder = %control.table(),
+            %error,
+            "whether a change is under way cannot be seen: rows that it moves may be read twice or not at all"
+        );
+    }
+    Ok(last)
+}
+
+/// The last change, or why it cannot be seen.
+fn seen(session: &Session, control: &Control) -> Result<(Option<Recorded>, Option<Error>)> {
     use ErrorKind as K;
     match control.last(session) {
         Err(error) if matches!(error.kind(), K::PermissionDenied | K::InvalidData | K::Unsupported) => {
-            tracing::warn!(
-                folder = %control.table(),
-                %error,
-                "whether a change is under way cannot be seen: rows that it moves may be read twice or not at all"
-            );
-            Ok(None)
+            Ok((None, Some(error)))
         }
-        last => last,
+        last => Ok((last?, None)),
     }
 }
 
@@ -77,10 +85,10 @@ pub(super) fn recorded(session: &Session, control: &Control) -> Result<Option<Re
 ///
 /// # Errors
 ///
-/// As [`recorded`].
+/// `Io` or `Cancelled`.
 pub(super) fn is_begun(session: &Session, location: &Location) -> Result<bool> {
     let Ok(control) = Control::of(location) else { return Ok(false) };
-    Ok(recorded(session, &control)?.is_some_and(|last| !last.is_done()))
+    Ok(seen(session, &control)?.0.is_some_and(|last| !last.is_done()))
 }
 
 /// Opens the files that are there, or that will be once the steps are done that were `to_do` a moment before.
