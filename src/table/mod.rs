@@ -1,6 +1,7 @@
 //! Data at rest: what a file holds, which of its rows the incoming ones meet, and its rewriting.
 
 mod again;
+mod cores;
 #[cfg(feature = "delta")]
 pub(crate) mod delta;
 #[cfg(not(feature = "delta"))]

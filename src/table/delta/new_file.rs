@@ -9,7 +9,6 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use deltalake_core::kernel::Add;
-use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression as Codec;
 
 use super::features::Demands;
@@ -19,7 +18,7 @@ use crate::client::session::Session;
 use crate::core::location::Location;
 use crate::core::options::Compression;
 use crate::error::{Error, ErrorKind, Result};
-use crate::table::parquet::{GROUP_ROWS, properties, unwritable};
+use crate::table::parquet::{Encoder, GROUP_ROWS, properties};
 use crate::table::partition::{self, Values};
 
 /// How the files of a table are written.
@@ -103,7 +102,7 @@ pub(super) struct NewFile<'a> {
     path: String,
     values: Values,
     stage: Stage,
-    writer: ArrowWriter<File>,
+    writer: Encoder<File>,
     statistics: Statistics,
 }
 
@@ -132,8 +131,7 @@ impl<'a> NewFile<'a> {
         }
         let mut stage = session.open(&location)?.stage()?;
         let file = stage.file().try_clone().map_err(|cause| Error::io("cannot open the new file", cause))?;
-        let writer = ArrowWriter::try_new(file, Arc::clone(&layout.data_schema), Some(options.build()))
-            .map_err(unwritable)?;
+        let writer = Encoder::create(file, &layout.data_schema, options.build())?;
         let statistics = Statistics::new(&layout.data_schema, &layout.stats_columns);
         Ok(Self { layout, path, values, stage, writer, statistics })
     }
@@ -154,7 +152,7 @@ impl<'a> NewFile<'a> {
                 Error::internal("new rows do not fit the columns of the table").because(cause)
             })?;
         self.statistics.add(&rows)?;
-        self.writer.write(&rows).map_err(unwritable)
+        self.writer.write(&rows)
     }
 
     pub(super) fn rows(&self) -> u64 {
@@ -163,7 +161,7 @@ impl<'a> NewFile<'a> {
 
     /// Bytes so far, about.
     pub(super) fn bytes(&self) -> usize {
-        self.writer.bytes_written() + self.writer.in_progress_size()
+        self.writer.bytes()
     }
 
     /// Puts the file in place; the action that makes it a part of the table.
@@ -172,7 +170,7 @@ impl<'a> NewFile<'a> {
     ///
     /// `PermissionDenied` or `Io`.
     pub(super) fn finish(self) -> Result<Add> {
-        self.writer.close().map_err(unwritable)?;
+        self.writer.finish()?;
         let stats = self.statistics.to_json()?;
         let Commit::Committed(version) = self.stage.commit(None)? else {
             return Err(Error::internal("a new file has the name of another").with("file", self.path));

@@ -12,6 +12,7 @@ use crate::client::session::Session;
 use crate::core::merge::kernel::{Incoming, Pair};
 use crate::core::report::WorkCounts;
 use crate::error::{Error, Result};
+use crate::table::cores::ahead;
 use crate::table::parquet::{Folded, ParquetFile};
 use crate::table::partition;
 use crate::table::table_scan::keep;
@@ -58,7 +59,7 @@ impl Rewriter<'_> {
             self.layout.schema.fields().iter().map(|field| field.name().clone()).collect();
         for group in 0..file.groups() {
             let mut is_changed = false;
-            for rows in file.group_rows(group, &columns)? {
+            ahead(file.group_rows(group, &columns)?, file.batches(group), |rows| {
                 self.session.check()?;
                 let (at, rows) = rows?;
                 is_changed |= has_one(pairs, at, rows.num_rows());
@@ -78,7 +79,8 @@ impl Rewriter<'_> {
                         out.write(&rows)?;
                     }
                 }
-            }
+                Ok(())
+            })?;
             work.row_groups_rewritten += u64::from(is_changed);
         }
         work.bytes_read += file.bytes_read();

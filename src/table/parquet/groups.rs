@@ -8,11 +8,8 @@ use std::fs::File;
 use std::io::BufReader;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
-use parquet::arrow::arrow_writer::{
-    ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriter, ArrowWriterOptions, compute_leaves,
-};
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::{ARROW_SCHEMA_META_KEY, ProjectionMask, encode_arrow_schema};
 use parquet::basic::{ColumnOrder, Compression as Codec, Encoding};
 use parquet::bloom_filter::Sbbf;
@@ -27,13 +24,14 @@ use parquet::file::page_index::offset_index::OffsetIndexMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::statistics::Statistics;
-use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 
 use crate::client::session::Session;
 use crate::core::options::Compression;
 use crate::error::Result;
+use crate::table::cores::ahead;
 use crate::table::parquet::chunks::{Chunks, Cursor};
+use crate::table::parquet::encoder::Encoder;
 use crate::table::parquet::rewrite::MARK;
 use crate::table::parquet::stored::{BATCH_ROWS, read_group};
 use crate::table::parquet::writer::{GROUP_ROWS, properties, unwritable};
@@ -43,25 +41,17 @@ use crate::table::parquet::{Opened, layout, undecodable};
 pub(super) struct Copying<'a> {
     session: &'a Session,
     opened: &'a Opened,
-    file: SerializedFileWriter<&'a mut File>,
-    encoders: ArrowRowGroupWriterFactory,
-    /// A row group that is being encoded.
-    open: Option<OpenGroup>,
+    encoder: Encoder<&'a mut File>,
     /// Whether pages have an index.
     is_indexed: bool,
     /// The footer with all that is not needed to read rows, once it was needed.
     footer: Option<ParquetMetaData>,
     /// Stored rows gone through so far.
     read: u64,
-    /// Rows written so far.
-    written: u64,
+    /// Rows of row groups that were copied as bytes.
+    passed: u64,
     /// The most rows that a row group may have.
     limit: u64,
-}
-
-struct OpenGroup {
-    leaves: Vec<ArrowColumnWriter>,
-    rows: u64,
 }
 
 impl<'a> Copying<'a> {
@@ -94,21 +84,8 @@ impl<'a> Copying<'a> {
             .with_properties(properties)
             .with_parquet_schema(columns)
             .with_skip_arrow_metadata(true);
-        let schema = SchemaRef::clone(opened.schema());
-        let writer = ArrowWriter::try_new_with_options(out, schema, options).map_err(unwritable)?;
-        let (file, encoders) = writer.into_serialized_writer().map_err(unwritable)?;
-        Ok(Self {
-            session,
-            opened,
-            file,
-            encoders,
-            open: None,
-            is_indexed,
-            footer: None,
-            read: 0,
-            written: 0,
-            limit,
-        })
+        let encoder = Encoder::new(out, opened.schema(), options, Some(limit))?;
+        Ok(Self { session, opened, encoder, is_indexed, footer: None, read: 0, passed: 0, limit })
     }
 
     /// Stored rows gone through so far.
@@ -118,7 +95,7 @@ impl<'a> Copying<'a> {
 
     /// Rows written so far.
     pub(super) fn written(&self) -> u64 {
-        self.written
+        self.passed + self.encoder.rows()
     }
 
     /// Whether so many new rows, at least one, go into a row group, which then has to be encoded anew: only into the last.
@@ -135,11 +112,10 @@ impl<'a> Copying<'a> {
         if stored.num_rows() == 0 {
             return Ok(());
         }
-        if !can_stand(opened, self.file.schema_descr(), stored) {
+        if !can_stand(opened, self.encoder.columns(), stored) {
             return self.copy(group, |_, batch| Ok(batch));
         }
         self.session.check()?;
-        self.flush()?;
         let chunks = &opened.chunks;
         let footer = match self.footer.take() {
             Some(footer) => footer,
@@ -147,7 +123,7 @@ impl<'a> Copying<'a> {
         };
         let footer = self.footer.insert(footer);
         chunks.hold_group(opened.metadata.metadata(), group, &ProjectionMask::all(), None)?;
-        let mut out = self.file.next_row_group().map_err(unwritable)?;
+        let mut out = self.encoder.file()?.next_row_group().map_err(unwritable)?;
         for (leaf, column) in footer.row_group(group).columns().iter().enumerate() {
             let index = footer.column_index().filter(|_| self.is_indexed);
             let index = index.and_then(|index| index.get(group)?.get(leaf));
@@ -167,7 +143,7 @@ impl<'a> Copying<'a> {
         out.close().map_err(unwritable)?;
         chunks.release();
         self.read += stored.num_rows().unsigned_abs();
-        self.written += stored.num_rows().unsigned_abs();
+        self.passed += stored.num_rows().unsigned_abs();
         self.session.progress().advance(stored.compressed_size().unsigned_abs());
         Ok(())
     }
@@ -179,16 +155,18 @@ impl<'a> Copying<'a> {
         change: impl Fn(u64, RecordBatch) -> Result<RecordBatch>,
     ) -> Result<()> {
         // The rows before are a row group of their own; the last group is left open for inserts.
-        self.flush()?;
+        self.encoder.flush()?;
         let metadata = self.opened.metadata.metadata().row_group(group);
         let end = self.read + metadata.num_rows().unsigned_abs();
-        for batch in read_group(self.opened, group, BATCH_ROWS)? {
+        let batches = metadata.num_rows().unsigned_abs().div_ceil(BATCH_ROWS as u64);
+        ahead(read_group(self.opened, group, BATCH_ROWS)?, batches, |batch| {
             self.session.check()?;
             let batch = batch.map_err(undecodable)?;
             let rows = batch.num_rows() as u64;
-            self.write(&change(self.read, batch)?)?;
+            self.encoder.write(&change(self.read, batch)?)?;
             self.read += rows;
-        }
+            Ok(())
+        })?;
         if self.read != end {
             return Err(
                 undecodable("a row group has fewer rows than its footer says").with("row group", group)
@@ -199,52 +177,15 @@ impl<'a> Copying<'a> {
     }
 
     pub(super) fn append(&mut self, batch: &RecordBatch) -> Result<()> {
-        let open = self.open.as_ref().map_or(0, |open| open.rows);
+        let open = self.encoder.open_rows();
         if open > 0 && open + batch.num_rows() as u64 > self.limit {
-            self.flush()?;
+            self.encoder.flush()?;
         }
-        self.write(batch)
+        self.encoder.write(batch)
     }
 
-    fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        let mut rest = batch.clone();
-        while rest.num_rows() > 0 {
-            let mut open = if let Some(open) = self.open.take() {
-                open
-            } else {
-                let number = self.file.flushed_row_groups().len();
-                let leaves = self.encoders.create_column_writers(number).map_err(unwritable)?;
-                OpenGroup { leaves, rows: 0 }
-            };
-            let room = usize::try_from(self.limit - open.rows).unwrap_or(usize::MAX).min(rest.num_rows());
-            encode(self.opened.schema(), &rest.slice(0, room), &mut open.leaves).map_err(unwritable)?;
-            open.rows += room as u64;
-            self.written += room as u64;
-            let is_full = open.rows == self.limit;
-            self.open = Some(open);
-            if is_full {
-                self.flush()?;
-            }
-            rest = rest.slice(room, rest.num_rows() - room);
-        }
-        Ok(())
-    }
-
-    /// Ends the row group that is being encoded.
-    fn flush(&mut self) -> Result<()> {
-        let Some(open) = self.open.take() else { return Ok(()) };
-        let mut group = self.file.next_row_group().map_err(unwritable)?;
-        for leaf in open.leaves {
-            leaf.close().and_then(|chunk| chunk.append_to_row_group(&mut group)).map_err(unwritable)?;
-        }
-        group.close().map_err(unwritable)?;
-        Ok(())
-    }
-
-    pub(super) fn finish(mut self) -> Result<u64> {
-        self.flush()?;
-        self.file.close().map_err(unwritable)?;
-        Ok(self.written)
+    pub(super) fn finish(self) -> Result<u64> {
+        Ok(self.passed + self.encoder.finish()?)
     }
 }
 
@@ -286,16 +227,6 @@ fn whole_footer(chunks: &Chunks) -> Result<ParquetMetaData> {
         .with_metadata_options(Some(options))
         .with_page_index_policy(PageIndexPolicy::Optional);
     reader.parse_and_finish(chunks).map_err(undecodable)
-}
-
-fn encode(schema: &SchemaRef, batch: &RecordBatch, leaves: &mut [ArrowColumnWriter]) -> ParquetResult<()> {
-    let mut leaves = leaves.iter_mut();
-    for (field, column) in schema.fields().iter().zip(batch.columns()) {
-        for (leaf, encoder) in compute_leaves(field, column)?.iter().zip(&mut leaves) {
-            encoder.write(leaf)?;
-        }
-    }
-    Ok(())
 }
 
 /// Reads whole column chunks, a large piece at a time.

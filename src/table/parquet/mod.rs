@@ -3,6 +3,7 @@
 mod bloom;
 mod chunks;
 mod concat;
+mod encoder;
 mod groups;
 mod layout;
 mod prune;
@@ -27,6 +28,7 @@ use crate::error::{Error, ErrorKind, Result};
 use chunks::Chunks;
 
 pub(crate) use concat::{Layout, concat, emptied};
+pub(crate) use encoder::Encoder;
 pub(crate) use rewrite::{Folded, PartChange, append, check_missing, mark_of, rewrite_part, widen};
 pub(crate) use scan::Scan;
 pub(crate) use shape::Shape;

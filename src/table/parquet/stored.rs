@@ -20,8 +20,9 @@ use crate::client::session::Session;
 use crate::core::merge::MergeRule;
 use crate::core::merge::kernel::{Incoming, Matcher, Outcome, Pair};
 use crate::core::report::WorkCounts;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::table::StoredFile;
+use crate::table::cores::ahead;
 use crate::table::fit::fit_batches;
 use crate::table::parquet::prune::Candidate;
 use crate::table::parquet::shape::{Selection, Shape};
@@ -62,6 +63,18 @@ impl ParquetFile {
         shape: impl FnOnce(&SchemaRef) -> Shape,
     ) -> Result<Self> {
         let opened = Opened::of_table(content, table)?;
+        let rows = opened.rows();
+        if let Some(row) = deleted.last().filter(|row| **row >= rows) {
+            return Err(Error::new(
+                ErrorKind::InvalidData,
+                "a row is marked as deleted that the file does not have",
+            )
+            .with("row", row)
+            .with("rows", rows)
+            .hint(
+                "the deletion vector is damaged, or of another file; restore an earlier version of the table",
+            ));
+        }
         let shape = shape(opened.schema());
         Ok(Self::new(opened, shape, first, deleted.iter().map(|row| first + row).collect()))
     }
@@ -91,6 +104,11 @@ impl ParquetFile {
     /// Rows in the file, deleted ones too.
     pub(crate) fn rows(&self) -> u64 {
         self.starts[self.groups()] - self.starts[0]
+    }
+
+    /// In how many batches the rows of a row group come.
+    pub(crate) fn batches(&self, group: usize) -> u64 {
+        (self.starts[group + 1] - self.starts[group]).div_ceil(BATCH_ROWS as u64)
     }
 
     /// Bytes read so far.
@@ -221,7 +239,7 @@ impl ParquetFile {
         let mut runs = rows.unwrap_or(std::slice::from_ref(&whole)).iter().cloned();
         let mut run = 0..0;
         let mut open = Vec::new();
-        for batch in self.read(group, matcher.key_columns(), selection)? {
+        ahead(self.read(group, matcher.key_columns(), selection)?, self.batches(group), |batch| {
             let batch = batch?;
             let mut seen = 0;
             while seen < batch.num_rows() {
@@ -234,7 +252,8 @@ impl ParquetFile {
                 self.probe(&batch.slice(seen, part), start + run.start as u64, matcher, &mut open)?;
                 (seen, run.start) = (seen + part, run.start + part);
             }
-        }
+            Ok(())
+        })?;
         if !run.is_empty() || runs.any(|run| !run.is_empty()) {
             return Err(short().with("row group", group));
         }

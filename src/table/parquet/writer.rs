@@ -3,9 +3,9 @@
 use std::fs::File;
 use std::io::Write;
 
+use crate::table::parquet::Encoder;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
-use parquet::arrow::ArrowWriter;
 use parquet::basic::{BrotliLevel, Compression as Codec, GzipLevel, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
@@ -37,22 +37,20 @@ pub(crate) fn write(
     let properties = properties(options.compression.unwrap_or_default())?
         .set_max_row_group_row_count(Some(options.row_group_rows))
         .build();
-    let mut writer =
-        ArrowWriter::try_new(out, SchemaRef::clone(schema), Some(properties)).map_err(unwritable)?;
-    let mut rows = 0;
+    let mut writer = Encoder::create(again(out)?, schema, properties)?;
     for batch in batches {
         session.check()?;
-        let batch = batch?;
-        writer.write(&batch).map_err(unwritable)?;
-        rows += batch.num_rows() as u64;
+        writer.write(&batch?)?;
     }
-    writer.close().map_err(unwritable)?;
-    Ok(rows)
+    writer.finish()
+}
+
+fn again(out: &File) -> Result<File> {
+    out.try_clone().map_err(|cause| Error::io("cannot open the new file", cause))
 }
 
 /// A new file that is one of many.
-#[derive(Debug)]
-pub(crate) struct NewPart(ArrowWriter<File>);
+pub(crate) struct NewPart(Encoder<File>);
 
 impl NewPart {
     /// Starts it, with a mark that [`mark_of`](super::mark_of) finds again.
@@ -72,27 +70,26 @@ impl NewPart {
             .set_max_row_group_row_count(Some(row_group_rows))
             .set_key_value_metadata(Some(vec![KeyValue::new(MARK.to_owned(), mark.to_owned())]))
             .build();
-        let out = out.try_clone().map_err(|cause| Error::io("cannot open the new file", cause))?;
-        ArrowWriter::try_new(out, SchemaRef::clone(schema), Some(properties)).map(Self).map_err(unwritable)
+        Encoder::create(again(out)?, schema, properties).map(Self)
     }
 
     /// # Errors
     ///
     /// `Io`.
     pub(crate) fn write(&mut self, rows: &RecordBatch) -> Result<()> {
-        self.0.write(rows).map_err(unwritable)
+        self.0.write(rows)
     }
 
     /// Bytes so far, about.
     pub(crate) fn bytes(&self) -> usize {
-        self.0.bytes_written() + self.0.in_progress_size()
+        self.0.bytes()
     }
 
     /// # Errors
     ///
     /// `Io`.
     pub(crate) fn finish(self) -> Result<()> {
-        self.0.close().map(drop).map_err(unwritable)
+        self.0.finish().map(drop)
     }
 }
 
