@@ -208,7 +208,8 @@ pub(crate) struct TargetArgs {
     #[arg(long, value_name = "COL,…", value_delimiter = ',')]
     pub(crate) partition_by: Option<Vec<String>>,
 
-    /// Let a new Delta table mark replaced rows in deletion vectors, so that upserts leave its files as they are
+    /// Let a new Delta table mark replaced rows in deletion vectors, so that upserts leave its files as they are; not all
+    /// readers know them
     #[arg(long)]
     pub(crate) deletion_vectors: bool,
 }

@@ -53,8 +53,9 @@ impl Kind {
                 .hint("name a target without an extension: it becomes a Delta table, or a folder if the format parquet is said"));
         }
         if deletion_vectors && self != Self::Delta {
-            return Err(Error::new(ErrorKind::Usage, "only a Delta table has deletion vectors")
-                .hint("name a target without an extension: it becomes a Delta table"));
+            return Err(Error::new(ErrorKind::Usage, "only a Delta table has deletion vectors").hint(
+                "a new target without an extension becomes one, if no other format is said; a file or a folder cannot have them",
+            ));
         }
         Ok(())
     }

@@ -46,18 +46,23 @@ pub(crate) async fn upsert(
     let (target, rule, options) = (target.clone(), rule.clone(), options.clone());
     session
         .run(move |session| {
-            let kind = will_stand(session, &target, options.format, options.partition_by.as_deref())?;
-            kind.check(options.partition_by.as_deref(), options.deletion_vectors)?;
-            let place: Box<dyn UpsertTarget> = match kind {
-                Kind::Delta => Box::new(DeltaTarget::new(&target, &options)),
-                Kind::Folder => Box::new(FolderTarget::new(&target, &options)),
-                Kind::File => Box::new(SingleFile::new(session, &target, &options)?),
-            };
+            let place = place_of(session, &target, &options)?;
             let times = PhaseTimes { prepare: millis(prepare), ..PhaseTimes::default() };
             let mut job = Job { session, place, schema, batches, rule, options, backend, times };
             job.run(started).map_err(|e| e.with_missing("target", &target))
         })
         .await
+}
+
+/// What rows are folded into: what stands there, or will.
+fn place_of(session: &Session, target: &Location, options: &UpsertOptions) -> Result<Box<dyn UpsertTarget>> {
+    let kind = will_stand(session, target, options.format, options.partition_by.as_deref())?;
+    kind.check(options.partition_by.as_deref(), options.deletion_vectors)?;
+    Ok(match kind {
+        Kind::Delta => Box::new(DeltaTarget::new(target, options)),
+        Kind::Folder => Box::new(FolderTarget::new(target, options)),
+        Kind::File => Box::new(SingleFile::new(session, target, options)?),
+    })
 }
 
 /// Runs the incoming frame.
@@ -270,3 +275,6 @@ fn peak_memory() -> Option<u64> {
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }
+
+#[cfg(test)]
+mod tests;

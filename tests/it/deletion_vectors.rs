@@ -114,6 +114,15 @@ async fn a_dry_run_counts_what_would_be_marked() {
     let done = upsert(&doors, change()).await.expect("folds");
     assert_eq!((files(&planned), planned.work.bytes_written), (files(&done), None));
     assert_eq!(files(&done), [2, 2, 1]);
+    // Also where the log does not say how many rows there are.
+    let doors = Doors::new(Backend::names()[0]);
+    write(&doors, numbered(0..3), with_vectors()).await;
+    change_log(&doors, |add| add["stats"] = serde_json::Value::Null);
+    let change = || rows(&[0, 1, 2], &["b"; 3], &[1; 3]);
+    let dry = UpsertOptions::default().with_dry_run(true);
+    let planned = fold(&doors, TABLE, change(), dry).await.expect("counts");
+    let done = upsert(&doors, change()).await.expect("folds");
+    assert_eq!((files(&planned), files(&done)), ([1, 1, 0], [1, 1, 0]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,6 +183,56 @@ async fn optimize_folds_vectors_in_and_vacuum_leaves_those_that_count() {
         assert_eq!((ending(&doors, ".bin").len(), ending(&doors, ".parquet").len()), (0, 1));
         assert_eq!(stored(&doors, TABLE, ReadOptions::default()).await, before);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vector_that_was_brought_back_and_replaced_again_stays_for_as_long_as_its_version_does() {
+    let doors = Doors::new(Backend::names()[0]);
+    write(&doors, numbered(0..10), with_vectors()).await;
+    upsert(&doors, rows(&[3], &["b"], &[1])).await.expect("folds");
+    doors.data.optimize(TABLE, OptimizeOptions::default()).await.expect("folds");
+    // All of that was long ago.
+    let then = std::time::SystemTime::now() - std::time::Duration::from_hours(1);
+    for name in doors.names_below(TABLE) {
+        let file = std::fs::File::options().append(true).open(doors.path(&format!("{TABLE}/{name}")));
+        file.and_then(|file| file.set_modified(then)).expect("aged");
+    }
+    doors.data.restore(TABLE, ReadOptions::default().with_version(1), false).await.expect("brings back");
+    upsert(&doors, rows(&[4], &["c"], &[2])).await.expect("folds");
+    let half = VacuumOptions::default().with_retention(std::time::Duration::from_mins(30));
+    let report = doors.data.vacuum(TABLE, half.with_allow_early(true).with_dry_run(false)).await;
+    report.expect("deletes");
+    let found = stored(&doors, TABLE, ReadOptions::default().with_version(3)).await;
+    assert_eq!((found.len(), &found[3], &found[4]), (10, &row(3, "b", 1), &row(4, "a", 0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vector_of_rows_that_a_file_does_not_have_is_damaged() {
+    /// Rows 3, 4, 7, 11, 18 and 29.
+    const VECTOR: &str = r#"{"storageType":"i","pathOrInlineDv":"^Bg9^0rr910000000000iXQKl0rr91000f55c8Xg0@@D72lkbi5=-{L","sizeInBytes":44,"cardinality":6}"#;
+    for backend in Backend::names() {
+        let doors = Doors::new(backend);
+        write(&doors, numbered(0..10), with_vectors()).await;
+        change_log(&doors, |add| add["deletionVector"] = serde_json::from_str(VECTOR).expect("JSON"));
+        let refused = upsert(&doors, rows(&[5], &["b"], &[1])).await.map(drop).map_err(|e| e.kind());
+        assert_eq!(refused, Err(ErrorKind::InvalidData));
+        let refused = doors.read(&[TABLE], ReadOptions::default()).await.map(drop).map_err(|e| e.kind());
+        assert_eq!(refused, Err(ErrorKind::InvalidData), "{backend}");
+    }
+}
+
+/// Changes what the first version says of its file.
+fn change_log(doors: &Doors, change: impl Fn(&mut serde_json::Value)) {
+    let name = format!("{TABLE}/_delta_log/{:020}.json", 0);
+    let log = String::from_utf8(doors.bytes(&name).expect("a version")).expect("text");
+    let changed = |line: &str| {
+        let mut action: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        if let Some(add) = action.get_mut("add") {
+            change(add);
+        }
+        action.to_string()
+    };
+    doors.file(&name, log.lines().map(changed).collect::<Vec<_>>().join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -169,6 +169,16 @@ def with_deletion_vectors():
         check_vectors(name, latest(first, changes, later), True)
 
 
+def theirs_with_deletion_vectors():
+    """A table that deltalake makes with the property."""
+    first, changes = rows(range(ROWS), 1), rows(range(ROWS - 100, ROWS + 100), 2)
+    write_deltalake("theirs", first, configuration={"delta.enableDeletionVectors": "true"})
+    pq.write_table(changes, "changes.parquet")
+    report = json.loads(keyfold("upsert", "changes.parquet", "theirs", "--id", "id", "--output", "json"))
+    assert (report["updated"], report["deletion_vectors"], report["files_added"]) == (100, 1, 1), report
+    check_vectors("theirs", latest(first, changes), True)
+
+
 def check_vectors(name, expected, by_polars):
     """As check, by those readers of deltalake and Polars that know deletion vectors."""
     table = DeltaTable(name)
@@ -255,6 +265,7 @@ def beside_others():
 os.chdir(FOLDER)
 kept_in_shape()
 with_deletion_vectors()
+theirs_with_deletion_vectors()
 beside_others()
 written_by_keyfold()
 written_by_deltalake()

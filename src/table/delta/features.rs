@@ -16,6 +16,8 @@ const READ: &[&str] = &[
     "v2Checkpoint",
     "vacuumProtocolCheck",
     "columnMapping",
+    "variantType",
+    "variantType-preview",
 ];
 
 /// Features that a writer must honour, and we do. Those of the second line are honoured as long as they are not in use,
@@ -36,6 +38,8 @@ const WRITE: &[&str] = &[
     "identityColumns",
     "inCommitTimestamp",
     "invariants",
+    "variantType",
+    "variantType-preview",
 ];
 
 /// What a table asks of those who read and write it.
@@ -61,6 +65,9 @@ impl Demands {
         self.check_version("minReaderVersion", 3)?;
         if self.maps_columns() {
             refused.insert("columnMapping".to_owned());
+        }
+        if holds_variant(&self.schema) {
+            refused.insert("variantType".to_owned());
         }
         refuse(&refused, "the Delta table uses a feature that keyfold does not read")
     }
@@ -112,13 +119,17 @@ impl Demands {
         self.properties.get(name).map(String::as_str)
     }
 
+    /// Whether files may have deletion vectors.
+    pub(super) fn knows_vectors(&self) -> bool {
+        let named = self.protocol.get("readerFeatures").and_then(Value::as_array);
+        named.is_some_and(|named| named.iter().any(|name| name == "deletionVectors"))
+    }
+
     /// Whether replaced rows are to be marked in deletion vectors, and files left as they are.
     pub(super) fn wants_vectors(&self) -> bool {
-        let names = |list: &str| {
-            let named = self.protocol.get(list).and_then(Value::as_array);
-            named.is_some_and(|named| named.iter().any(|name| name == "deletionVectors"))
-        };
-        self.is_on("delta.enableDeletionVectors") && names("readerFeatures") && names("writerFeatures")
+        let named = self.protocol.get("writerFeatures").and_then(Value::as_array);
+        let is_named = named.is_some_and(|named| named.iter().any(|name| name == "deletionVectors"));
+        self.is_on("delta.enableDeletionVectors") && self.knows_vectors() && is_named
     }
 
     fn is_on(&self, property: &str) -> bool {
@@ -188,6 +199,19 @@ fn look_for_columns(schema: &Value, found: &mut BTreeSet<&'static str>) {
     }
 }
 
+/// Whether there is a column of type variant, however deep.
+fn holds_variant(schema: &Value) -> bool {
+    match schema {
+        Value::Object(entries) => entries.iter().any(|(key, value)| match key.as_str() {
+            "type" | "elementType" | "keyType" | "valueType" if value.is_string() => value == "variant",
+            "metadata" => false,
+            _ => holds_variant(value),
+        }),
+        Value::Array(values) => values.iter().any(holds_variant),
+        _ => false,
+    }
+}
+
 fn refuse(features: &BTreeSet<String>, message: &'static str) -> Result<()> {
     if features.is_empty() {
         return Ok(());
@@ -240,6 +264,21 @@ mod tests {
         assert!(refused(json!({}), &[("delta.constraints.c", "a > 0")]).contains("checkConstraints"));
         assert!(refused(json!({}), &[("delta.enableChangeDataFeed", "true")]).contains("changeDataFeed"));
         assert!(refused(json!({}), &[("delta.columnMapping.mode", "name")]).contains("columnMapping"));
+    }
+
+    #[test]
+    fn variants_are_refused_only_where_a_column_has_them() {
+        let protocol = json!({
+            "minReaderVersion": 3, "minWriterVersion": 7,
+            "readerFeatures": ["variantType"], "writerFeatures": ["variantType"],
+        });
+        let of = |kind: Value| json!({ "fields": [{ "name": "a", "type": kind, "metadata": {} }] });
+        let table = |kind: Value| demands(protocol.clone(), of(kind), &[]);
+        assert!(table(json!("long")).check_writable().is_ok());
+        for kind in [json!("variant"), json!({ "type": "array", "elementType": "variant" })] {
+            let error = table(kind).check_readable().expect_err("refused");
+            assert!(error.to_string().contains("variantType"), "{error}");
+        }
     }
 
     #[test]

@@ -85,7 +85,7 @@ impl StoredPart {
     }
 
     /// Rows that count, if the log says how many there are.
-    pub(super) fn rows(&self) -> Option<u64> {
+    fn rows(&self) -> Option<u64> {
         let deleted = self.deletion_vector.as_ref().map_or(0, |vector| vector.cardinality.unsigned_abs());
         super::stats::Known::new(self.stats.as_deref()).rows()?.checked_sub(deleted)
     }

@@ -22,6 +22,8 @@ mod vectors;
 mod write;
 mod z_order;
 
+use std::io::ErrorKind::PermissionDenied;
+
 use deltalake_core::DeltaTableError;
 
 use crate::client::session::Session;
@@ -68,6 +70,11 @@ fn failed(cause: DeltaTableError) -> Error {
     while let Some(inner) = source {
         if let Some(own) = inner.downcast_ref::<Error>() {
             return own.again();
+        }
+        if inner.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == PermissionDenied) {
+            return Error::new(ErrorKind::PermissionDenied, "the log of the Delta table cannot be read")
+                .hint("its folder _delta_log and the files in it must be readable")
+                .because(cause);
         }
         source = inner.source();
     }

@@ -173,12 +173,13 @@ impl StoredTable for Stored {
         snapshot.demands.check_removable()?;
         let marks = snapshot.demands.wants_vectors();
         let mut stay = 0;
-        for (place, _, pairs) in touched.iter().cloned() {
+        for (place, rows, pairs) in touched.iter().cloned() {
             let part = &snapshot.parts[place];
+            let deleted = part.deletion_vector.as_ref().map_or(0, |vector| vector.cardinality.unsigned_abs());
             let own = partition::normal(&self.layout.schema, columns, &part.values)?;
             let leaving = partition::leaving(columns, &own, incoming.batch(), pairs)?;
             let gone = if marks { pairs.len() } else { leaving.len() };
-            stay += u64::from(part.rows().is_none_or(|rows| rows > gone as u64));
+            stay += u64::from(rows.end - rows.start > gone as u64 + deleted);
             if marks && leaving.len() < pairs.len() {
                 new.insert(own);
             }

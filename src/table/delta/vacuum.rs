@@ -5,15 +5,18 @@
 //! that the table has and the list has not ends it, and nothing goes that no writer of tables could have made.
 
 use std::collections::HashSet;
+use std::io::{BufRead, BufReader};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use deltalake_core::DeltaTable;
-use deltalake_core::kernel::StorageType;
+use deltalake_core::kernel::{DeletionVectorDescriptor, StorageType};
 use futures::TryStreamExt;
+use serde_json::Value;
 
-use super::failed;
 use super::log::{At, Snapshot, StoredPart, log_store, root};
+use super::{failed, version_file};
+use crate::client::file::Content;
 use crate::client::session::Session;
 use crate::client::store::Listed;
 use crate::core::format::Format;
@@ -46,7 +49,7 @@ pub(crate) fn vacuum(
     check_all_there(&snapshot, &found)?;
     let goes = |file: &&Listed| {
         let is_old = file.modified.is_some_and(|modified| modified < cutoff);
-        is_old && is_data(&file.name, &snapshot.partition_columns) && !needed.contains(&file.name)
+        is_old && is_data(&file.name, &snapshot.partition_columns) && !needed.has(&file.name)
     };
     let mut files: Vec<&Listed> = found.iter().filter(goes).collect();
     files.retain(|file| !is_linked(location, &file.name));
@@ -113,16 +116,38 @@ fn interval(text: &str) -> Option<Duration> {
     total
 }
 
-/// The names of all files that are a part of the table, or were since `cutoff`.
-fn needed(session: &Session, snapshot: &Snapshot, cutoff: DateTime<Utc>) -> Result<HashSet<String>> {
+/// Files that stay.
+struct Needed {
+    names: HashSet<String>,
+    /// Whether it cannot be told which deletion vectors are needed.
+    all_vectors: bool,
+}
+
+impl Needed {
+    fn has(&self, name: &str) -> bool {
+        self.names.contains(name) || self.all_vectors && !name.ends_with(".parquet")
+    }
+}
+
+/// All files that are a part of the table, or were since `cutoff`.
+fn needed(session: &Session, snapshot: &Snapshot, cutoff: DateTime<Utc>) -> Result<Needed> {
     let mut needed = part_names(snapshot)?;
-    // What it was then, with its deletion vectors, of which nothing is said where files are taken out.
+    let mut first = 0;
     match Snapshot::load(session, &snapshot.location, At::Time(cutoff)) {
-        Ok(Some(then)) => needed.extend(part_names(&then)?),
+        Ok(Some(then)) => {
+            first = then.version + 1;
+            needed.extend(part_names(&then)?);
+        }
         Ok(None) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
+    // What the checkpoint says of files that were taken out leaves their deletion vectors away.
+    let vectors = if snapshot.demands.knows_vectors() {
+        vectors_since(session, snapshot, first)?
+    } else {
+        Some(HashSet::new())
+    };
     let log = log_store(session, &snapshot.location)?;
     let version = snapshot.version;
     let taken_out = session.wait(async move {
@@ -138,7 +163,39 @@ fn needed(session: &Session, snapshot: &Snapshot, cutoff: DateTime<Utc>) -> Resu
         recent.try_collect::<Vec<String>>().await.map_err(failed)
     });
     needed.extend(taken_out?);
-    Ok(needed)
+    let all_vectors = vectors.is_none();
+    needed.extend(vectors.unwrap_or_default());
+    Ok(Needed { names: needed, all_vectors })
+}
+
+/// The deletion vectors that were taken out by a version from `first` on; `None` if the log no longer says it.
+fn vectors_since(session: &Session, snapshot: &Snapshot, first: u64) -> Result<Option<HashSet<String>>> {
+    let mut names = HashSet::new();
+    for version in first..=snapshot.version {
+        session.check()?;
+        let file = session.open(&version_file(&snapshot.location, version)?)?;
+        let content = match file.read().and_then(Content::into_file) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            content => content?,
+        };
+        let damaged = |cause: String| {
+            Error::new(ErrorKind::InvalidData, "a version of the Delta table cannot be read")
+                .with("file", file.location())
+                .hint("nothing was deleted; restore the file from a backup")
+                .because(cause)
+        };
+        for line in BufReader::new(content).lines() {
+            let line = line.map_err(|cause| damaged(cause.to_string()))?;
+            let action: Value = serde_json::from_str(&line).map_err(|cause| damaged(cause.to_string()))?;
+            let vector = action.get("remove").and_then(|file| file.get("deletionVector"));
+            if let Some(vector) = vector.filter(|vector| !vector.is_null()) {
+                let vector: DeletionVectorDescriptor =
+                    serde_json::from_value(vector.clone()).map_err(|cause| damaged(cause.to_string()))?;
+                names.extend(file_of(vector).map_err(|cause| damaged(cause.to_string()))?);
+            }
+        }
+    }
+    Ok(Some(names))
 }
 
 /// The names of the files that a version has, and of their deletion vectors.
@@ -163,12 +220,15 @@ fn is_linked(location: &Location, name: &str) -> bool {
 /// The file in which the deletion vector of a file is, if it has one of its own.
 pub(super) fn vector_of(part: &StoredPart) -> Result<Option<String>> {
     let Some(vector) = part.deletion_vector.clone() else { return Ok(None) };
+    file_of(vector).map_err(|error| error.with("file", &part.path))
+}
+
+fn file_of(vector: DeletionVectorDescriptor) -> Result<Option<String>> {
     if vector.storage_type == StorageType::Inline {
         return Ok(None);
     }
     let unknown = |cause: delta_kernel::Error| {
         Error::new(ErrorKind::InvalidData, "where a deletion vector of the Delta table is cannot be told")
-            .with("file", &part.path)
             .because(cause)
     };
     let vector: delta_kernel::actions::deletion_vector::DeletionVectorDescriptor =

@@ -40,7 +40,9 @@ impl Snapshot {
                 .map_err(|cause| Error::internal("a worker thread did not finish").because(cause))?
                 .map_err(|cause| {
                     Error::new(ErrorKind::InvalidData, "a deletion vector of the Delta table cannot be read")
-                        .because(cause)
+                        .hint("it may be damaged, vacuumed, or deleted by hand; restore it, or an earlier version of the table")
+                        // The root of the log's own store, which nobody else sees.
+                        .because(cause.to_string().replace("memory:///", ""))
                 })
         };
         session.wait(read).map_err(|error| error.with_missing("file", &part.path))
@@ -104,7 +106,7 @@ impl<'a> Marker<'a> {
         let mut vector = KernelDeletionVector::new();
         vector.add_deleted_row_indexes(&deleted);
         vector.add_deleted_row_indexes(pairs.iter().map(|pair| pair.stored_row - first));
-        if vector.cardinality() != (deleted.len() + pairs.len()) as u64 || vector.cardinality() > rows {
+        if vector.cardinality() != (deleted.len() + pairs.len()) as u64 {
             return Err(Error::internal("rows are replaced that do not count").with("file", &part.path));
         }
         self.marked.push(Marked { part, rows, vector });
@@ -145,8 +147,8 @@ impl<'a> Marker<'a> {
                 marks.removed += u64::from(had_one);
                 continue;
             }
-            (marks.updated, marks.added) =
-                (marks.updated + u64::from(had_one), marks.added + u64::from(!had_one));
+            marks.updated += u64::from(had_one);
+            marks.added += u64::from(!had_one);
             // Its bounds are those of all rows, and may be wide for those that are left.
             let stats = Some(stats::loosened(part.stats.as_deref(), rows)?);
             marks.adds.push(Add { stats, ..part.add(columns) });

@@ -24,6 +24,9 @@ use crate::error::Result as KeyfoldResult;
 /// What is fetched of an object's end at first: most footers, with their page index, are smaller.
 const FOOTER: u64 = 64 << 10;
 
+/// A column chunk that takes longer to fetch than a request to be answered.
+const LARGE: u64 = 1 << 20;
+
 /// What a reader without page index reads at a time.
 const PIECE: usize = 64 << 10;
 
@@ -78,6 +81,14 @@ impl Chunks {
         let columns = metadata.row_group(group).columns().iter().enumerate();
         let wanted = columns.filter(|(leaf, _)| mask.leaf_included(*leaf));
         content.hold(wanted.flat_map(|(leaf, column)| pages(metadata, group, leaf, column, rows)).collect())
+    }
+
+    /// Whether to look first which pages of a column chunk are needed: where each look is a request, only for a large one.
+    pub(super) fn is_worth_a_look(&self, column: &ColumnChunkMetaData) -> bool {
+        match self.0.as_ref() {
+            Inner::Local { .. } => true,
+            Inner::Object(_) => column.compressed_size().unsigned_abs() > LARGE,
+        }
     }
 
     /// Reads on from a position.

@@ -2,10 +2,17 @@
 //! filters. In doubt rows are read.
 
 use std::ops::Range;
+use std::sync::Arc;
 
+use arrow::datatypes::{DataType, Schema};
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::basic::ColumnOrder;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{
+    FileMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
+};
+use parquet::file::page_index::offset_index::OffsetIndexMetaData;
+use parquet::schema::types::{SchemaDescriptor, Type};
 
 use crate::core::merge::kernel::Incoming;
 use crate::error::Result;
@@ -63,6 +70,10 @@ fn ranges(opened: &Opened, incoming: &Incoming, id: &str) -> Option<Ranges> {
     let converter = StatisticsConverter::try_new(id, opened.schema(), schema).ok()?;
     let column = converter.parquet_column_index()?;
     let groups = metadata.row_groups();
+    let is_decimal = opened.schema().field_with_name(id).ok()?.data_type().is_decimal();
+    if is_decimal && !groups.iter().all(|group| is_decodable(group, column)) {
+        return None;
+    }
     let lower = converter.row_group_mins(groups).ok()?;
     let upper = converter.row_group_maxes(groups).ok()?;
     let believed = groups.iter().map(|group| trusted(group, column)).collect();
@@ -74,6 +85,13 @@ fn trusted(group: &RowGroupMetaData, column: usize) -> bool {
     group.column(column).statistics().is_some_and(|statistics| !statistics.is_min_max_deprecated())
 }
 
+/// Whether the bounds of a decimal have a length at which they can be decoded: at others the decoder would panic.
+fn is_decodable(group: &RowGroupMetaData, column: usize) -> bool {
+    let statistics = group.column(column).statistics();
+    let bounds = statistics.map(|statistics| [statistics.min_bytes_opt(), statistics.max_bytes_opt()]);
+    bounds.into_iter().flatten().flatten().all(|bound| (1..=16).contains(&bound.len()))
+}
+
 /// The same row groups, with those of their rows whose pages could hold an id; without those of which no page could.
 fn by_pages(
     opened: &Opened,
@@ -81,62 +99,94 @@ fn by_pages(
     ids: &[&String],
     groups: &[usize],
 ) -> Result<Vec<Candidate>> {
-    let mut candidates: Vec<Candidate> =
-        groups.iter().map(|group| Candidate { group: *group, rows: None }).collect();
-    let mut indexed = None;
-    for id in ids {
-        if !has_pages(opened, id, groups) {
-            continue;
-        }
-        let footer = match indexed.take() {
-            Some(footer) => footer,
-            None => match with_index(opened)? {
-                Some(footer) => footer,
-                None => return Ok(candidates),
-            },
-        };
-        for candidate in &mut candidates {
-            if let Some(rows) = rows_in_pages(opened, &footer, incoming, id, candidate.group) {
-                candidate.rows = Some(match candidate.rows.take() {
-                    None => rows,
-                    Some(other) => both(&other, &rows),
-                });
+    let mut candidates = Vec::with_capacity(groups.len());
+    for group in groups {
+        let mut rows: Option<Vec<Range<usize>>> = None;
+        for id in ids {
+            if let Some(own) = rows_in_pages(opened, incoming, id, *group)? {
+                rows = Some(rows.map_or_else(|| own.clone(), |rows| both(&rows, &own)));
             }
         }
-        indexed = Some(footer);
-    }
-    candidates.retain(|candidate| candidate.rows.as_ref().is_none_or(|rows| !rows.is_empty()));
-    for candidate in &mut candidates {
-        let all = opened.metadata.metadata().row_group(candidate.group).num_rows();
-        let is_all = |rows: &Vec<Range<usize>>| {
-            rows.iter().map(|run| run.len() as u64).sum::<u64>() == all.unsigned_abs()
-        };
-        candidate.rows = candidate.rows.take().filter(|rows| !is_all(rows));
+        let all = opened.metadata.metadata().row_group(*group).num_rows().unsigned_abs();
+        let left = rows.as_ref().map_or(all, |rows| rows.iter().map(|run| run.len() as u64).sum());
+        if left > 0 || rows.is_none() {
+            candidates.push(Candidate { group: *group, rows: rows.filter(|_| left < all) });
+        }
     }
     Ok(candidates)
 }
 
-/// Whether a column has several pages in one of these row groups, and it is known where.
-fn has_pages(opened: &Opened, id: &str, groups: &[usize]) -> bool {
+/// The rows of a row group whose pages could hold an id; `None` if that cannot be told, or is not worth a look.
+fn rows_in_pages(
+    opened: &Opened,
+    incoming: &Incoming,
+    id: &str,
+    group: usize,
+) -> Result<Option<Vec<Range<usize>>>> {
     let metadata = opened.metadata.metadata();
-    let schema = metadata.file_metadata().schema_descr();
-    let Some(leaf) = schema.columns().iter().position(|leaf| leaf.path().parts() == [id]) else {
-        return false;
-    };
-    let order = metadata.file_metadata().column_orders().and_then(|orders| orders.get(leaf));
-    let pages = |group: &usize| Some(metadata.offset_index()?.get(*group)?.get(leaf)?.page_locations().len());
-    matches!(order, Some(ColumnOrder::TYPE_DEFINED_ORDER(_)))
-        && groups.iter().any(|group| pages(group) > Some(1))
+    let Some(leaf) = leaf_of(opened, id) else { return Ok(None) };
+    let places = metadata.offset_index().and_then(|index| index.get(group)?.get(leaf));
+    let Some(places) = places.filter(|places| places.page_locations().len() > 1) else { return Ok(None) };
+    if !opened.chunks.is_worth_a_look(metadata.row_group(group).column(leaf)) {
+        return Ok(None);
+    }
+    let Some(bounds) = bounds_of(opened, leaf, group)? else { return Ok(None) };
+    let rows = metadata.row_group(group).num_rows();
+    Ok(usize::try_from(rows).ok().and_then(|end| rows_between(opened, incoming, id, &bounds, places, end)))
 }
 
-/// The footer with the bounds of all pages; `None` if they cannot be read.
-fn with_index(opened: &Opened) -> Result<Option<ParquetMetaData>> {
-    let footer = ParquetMetaData::clone(opened.metadata.metadata());
-    let mut reader =
-        ParquetMetaDataReader::new_with_metadata(footer).with_page_index_policy(PageIndexPolicy::Optional);
-    match reader.read_page_indexes(&opened.chunks).and_then(|()| reader.finish()) {
+/// Where a column of the file is, if its pages have bounds whose order and form are known.
+fn leaf_of(opened: &Opened, id: &str) -> Option<usize> {
+    use DataType as D;
+    let file = opened.metadata.metadata().file_metadata();
+    let leaf = file.schema_descr().columns().iter().position(|leaf| leaf.path().parts() == [id])?;
+    let order = file.column_orders()?.get(leaf)?;
+    // Decimals among them have bounds of any length, at some of which the decoder would panic.
+    let is_plain = matches!(
+        opened.schema().field_with_name(id).ok()?.data_type(),
+        D::Int8
+            | D::Int16
+            | D::Int32
+            | D::Int64
+            | D::UInt8
+            | D::UInt16
+            | D::UInt32
+            | D::UInt64
+            | D::Date32
+            | D::Timestamp(..)
+            | D::Utf8
+            | D::LargeUtf8
+            | D::Utf8View
+            | D::Binary
+            | D::LargeBinary
+            | D::BinaryView
+            | D::FixedSizeBinary(_)
+    );
+    (is_plain && matches!(order, ColumnOrder::TYPE_DEFINED_ORDER(_))).then_some(leaf)
+}
+
+/// The bounds of the pages of one column in one row group, as the footer of a file that has nothing else: those of all
+/// columns may be larger than what they save. `None` if they cannot be read.
+fn bounds_of(opened: &Opened, leaf: usize, group: usize) -> Result<Option<ParquetMetaData>> {
+    let read = || {
+        let metadata = opened.metadata.metadata();
+        let (file, stored) = (metadata.file_metadata(), metadata.row_group(group));
+        let field = file.schema_descr().column(leaf).self_type_ptr();
+        let root = Type::group_type_builder("schema").with_fields(vec![field]).build()?;
+        let columns = Arc::new(SchemaDescriptor::new(Arc::new(root)));
+        let part = RowGroupMetaData::builder(Arc::clone(&columns))
+            .set_num_rows(stored.num_rows())
+            .set_column_metadata(vec![stored.column(leaf).clone()])
+            .build()?;
+        let file = FileMetaData::new(file.version(), stored.num_rows(), None, None, columns, None);
+        let mut reader = ParquetMetaDataReader::new_with_metadata(ParquetMetaData::new(file, vec![part]))
+            .with_column_index_policy(PageIndexPolicy::Optional);
+        reader.read_page_indexes(&opened.chunks)?;
+        reader.finish()
+    };
+    match read() {
         Ok(footer) => Ok(Some(footer)),
-        Err(cause) => match own(cause.into()) {
+        Err(cause) => match own(ParquetError::into(cause)) {
             Ok(error) => Err(error),
             Err(cause) => {
                 tracing::debug!(%cause, "the index of pages cannot be read");
@@ -146,26 +196,26 @@ fn with_index(opened: &Opened) -> Result<Option<ParquetMetaData>> {
     }
 }
 
-/// The rows of a row group whose pages could hold an id; `None` if that cannot be told.
-fn rows_in_pages(
+/// The rows of pages that could hold an id, of a row group of `end` rows.
+fn rows_between(
     opened: &Opened,
-    footer: &ParquetMetaData,
     incoming: &Incoming,
     id: &str,
-    group: usize,
+    bounds: &ParquetMetaData,
+    places: &OffsetIndexMetaData,
+    end: usize,
 ) -> Option<Vec<Range<usize>>> {
-    let schema = footer.file_metadata().schema_descr();
-    let converter = StatisticsConverter::try_new(id, opened.schema(), schema).ok()?;
-    let leaf = converter.parquet_column_index()?;
-    let (bounds, places) = (footer.column_index()?, footer.offset_index()?);
-    let lower = converter.data_page_mins(bounds, places, [&group]).ok()?;
-    let upper = converter.data_page_maxes(bounds, places, [&group]).ok()?;
-    let pages = places.get(group)?.get(leaf)?.page_locations();
+    let field = opened.schema().field_with_name(id).ok()?.clone();
+    let schema = Schema::new(vec![field]);
+    let converter = StatisticsConverter::try_new(id, &schema, bounds.file_metadata().schema_descr()).ok()?;
+    let pages = places.page_locations();
+    let (bounds, places) = (bounds.column_index()?, vec![vec![places.clone()]]);
+    let lower = converter.data_page_mins(bounds, &places, [&0]).ok()?;
+    let upper = converter.data_page_maxes(bounds, &places, [&0]).ok()?;
     if lower.len() != pages.len() || upper.len() != pages.len() {
         return None;
     }
     let ranges = Ranges::new(incoming.batch().column_by_name(id)?, &lower, &upper, vec![true; pages.len()])?;
-    let end = usize::try_from(footer.row_group(group).num_rows()).ok()?;
     let first = |page: usize| match pages.get(page) {
         Some(page) => usize::try_from(page.first_row_index).ok(),
         None => Some(end),

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, Date32Array, FixedSizeBinaryArray, Int16Array, Int64Array, RecordBatch, StringArray,
-    TimestampMicrosecondArray, UInt32Array,
+    Array, ArrayRef, Date32Array, Decimal128Array, FixedSizeBinaryArray, Int16Array, Int64Array, RecordBatch,
+    StringArray, TimestampMicrosecondArray, UInt32Array,
 };
 use arrow::compute::take_record_batch;
 use arrow::util::display::array_value_to_string;
@@ -117,13 +117,33 @@ fn filters_and_indexes_that_are_damaged_rule_nothing_out() {
             }
         }
     }
-    let mut out = file.try_clone().expect("the file");
     for (offset, length) in places {
-        out.seek(SeekFrom::Start(offset)).expect("there");
-        out.write_all(&vec![0xff; length]).expect("written");
+        file.write_all_at(&vec![0xff; length], offset).expect("written");
     }
     let (one, _) = found(&file, &numbers([321], 1), &["id"]);
     assert_eq!((one.rows.updated, one.replaced[0].stored_row), (1, 321));
+}
+
+#[test]
+fn bounds_of_decimals_may_have_any_length() {
+    let decimals = |ids: std::ops::Range<i128>, value: i64| {
+        let ids = Decimal128Array::from_iter_values(ids).with_precision_and_scale(38, 0).expect("decimals");
+        with_value(vec![("id", Arc::new(ids))], value)
+    };
+    let file = written(&decimals(0..64, 0), properties(false));
+    let opened = Opened::new(Content::Local(file.try_clone().expect("the file"))).expect("opens");
+    let column = opened.metadata.metadata().row_group(0).column(0);
+    let offset = u64::try_from(column.column_index_offset().expect("there is one")).expect("a place");
+    let mut index =
+        vec![0; usize::try_from(column.column_index_length().expect("there is one")).expect("a length")];
+    file.read_exact_at(&mut index, offset).expect("read");
+    // Two bounds of sixteen bytes become one of seventeen and one of fifteen.
+    let first =
+        (0..index.len() - 17).find(|at| index[*at] == 16 && index[at + 17] == 16).expect("two bounds");
+    (index[first], index[first + 18]) = (17, 15);
+    file.write_all_at(&index, offset).expect("written");
+    let (one, _) = found(&file, &decimals(33..34, 1), &["id"]);
+    assert_eq!((one.rows.updated, one.replaced[0].stored_row), (1, 33));
 }
 
 #[test]
@@ -135,6 +155,7 @@ fn what_is_in_both_of_two_lists_of_ranges() {
 #[derive(Debug, Clone, Copy)]
 enum Ids {
     Long,
+    Decimal,
     Short,
     Day,
     Instant,
@@ -149,6 +170,10 @@ fn columns(kind: Ids, seeds: &[Option<u16>]) -> Vec<(&'static str, ArrayRef)> {
     let text = |seed: u16| format!("{}-{seed:05}", ["ab", "abc", "é"][usize::from(seed) % 3]);
     let one: ArrayRef = match kind {
         Ids::Long => Arc::new(each().map(|seed| seed.map(|s| i64::from(s) - 200)).collect::<Int64Array>()),
+        Ids::Decimal => {
+            let values = each().map(|seed| seed.map(|s| i128::from(s) - 200)).collect::<Decimal128Array>();
+            Arc::new(values.with_precision_and_scale(20, 2).expect("decimals"))
+        }
         Ids::Short => {
             Arc::new(each().map(|seed| seed.map(|s| s.cast_signed() - 200)).collect::<Int16Array>())
         }
@@ -182,7 +207,7 @@ proptest! {
     #[test]
     fn a_pruned_file_meets_the_same_rows_as_one_that_is_read_whole(
         kind in prop::sample::select(vec![
-            Ids::Long, Ids::Short, Ids::Day, Ids::Instant, Ids::Text, Ids::Bytes, Ids::Pair,
+            Ids::Long, Ids::Decimal, Ids::Short, Ids::Day, Ids::Instant, Ids::Text, Ids::Bytes, Ids::Pair,
         ]),
         stored in prop::collection::vec(prop::option::weighted(0.95, 0..400_u16), 0..300),
         incoming in prop::collection::vec(0..420_u16, 1..12),
