@@ -152,19 +152,25 @@ impl<'a> Copying<'a> {
     pub(super) fn copy(
         &mut self,
         group: usize,
-        change: impl Fn(u64, RecordBatch) -> Result<RecordBatch>,
+        change: impl Fn(u64, RecordBatch) -> Result<RecordBatch> + Send,
     ) -> Result<()> {
         // The rows before are a row group of their own; the last group is left open for inserts.
         self.encoder.flush()?;
         let metadata = self.opened.metadata.metadata().row_group(group);
         let end = self.read + metadata.num_rows().unsigned_abs();
         let batches = metadata.num_rows().unsigned_abs().div_ceil(BATCH_ROWS as u64);
-        ahead(read_group(self.opened, group, BATCH_ROWS)?, batches, |batch| {
-            self.session.check()?;
+        let mut next = self.read;
+        let changed = read_group(self.opened, group, BATCH_ROWS)?.map(move |batch| {
             let batch = batch.map_err(undecodable)?;
-            let rows = batch.num_rows() as u64;
-            self.encoder.write(&change(self.read, batch)?)?;
-            self.read += rows;
+            let first = next;
+            next += batch.num_rows() as u64;
+            change(first, batch).map(|batch| (next, batch))
+        });
+        ahead(changed, batches, |changed| {
+            self.session.check()?;
+            let (next, batch) = changed?;
+            self.encoder.write(&batch)?;
+            self.read = next;
             Ok(())
         })?;
         if self.read != end {

@@ -22,7 +22,6 @@ use crate::core::merge::kernel::{Incoming, Matcher, Outcome, Pair};
 use crate::core::report::WorkCounts;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::StoredFile;
-use crate::table::cores::ahead;
 use crate::table::fit::fit_batches;
 use crate::table::parquet::prune::Candidate;
 use crate::table::parquet::shape::{Selection, Shape};
@@ -239,7 +238,7 @@ impl ParquetFile {
         let mut runs = rows.unwrap_or(std::slice::from_ref(&whole)).iter().cloned();
         let mut run = 0..0;
         let mut open = Vec::new();
-        ahead(self.read(group, matcher.key_columns(), selection)?, self.batches(group), |batch| {
+        for batch in self.read(group, matcher.key_columns(), selection)? {
             let batch = batch?;
             let mut seen = 0;
             while seen < batch.num_rows() {
@@ -252,8 +251,7 @@ impl ParquetFile {
                 self.probe(&batch.slice(seen, part), start + run.start as u64, matcher, &mut open)?;
                 (seen, run.start) = (seen + part, run.start + part);
             }
-            Ok(())
-        })?;
+        }
         if !run.is_empty() || runs.any(|run| !run.is_empty()) {
             return Err(short().with("row group", group));
         }
