@@ -25,6 +25,10 @@ soak:
 bench:
     cargo bench --all-features --bench upsert
 
+# keyfold beside others on ten million rows; arguments go to benches/peers/run.py.
+peers *arguments:
+    benches/peers/run {{arguments}}
+
 # The documentation, in a browser.
 doc:
     cargo doc --all-features --no-deps --open
