@@ -64,8 +64,8 @@ pub use core::format::Format;
 pub use core::location::{Location, Scheme};
 pub use core::merge::{MergeRule, UpsertMethod, Winner};
 pub use core::options::{
-    Compression, CsvOptions, OptimizeOptions, ReadOptions, UpsertOptions, VacuumOptions, WriteMode,
-    WriteOptions,
+    Compression, CsvOptions, MemoryLimit, OptimizeOptions, ReadOptions, UpsertOptions, VacuumOptions,
+    WriteMode, WriteOptions,
 };
 pub use core::predicate::Predicate;
 pub use core::report::{

@@ -10,12 +10,13 @@ use toml::{Table, Value};
 use crate::cli::args::ReportFormat;
 use crate::cli::logging::{LogFormat, LogLevel};
 use crate::client::s3_settings::S3Settings;
-use crate::core::options::Compression;
+use crate::core::options::{Compression, MemoryLimit};
 use crate::error::{Error, ErrorKind, Result};
 use crate::factory::Backend;
 
 const FILE: &str = "keyfold.toml";
-const KEYS: [&str; 7] = ["backend", "output", "log_level", "log_format", "max_retries", "compression", "s3"];
+const KEYS: [&str; 8] =
+    ["backend", "output", "log_level", "log_format", "max_retries", "memory_limit", "compression", "s3"];
 
 /// What the file says; each key has a flag of the same name.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +27,7 @@ pub(crate) struct Settings {
     pub(crate) log_level: Option<LogLevel>,
     pub(crate) log_format: Option<LogFormat>,
     pub(crate) max_retries: Option<u32>,
+    pub(crate) memory_limit: Option<MemoryLimit>,
     pub(crate) compression: Option<Compression>,
     /// The section `[s3]`.
     pub(crate) s3: S3Settings,
@@ -64,6 +66,7 @@ impl Settings {
             "log_level" => self.log_level = Some(listed(key, value)?),
             "log_format" => self.log_format = Some(listed(key, value)?),
             "compression" => self.compression = Some(string(key, value)?.parse()?),
+            "memory_limit" => self.memory_limit = Some(string(key, value)?.parse()?),
             "max_retries" => self.max_retries = Some(count(key, value)?),
             "s3" => {
                 let table = value.as_table().ok_or_else(|| wrong_type(key, value, "table"))?;

@@ -190,6 +190,7 @@ mod tests {
             created: false,
             rows,
             work: WorkCounts { bytes_read: 14_541, bytes_written: Some(15_360), ..WorkCounts::default() },
+            spilled_bytes: 0,
             conflicts: 0,
             version_before: None,
             version_after: None,

@@ -15,7 +15,7 @@ use crate::cli::settings::Settings;
 use crate::cli::stdin::Sources;
 use crate::cli::summary;
 use crate::core::merge::{MergeRule, UpsertMethod};
-use crate::core::options::{Compression, ReadOptions, UpsertOptions};
+use crate::core::options::{Compression, MemoryLimit, ReadOptions, UpsertOptions};
 use crate::core::report::{UpsertReport, millis};
 use crate::error::{Error, ErrorKind, Result};
 use crate::factory::Backend;
@@ -67,6 +67,12 @@ pub(crate) struct UpsertArgs {
     #[arg(long, value_name = "N", env = "KEYFOLD_MAX_RETRIES", hide_env_values = true)]
     max_retries: Option<u32>,
 
+    /// Memory that the upsert may take, such as 512MiB; above it, incoming rows go to disk [default: a quarter of what there
+    /// is]
+    #[arg(long, value_name = "SIZE", value_parser = args::parsed::<MemoryLimit>)]
+    #[arg(env = "KEYFOLD_MEMORY_LIMIT", hide_env_values = true)]
+    memory_limit: Option<MemoryLimit>,
+
     /// Print the report as text or as one JSON object [default: text]
     #[arg(long, value_name = "FORMAT", env = "KEYFOLD_OUTPUT", hide_env_values = true)]
     output: Option<ReportFormat>,
@@ -117,6 +123,7 @@ pub(crate) fn plan(args: UpsertArgs, settings: &Settings) -> Result<UpsertPlan> 
         csv: args.target_layout.csv(&args.source_layout.csv),
         compression: args.compression.or(settings.compression).unwrap_or(defaults.compression),
         partition_by: args.target_layout.partition_by.clone(),
+        memory_limit: args.memory_limit.or(settings.memory_limit).unwrap_or(defaults.memory_limit),
         deletion_vectors: args.target_layout.deletion_vectors,
     };
     let read = args.source_layout.options(args.schema);

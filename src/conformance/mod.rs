@@ -18,6 +18,7 @@ use crate::core::cast::{CastRefused, exact};
 use crate::core::format::Format;
 use crate::core::merge::reference::{Refusal, Table, merge};
 use crate::core::merge::{MergeRule, UpsertMethod};
+use crate::core::options::MemoryLimit;
 use crate::core::report::RowCounts;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -25,6 +26,12 @@ pub use cases::cases;
 pub use cells::table_of;
 pub use files::{FileCase, Sent, file_cases};
 pub use raw::{bytes_at, names_at, put_bytes_at};
+
+/// A limit that nobody else can set: all incoming rows go to disk, each id for itself.
+#[must_use]
+pub fn no_memory() -> MemoryLimit {
+    MemoryLimit::tight()
+}
 
 /// One upsert, and how it must end.
 #[derive(Debug, Clone)]

@@ -90,6 +90,34 @@ impl RowCounts {
         Ok(())
     }
 
+    /// The counts of both, whose incoming rows were parts of one batch, against the same stored rows.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if the sums do not add up.
+    pub(crate) fn and(&self, other: &Self) -> Result<Self> {
+        let rows_after = self.rows_after.zip(other.rows_after).zip(other.rows_before);
+        let sum = Self {
+            incoming: self.incoming + other.incoming,
+            inserted: self.inserted + other.inserted,
+            updated: self.updated + other.updated,
+            unchanged: self.unchanged + other.unchanged,
+            stale: self.stale + other.stale,
+            tombstones: self.tombstones + other.tombstones,
+            ignored: self.ignored + other.ignored,
+            duplicates: self.duplicates + other.duplicates,
+            rejected: self.rejected + other.rejected,
+            ties: self.ties + other.ties,
+            opened: self.opened + other.opened,
+            deleted: self.deleted + other.deleted,
+            repaired: self.repaired + other.repaired,
+            rows_before: self.rows_before,
+            rows_after: rows_after.map(|((after, other), before)| after + other - before),
+        };
+        sum.verify()?;
+        Ok(sum)
+    }
+
     /// Whether the stored rows are left as they were.
     #[must_use]
     pub fn is_no_change(&self) -> bool {
@@ -169,6 +197,8 @@ pub struct UpsertReport {
     /// What was read and written.
     #[serde(flatten)]
     pub work: WorkCounts,
+    /// Bytes of the incoming rows, if they went to disk because they were more than the memory limit allows; else 0.
+    pub spilled_bytes: u64,
     /// How often the work was done again because someone else changed the target.
     pub conflicts: u32,
     /// The version of the target that was read; null if there was none.

@@ -11,12 +11,12 @@ pub(crate) mod fit;
 pub(crate) mod folder;
 pub(crate) mod handover;
 pub(crate) mod ipc;
+mod new_rows;
 pub(crate) mod parquet;
 mod partition;
 mod ranges;
 pub(crate) mod read_as;
 mod single;
-#[cfg(feature = "delta")]
 mod sorted;
 pub(crate) mod source;
 pub(crate) mod spill;
@@ -33,15 +33,17 @@ use std::fmt;
 use std::fs::File;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 
 use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::merge::MergeRule;
-use crate::core::merge::kernel::{Incoming, Matcher, Outcome};
+use crate::core::merge::kernel::{Matcher, Outcome};
 use crate::core::report::{PhaseTimes, WorkCounts};
 use crate::error::Result;
+use crate::table::fit::Fit;
+use crate::table::new_rows::NewRows;
 use crate::table::parquet::ParquetFile;
 
 /// One stored file of some format, opened for an upsert.
@@ -63,16 +65,22 @@ pub(crate) trait StoredFile: Send {
         rule: &MergeRule,
     ) -> Result<(SchemaRef, Vec<RecordBatch>)>;
 
+    /// How batches are brought into the stored types one by one; `None` if that takes all of them together.
+    ///
+    /// # Errors
+    ///
+    /// As [`StoredFile::fit`].
+    fn fit_each(&self, schema: &Schema) -> Result<Option<Fit>>;
+
     /// Shows stored rows to the matcher (every row that could meet an incoming one) and counts what
     /// was read. Gives the number of stored rows.
     fn find(&mut self, session: &Session, matcher: &mut Matcher<'_>, work: &mut WorkCounts) -> Result<u64>;
 
-    /// Writes the whole file anew, with `outcome` folded in.
+    /// Writes the whole file anew, with `change` folded in.
     fn rewrite(
         &mut self,
         session: &Session,
-        incoming: &Incoming,
-        outcome: &Outcome,
+        change: &Change<'_>,
         out: &mut File,
         work: &mut WorkCounts,
     ) -> Result<()>;
@@ -124,7 +132,11 @@ pub(crate) trait StoredTable: Send {
         rule: &MergeRule,
     ) -> Result<(SchemaRef, Vec<RecordBatch>)>;
 
+    /// As [`StoredFile::fit_each`].
+    fn fit_each(&self, schema: &Schema) -> Result<Option<Fit>>;
+
     /// As [`StoredFile::find`]. Rows are numbered through all files; the number of rows is not known of every table.
+    /// If it is called again with other incoming rows, the numbers stay what they were.
     fn find(
         &mut self,
         session: &Session,
@@ -140,8 +152,8 @@ pub(crate) trait StoredTable: Send {
     /// to apply finds out in any case.
     fn is_outrun(&self, session: &Session) -> Result<bool>;
 
-    /// Counts the files that `outcome` makes and removes.
-    fn plan(&mut self, incoming: &Incoming, outcome: &Outcome, work: &mut WorkCounts) -> Result<()>;
+    /// Counts the files that `change` makes and removes.
+    fn plan(&mut self, change: &Change<'_>, work: &mut WorkCounts) -> Result<()>;
 
     /// Writes what has changed, and puts it in place in one step if the version is still this one.
     fn apply(&mut self, session: &Session, change: &Change<'_>, done: &mut Done<'_>) -> Result<Applied>;
@@ -168,7 +180,7 @@ pub(crate) trait ParquetTable: fmt::Debug + Send + Sync {
 /// What is to be done to a table.
 #[derive(Debug)]
 pub(crate) struct Change<'a> {
-    pub(crate) incoming: &'a Incoming,
+    pub(crate) rows: &'a NewRows<'a>,
     pub(crate) outcome: &'a Outcome,
 }
 

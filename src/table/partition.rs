@@ -12,6 +12,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use crate::core::merge::kernel::Pair;
 use crate::core::schema::{find_column, type_name};
 use crate::error::{Error, ErrorKind, Result};
+use crate::table::new_rows::{CHUNK_ROWS, NewRows};
 
 /// The folder of rows without a value.
 const NULL_FOLDER: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -164,18 +165,21 @@ pub(crate) fn normal(schema: &Schema, columns: &[String], values: &Values) -> Re
 pub(crate) fn leaving(
     columns: &[String],
     own: &Values,
-    incoming: &RecordBatch,
+    incoming: &NewRows<'_>,
     pairs: &[Pair],
 ) -> Result<Vec<(u64, Values)>> {
-    if !columns.iter().any(|column| incoming.column_by_name(column).is_some()) {
-        return Ok(Vec::new());
+    let schema = incoming.schema();
+    let mut leaving = Vec::new();
+    if !columns.iter().any(|column| schema.column_with_name(column).is_some()) {
+        return Ok(leaving);
     }
-    let rows = UInt32Array::from(pairs.iter().map(|pair| pair.incoming).collect::<Vec<_>>());
-    let rows = take_record_batch(incoming, &rows)
-        .map_err(|cause| Error::internal("incoming rows could not be gathered").because(cause))?;
-    let rows = pairs.iter().zip(values_of_rows(&rows, columns, Some(own))?);
-    let others = rows.filter(|(_, values)| values != own);
-    Ok(others.map(|(pair, values)| (pair.stored_row, values)).collect())
+    for pairs in pairs.chunks(CHUNK_ROWS) {
+        let rows = incoming.take(pairs.iter().map(|pair| pair.incoming))?;
+        let rows = pairs.iter().zip(values_of_rows(&rows, columns, Some(own))?);
+        let others = rows.filter(|(_, values)| values != own);
+        leaving.extend(others.map(|(pair, values)| (pair.stored_row, values)));
+    }
+    Ok(leaving)
 }
 
 /// Rows by partition, in the order in which each is first seen; within one they keep theirs.

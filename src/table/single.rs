@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 
 use crate::client::file::{Commit, Content, DataFile, Locked};
 use crate::client::session::Session;
 use crate::core::format::{Format, no_file, unchangeable};
 use crate::core::location::Location;
 use crate::core::merge::MergeRule;
-use crate::core::merge::kernel::{Incoming, Matcher, Outcome};
+use crate::core::merge::kernel::Matcher;
 use crate::core::options::UpsertOptions;
 use crate::core::report::{WorkCounts, millis};
 use crate::error::Result;
+use crate::table::fit::Fit;
 use crate::table::parquet::{NewParquet, ParquetFile};
 use crate::table::source::format_of;
 use crate::table::target::new_target_format;
@@ -135,6 +136,10 @@ impl StoredTable for OneFile {
         self.stored.fit(schema, incoming, rule)
     }
 
+    fn fit_each(&self, schema: &Schema) -> Result<Option<Fit>> {
+        self.stored.fit_each(schema)
+    }
+
     fn find(
         &mut self,
         session: &Session,
@@ -160,7 +165,7 @@ impl StoredTable for OneFile {
         })
     }
 
-    fn plan(&mut self, _: &Incoming, _: &Outcome, work: &mut WorkCounts) -> Result<()> {
+    fn plan(&mut self, _: &Change<'_>, work: &mut WorkCounts) -> Result<()> {
         work.files_added = 1;
         work.files_removed = u64::from(!matches!(self.state, State::Absent));
         Ok(())
@@ -169,7 +174,7 @@ impl StoredTable for OneFile {
     fn apply(&mut self, session: &Session, change: &Change<'_>, done: &mut Done<'_>) -> Result<Applied> {
         let start = Instant::now();
         let mut stage = self.file.stage()?;
-        self.stored.rewrite(session, change.incoming, change.outcome, stage.file(), done.work)?;
+        self.stored.rewrite(session, change, stage.file(), done.work)?;
         done.times.apply += millis(start.elapsed());
         let start = Instant::now();
         session.check()?;

@@ -75,7 +75,10 @@ impl Sorter {
     /// # Errors
     ///
     /// `Io` if what is on disk cannot be read or written, `Cancelled`.
-    pub(super) fn finish(mut self, session: &Session) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
+    pub(super) fn finish(
+        mut self,
+        session: &Session,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
         while self.runs.len() > RUNS {
             // Neighbours become one, so that rows of one number stay in their order, and each row is written once a round.
             let mut runs = std::mem::take(&mut self.runs).into_iter().peekable();

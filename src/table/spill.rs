@@ -2,7 +2,7 @@
 //! a temporary Arrow IPC file above that.
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufReader, BufWriter};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -55,6 +55,34 @@ impl Spilled {
         Ok(Self::Memory(schema, held))
     }
 
+    /// The schema of every batch.
+    pub(crate) fn schema(&self) -> SchemaRef {
+        match self {
+            Self::Memory(schema, _) => SchemaRef::clone(schema),
+            Self::File(file) => file.schema(),
+        }
+    }
+
+    /// The size of the file, if there is one; else 0.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if it cannot be told.
+    pub(crate) fn bytes_on_disk(&self) -> Result<u64> {
+        match self {
+            Self::Memory(..) => Ok(0),
+            Self::File(file) => file.bytes(),
+        }
+    }
+
+    /// Whether there is a row.
+    pub(crate) fn has_rows(&self) -> bool {
+        match self {
+            Self::Memory(_, batches) => batches.iter().any(|batch| batch.num_rows() > 0),
+            Self::File(_) => true,
+        }
+    }
+
     /// The rows, from the start.
     ///
     /// # Errors
@@ -96,16 +124,23 @@ impl SpillFile {
         &self.path
     }
 
+    /// The size of the file.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if it cannot be told.
+    pub(crate) fn bytes(&self) -> Result<u64> {
+        let metadata = std::fs::metadata(&*self.path);
+        metadata.map(|file| file.len()).map_err(|cause| Error::io("cannot read a temporary file", cause))
+    }
+
     /// Scans the rows from the start; the file lives as long as the scan.
     ///
     /// # Errors
     ///
     /// `Io` if the file cannot be read.
     pub(crate) fn batches(&self) -> Result<impl Iterator<Item = Result<RecordBatch>> + Send + use<>> {
-        let file = File::open(&*self.path)
-            .map_err(|cause| Error::io("cannot read a temporary file", cause))
-            .map_err(|error| error.with("file", self.path.display()))?;
-        let reader = FileReader::try_new_buffered(file, None).map_err(unreadable)?;
+        let reader = self.reader()?;
         let (schema, path) = (self.schema(), Arc::clone(&self.path));
         Ok(reader.map(move |batch| {
             let _alive = &path;
@@ -113,12 +148,38 @@ impl SpillFile {
         }))
     }
 
+    /// Opens the file, for [`SpillFile::batch`].
+    ///
+    /// # Errors
+    ///
+    /// `Io` if the file cannot be read.
+    pub(super) fn reader(&self) -> Result<FileReader<BufReader<File>>> {
+        let file = File::open(&*self.path)
+            .map_err(|cause| Error::io("cannot read a temporary file", cause))
+            .map_err(|error| error.with("file", self.path.display()))?;
+        FileReader::try_new_buffered(file, None).map_err(unreadable)
+    }
+
+    /// The batch of this number, of which there must be one.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if the file cannot be read.
+    pub(super) fn batch(
+        &self,
+        reader: &mut FileReader<BufReader<File>>,
+        number: usize,
+    ) -> Result<RecordBatch> {
+        reader.set_index(number).map_err(unreadable)?;
+        let batch = reader.next().ok_or_else(|| Error::internal("a temporary file is too short"))?;
+        batch.and_then(|batch| with_schema(&batch, &self.schema)).map_err(unreadable)
+    }
+
     /// Batches of `schema`, written now.
     ///
     /// # Errors
     ///
     /// `Io` if the file cannot be written, and what the batches fail with.
-    #[cfg(feature = "delta")]
     pub(super) fn of(schema: &SchemaRef, batches: impl Iterator<Item = Result<RecordBatch>>) -> Result<Self> {
         let mut writer = SpillWriter::create(Arc::clone(schema))?;
         for batch in batches {

@@ -1,5 +1,7 @@
 //! The life of an upsert: prepare, plan, match, apply, commit, and again if someone else came first.
 
+mod parts;
+
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,11 +23,15 @@ use crate::interfaces::BatchStream;
 use crate::table::again::{look_again, pause};
 use crate::table::delta::{At, DeltaTarget, Snapshot};
 use crate::table::folder::{Folder, FolderTarget};
+use crate::table::new_rows::NewRows;
 use crate::table::parquet::ParquetFile;
 use crate::table::single::SingleFile;
 use crate::table::source::format_of;
+use crate::table::spill::Spilled;
 use crate::table::target::{Kind, stands, will_stand};
 use crate::table::text::{TextFile, check_plain};
+use parts::{Budget, scatter};
+
 use crate::table::{Applied, Change, Done, Found, ParquetTable, StoredFile, StoredTable, UpsertTarget};
 
 /// Folds the rows of `stream` into `target`. The stream is run once; what it gave is used again if the
@@ -40,15 +46,15 @@ pub(crate) async fn upsert(
 ) -> Result<UpsertReport> {
     let started = Instant::now();
     options.validate()?;
-    let schema = stream.schema();
-    let batches = pull(session, stream).await?;
+    let budget = Budget::new(options.memory_limit);
+    let rows = pull(session, stream, budget.held()).await?;
     let prepare = started.elapsed();
     let (target, rule, options) = (target.clone(), rule.clone(), options.clone());
     session
         .run(move |session| {
             let place = place_of(session, &target, &options)?;
             let times = PhaseTimes { prepare: millis(prepare), ..PhaseTimes::default() };
-            let mut job = Job { session, place, schema, batches, rule, options, backend, times };
+            let mut job = Job { session, place, rows, rule, options, budget, backend, times };
             job.run(started).map_err(|e| e.with_missing("target", &target))
         })
         .await
@@ -66,13 +72,11 @@ fn place_of(session: &Session, target: &Location, options: &UpsertOptions) -> Re
 }
 
 /// Runs the incoming frame.
-async fn pull(session: &Session, mut stream: BatchStream) -> Result<Vec<RecordBatch>> {
-    let mut batches = Vec::new();
-    while let Some(batch) = stream.next().await {
-        session.check()?;
-        batches.push(batch?);
-    }
-    Ok(batches)
+async fn pull(session: &Session, stream: BatchStream, held: usize) -> Result<Spilled> {
+    let schema = stream.schema();
+    let session = session.clone();
+    let checked = stream.map(move |batch| session.check().and(batch));
+    Spilled::write(BatchStream::new(schema, checked), held).await
 }
 
 /// The types in which text should be read to go into `target`: its own if it exists. `None` if it does not, or
@@ -118,10 +122,10 @@ pub(crate) fn source_schema(
 struct Job<'a> {
     session: &'a Session,
     place: Box<dyn UpsertTarget>,
-    schema: SchemaRef,
-    batches: Vec<RecordBatch>,
+    rows: Spilled,
     rule: MergeRule,
     options: UpsertOptions,
+    budget: Budget,
     backend: &'static str,
     times: PhaseTimes,
 }
@@ -139,8 +143,8 @@ fn seen_late(error: Error) -> Result<Attempt> {
 
 impl Job<'_> {
     fn run(&mut self, started: Instant) -> Result<UpsertReport> {
-        check_names(&self.schema)?;
-        if self.schema.fields().is_empty() && self.batches.iter().any(|batch| batch.num_rows() > 0) {
+        check_names(&self.rows.schema())?;
+        if self.rows.schema().fields().is_empty() && self.rows.has_rows() {
             return Err(Error::new(ErrorKind::InvalidInput, "the incoming rows have no columns")
                 .hint("an upsert needs at least the id columns"));
         }
@@ -175,7 +179,7 @@ impl Job<'_> {
             Found::Table(stored) => stored,
             Found::Nothing => {
                 self.name_columns();
-                self.place.create(self.session, &self.schema)?
+                self.place.create(self.session, &self.rows.schema())?
             }
             Found::Changed => return Ok(Attempt::Conflict),
         };
@@ -185,11 +189,10 @@ impl Job<'_> {
 
     /// Nothing came in, not even names: as a batch it has the columns it must have.
     fn name_columns(&mut self) {
-        if self.schema.fields().is_empty() {
+        if self.rows.schema().fields().is_empty() {
             let columns = self.rule.ids().iter().map(String::as_str).chain(self.rule.modified());
             let fields: Vec<Field> = columns.map(|name| Field::new(name, DataType::Utf8, true)).collect();
-            self.schema = Arc::new(Schema::new(fields));
-            self.batches.clear();
+            self.rows = Spilled::Memory(Arc::new(Schema::new(fields)), Vec::new());
         }
     }
 
@@ -197,52 +200,64 @@ impl Job<'_> {
     fn fold(&mut self, mut stored: Box<dyn StoredTable>, conflicts: u32) -> Result<Attempt> {
         let start = Instant::now();
         let mut work = WorkCounts::default();
-        let incoming = self.settle(stored.as_mut())?;
-        let mut matcher = Matcher::new(&incoming, &stored.schema(), &self.rule)?;
-        self.times.plan += millis(start.elapsed());
-        let start = Instant::now();
-        let found = stored.find(self.session, &mut matcher, &mut work).and_then(|rows| matcher.finish(rows));
-        let outcome = match found {
-            // An id that goes from one file to another just then is found twice.
-            Err(_) if stored.is_current(self.session).is_ok_and(|is_current| !is_current) => {
-                return Ok(Attempt::Conflict);
+        let (session, rule) = (self.session, self.rule.clone());
+        let (outcome, rows, incoming);
+        match &self.rows {
+            Spilled::Memory(schema, batches) => {
+                incoming = settle(stored.as_mut(), schema, batches, &rule)?;
+                self.times.plan += millis(start.elapsed());
+                let start = Instant::now();
+                let found = matched(session, stored.as_mut(), &incoming, &rule, &mut work)?;
+                self.times.matching += millis(start.elapsed());
+                let Some(found) = found else { return Ok(Attempt::Conflict) };
+                (outcome, rows) = (found, NewRows::Held(&incoming));
             }
-            found => found?,
-        };
-        self.times.matching += millis(start.elapsed());
-        let mut report = self.report(stored.as_ref(), &outcome);
-        if outcome.rows.is_no_change() {
+            Spilled::File(file) => {
+                tracing::info!("the incoming rows go through the disk");
+                let parts = scatter(session, file, stored.as_ref(), &rule, self.budget)?;
+                self.times.plan += millis(start.elapsed());
+                let start = Instant::now();
+                let found = parts.matched(session, stored.as_mut(), &rule, &mut work)?;
+                self.times.matching += millis(start.elapsed());
+                let Some(found) = found else { return Ok(Attempt::Conflict) };
+                (outcome, rows) = (found.0, NewRows::OnDisk(Box::new(found.1)));
+            }
+        }
+        self.write(stored, &Change { rows: &rows, outcome: &outcome }, work, conflicts)
+    }
+
+    /// Writes what has changed.
+    fn write(
+        &mut self,
+        mut stored: Box<dyn StoredTable>,
+        change: &Change<'_>,
+        mut work: WorkCounts,
+        conflicts: u32,
+    ) -> Result<Attempt> {
+        let mut report = self.report(stored.as_ref(), change.outcome);
+        if change.outcome.rows.is_no_change() {
             if !stored.is_current(self.session)? {
                 return Ok(Attempt::Conflict);
             }
             report.created = false;
             work.bytes_written = (!self.options.dry_run).then_some(0);
         } else {
-            stored.plan(&incoming, &outcome, &mut work)?;
+            stored.plan(change, &mut work)?;
             // Where many write, most come too late, and to write files is what costs most.
             if conflicts > 0 && !self.options.dry_run && stored.is_outrun(self.session)? {
                 return Ok(Attempt::Conflict);
             }
             if !self.options.dry_run {
-                let change = Change { incoming: &incoming, outcome: &outcome };
                 let mut done = Done { work: &mut work, times: &mut self.times };
-                match stored.apply(self.session, &change, &mut done)? {
+                match stored.apply(self.session, change, &mut done)? {
                     Applied::Committed(version) => report.version_after = Some(version),
                     Applied::Conflict => return Ok(Attempt::Conflict),
                 }
             }
         }
         report.work = work;
+        report.spilled_bytes = self.rows.bytes_on_disk()?;
         Ok(Attempt::Done(Box::new(report)))
-    }
-
-    /// The incoming rows in the stored types, one per id.
-    fn settle(&self, stored: &mut dyn StoredTable) -> Result<Incoming> {
-        // A text file without a single record names no columns; as a batch it is as good as any empty one.
-        let schema = if self.schema.fields().is_empty() { stored.schema() } else { Arc::clone(&self.schema) };
-        let batches = if self.schema.fields().is_empty() { Vec::new() } else { self.batches.clone() };
-        let (schema, batches) = stored.fit(&schema, batches, &self.rule)?;
-        Incoming::settle(&schema, &batches, &self.rule)
     }
 
     fn report(&self, stored: &dyn StoredTable, outcome: &Outcome) -> UpsertReport {
@@ -257,6 +272,7 @@ impl Job<'_> {
             created: version.is_none(),
             rows: outcome.rows.clone(),
             work: WorkCounts::default(),
+            spilled_bytes: 0,
             conflicts: 0,
             version_before: version.clone(),
             version_after: version,
@@ -264,6 +280,38 @@ impl Job<'_> {
             phases_ms: PhaseTimes::default(),
             peak_memory_bytes: None,
         }
+    }
+}
+
+/// The incoming rows in the stored types, one per id.
+fn settle(
+    stored: &mut dyn StoredTable,
+    schema: &SchemaRef,
+    batches: &[RecordBatch],
+    rule: &MergeRule,
+) -> Result<Incoming> {
+    // A text file without a single record names no columns; as a batch it is as good as any empty one.
+    let is_empty = schema.fields().is_empty();
+    let schema = if is_empty { stored.schema() } else { Arc::clone(schema) };
+    let batches = if is_empty { Vec::new() } else { batches.to_vec() };
+    let (schema, batches) = stored.fit(&schema, batches, rule)?;
+    Incoming::settle(&schema, &batches, rule)
+}
+
+/// What becomes of settled rows; none if the table has changed meanwhile.
+fn matched(
+    session: &Session,
+    stored: &mut dyn StoredTable,
+    incoming: &Incoming,
+    rule: &MergeRule,
+    work: &mut WorkCounts,
+) -> Result<Option<Outcome>> {
+    let mut matcher = Matcher::new(incoming, &stored.schema(), rule)?;
+    let found = stored.find(session, &mut matcher, work).and_then(|rows| matcher.finish(rows));
+    match found {
+        // An id that goes from one file to another just then is found twice.
+        Err(_) if stored.is_current(session).is_ok_and(|is_current| !is_current) => Ok(None),
+        found => found.map(Some),
     }
 }
 

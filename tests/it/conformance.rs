@@ -8,7 +8,9 @@ use std::io::Write;
 use keyfold::arrow::array::{Array, ArrayRef, RecordBatch};
 use keyfold::arrow::datatypes::{DataType, TimeUnit};
 use keyfold::arrow::util::display::array_value_to_string;
-use keyfold::conformance::{Case, Counts, Expect, FileCase, Judgement, Sent, cases, file_cases, table_of};
+use keyfold::conformance::{
+    Case, Counts, Expect, FileCase, Judgement, Sent, cases, file_cases, no_memory, table_of,
+};
 use keyfold::{Backend, Format, Frame, ReadOptions, Result, UpsertOptions, UpsertReport, WriteOptions};
 
 use crate::doors::{Doors, batches_of};
@@ -26,6 +28,8 @@ struct Target {
     partitioned: bool,
     /// Whether replaced rows are marked in deletion vectors.
     deletion_vectors: bool,
+    /// Whether no incoming row may stay in memory.
+    on_disk: bool,
     /// How many cases have to run.
     required: usize,
 }
@@ -38,6 +42,7 @@ const TARGETS: &[Target] = &[
         group_rows: None,
         partitioned: false,
         deletion_vectors: false,
+        on_disk: false,
         required: 124,
     },
     Target {
@@ -47,6 +52,7 @@ const TARGETS: &[Target] = &[
         group_rows: Some(1),
         partitioned: false,
         deletion_vectors: false,
+        on_disk: false,
         required: 47,
     },
     Target {
@@ -56,6 +62,7 @@ const TARGETS: &[Target] = &[
         group_rows: None,
         partitioned: false,
         deletion_vectors: false,
+        on_disk: false,
         required: 91,
     },
     Target {
@@ -65,6 +72,7 @@ const TARGETS: &[Target] = &[
         group_rows: None,
         partitioned: false,
         deletion_vectors: false,
+        on_disk: false,
         required: 87,
     },
     Target {
@@ -74,6 +82,7 @@ const TARGETS: &[Target] = &[
         group_rows: None,
         partitioned: false,
         deletion_vectors: false,
+        on_disk: false,
         required: 124,
     },
     Target {
@@ -83,6 +92,7 @@ const TARGETS: &[Target] = &[
         group_rows: None,
         partitioned: true,
         deletion_vectors: false,
+        on_disk: false,
         required: 83,
     },
     #[cfg(feature = "delta")]
@@ -93,6 +103,7 @@ const TARGETS: &[Target] = &[
         group_rows: None,
         partitioned: false,
         deletion_vectors: false,
+        on_disk: false,
         required: 107,
     },
     #[cfg(feature = "delta")]
@@ -103,6 +114,7 @@ const TARGETS: &[Target] = &[
         group_rows: None,
         partitioned: true,
         deletion_vectors: false,
+        on_disk: false,
         required: 107,
     },
     #[cfg(feature = "delta")]
@@ -113,6 +125,7 @@ const TARGETS: &[Target] = &[
         group_rows: None,
         partitioned: false,
         deletion_vectors: true,
+        on_disk: false,
         required: 107,
     },
     #[cfg(feature = "delta")]
@@ -123,6 +136,49 @@ const TARGETS: &[Target] = &[
         group_rows: None,
         partitioned: true,
         deletion_vectors: true,
+        on_disk: false,
+        required: 107,
+    },
+    Target {
+        label: "parquet, rows on disk",
+        name: "t.parquet",
+        format: Format::Parquet,
+        group_rows: None,
+        partitioned: false,
+        deletion_vectors: false,
+        on_disk: true,
+        required: 124,
+    },
+    Target {
+        label: "folder, partitioned, rows on disk",
+        name: "t/",
+        format: Format::Parquet,
+        group_rows: None,
+        partitioned: true,
+        deletion_vectors: false,
+        on_disk: true,
+        required: 83,
+    },
+    #[cfg(feature = "delta")]
+    Target {
+        label: "delta, partitioned, rows on disk",
+        name: "t",
+        format: Format::Delta,
+        group_rows: None,
+        partitioned: true,
+        deletion_vectors: false,
+        on_disk: true,
+        required: 107,
+    },
+    #[cfg(feature = "delta")]
+    Target {
+        label: "delta, deletion vectors, rows on disk",
+        name: "t",
+        format: Format::Delta,
+        group_rows: None,
+        partitioned: false,
+        deletion_vectors: true,
+        on_disk: true,
         required: 107,
     },
 ];
@@ -143,7 +199,7 @@ enum Feed {
 async fn every_case_ends_as_the_judge_says() {
     let places = Kind::ALL.iter().flat_map(|kind| TARGETS.iter().map(|target| (*kind, *target)));
     // What partitions change is what is written, not where: the slowest store need not see it again.
-    let is_plain = |target: &Target| !target.partitioned && !target.deletion_vectors;
+    let is_plain = |target: &Target| !target.partitioned && !target.deletion_vectors && !target.on_disk;
     let places = places.filter(|(kind, target)| is_plain(target) || *kind == Kind::Disk);
     let cells = Backend::names()
         .iter()
@@ -379,7 +435,11 @@ async fn fold(case: &Case, doors: &Doors, target: Target, feed: Feed) -> Result<
         None => UpsertOptions::default(),
     };
     let options = if target.is_folder() { options.with_format(target.format) } else { options };
-    doors.upsert.upsert_opts(rows, target.name, &rule, options).await
+    let options = if target.on_disk { options.with_memory_limit(no_memory()) } else { options };
+    let report = doors.upsert.upsert_opts(rows, target.name, &rule, options).await?;
+    let is_spilled = report.spilled_bytes > 0;
+    assert_eq!(is_spilled, target.on_disk && report.rows.incoming > 0, "{}: {}", target.label, case.name);
+    Ok(report)
 }
 
 /// Twice is once: no row changes, nothing is written.

@@ -32,6 +32,8 @@ mod formats;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod frames;
 #[cfg(feature = "cli")]
+mod memory_limit;
+#[cfg(feature = "cli")]
 mod moto;
 #[cfg(feature = "cli")]
 mod nothing_lost;

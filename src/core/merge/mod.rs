@@ -5,6 +5,7 @@ pub(crate) mod kernel;
 pub(crate) mod order;
 pub(crate) mod reference;
 pub(crate) mod rule;
+pub(crate) mod scatter;
 mod settle;
 
 pub use rule::{MergeRule, UpsertMethod, Winner};

@@ -128,7 +128,7 @@ fn too_much(cause: &ArrowError) -> Error {
         .because(cause.to_string())
 }
 
-fn check_id(schema: &Schema, id: &str) -> Result<usize> {
+pub(super) fn check_id(schema: &Schema, id: &str) -> Result<usize> {
     let index = find_column(schema, id, "id column")?;
     let data_type = schema.field(index).data_type();
     let refused = |message: &'static str, hint: &'static str| {
@@ -155,10 +155,15 @@ fn check_nulls(all: &RecordBatch, name: &str, index: usize) -> Result<()> {
     if nulls == 0 {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::InvalidInput, "id column has nulls")
-        .with("column", name)
-        .with("rows", nulls)
-        .hint("drop these rows, or fill the column: a row without an id cannot be found again"))
+    Err(null_ids(name, nulls))
+}
+
+/// So many rows have no id.
+pub(super) fn null_ids(column: &str, rows: usize) -> Error {
+    Error::new(ErrorKind::InvalidInput, "id column has nulls")
+        .with("column", column)
+        .with("rows", rows)
+        .hint("drop these rows, or fill the column: a row without an id cannot be found again")
 }
 
 /// The ids of rows up to [`SAMPLE`], as people read them.

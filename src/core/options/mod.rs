@@ -2,6 +2,7 @@
 
 mod compression;
 mod csv;
+mod memory;
 mod read;
 mod upkeep;
 mod upsert;
@@ -9,6 +10,7 @@ mod write;
 
 pub use compression::Compression;
 pub use csv::CsvOptions;
+pub use memory::MemoryLimit;
 pub use read::ReadOptions;
 pub(crate) use read::TextAs;
 pub use upkeep::{OptimizeOptions, VacuumOptions};

@@ -1,7 +1,7 @@
 //! How an upsert goes about its work.
 
 use crate::core::format::Format;
-use crate::core::options::{Compression, CsvOptions};
+use crate::core::options::{Compression, CsvOptions, MemoryLimit};
 use crate::error::Result;
 
 /// How an upsert goes about its work; what it means is said by the merge rule.
@@ -20,6 +20,9 @@ pub struct UpsertOptions {
     pub compression: Compression,
     /// The columns by which a new table is partitioned; one that exists must be partitioned by the same.
     pub partition_by: Option<Vec<String>>,
+    /// How much memory the upsert may take; above it, incoming rows go to disk. A text file as the target takes them in
+    /// one piece, and refuses more of them.
+    pub memory_limit: MemoryLimit,
     /// Whether a new Delta table marks rows that are replaced in deletion vectors, instead of writing their files anew.
     /// One that exists must do so already.
     pub deletion_vectors: bool,
@@ -34,6 +37,7 @@ impl Default for UpsertOptions {
             csv: CsvOptions::default(),
             compression: Compression::default(),
             partition_by: None,
+            memory_limit: MemoryLimit::default(),
             deletion_vectors: false,
         }
     }
@@ -79,6 +83,13 @@ impl UpsertOptions {
     #[must_use]
     pub fn with_partition_by(mut self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.partition_by = Some(columns.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Sets how much memory the upsert may take.
+    #[must_use]
+    pub fn with_memory_limit(mut self, limit: MemoryLimit) -> Self {
+        self.memory_limit = limit;
         self
     }
 

@@ -6,6 +6,7 @@
 
 mod commit;
 mod features;
+mod group_stats;
 mod history;
 mod log;
 mod new_file;
@@ -20,6 +21,7 @@ mod upsert;
 mod vacuum;
 mod vectors;
 mod write;
+mod written;
 mod z_order;
 
 use std::io::ErrorKind::PermissionDenied;

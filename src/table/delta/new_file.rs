@@ -34,7 +34,8 @@ pub(super) struct Layout {
     pub(super) deletion_vectors: bool,
     /// The columns that stand in the files, by their places in `schema`.
     places: Vec<usize>,
-    data_schema: SchemaRef,
+    /// Their types.
+    pub(super) data_schema: SchemaRef,
     stats_columns: Vec<usize>,
 }
 
@@ -98,70 +99,40 @@ impl Layout {
 
 /// A file that is being written.
 pub(super) struct NewFile<'a> {
+    draft: Draft<'a>,
+    writer: Encoder<File>,
+}
+
+/// The place of a new file, and what the log is to say of it.
+pub(super) struct Draft<'a> {
     layout: &'a Layout,
     path: String,
     values: Values,
     stage: Stage,
-    writer: Encoder<File>,
-    statistics: Statistics,
+    pub(super) statistics: Statistics,
 }
 
-impl<'a> NewFile<'a> {
-    /// Starts a file for rows of one partition, compressed by `codec` if that is said.
+impl<'a> Draft<'a> {
+    /// A file for rows of one partition.
     ///
     /// # Errors
     ///
     /// `PermissionDenied` or `Io`.
-    pub(super) fn start(
-        session: &Session,
-        layout: &'a Layout,
-        values: Values,
-        codec: Option<Codec>,
-    ) -> Result<Self> {
+    pub(super) fn new(session: &Session, layout: &'a Layout, values: Values) -> Result<Self> {
         let folder = partition::folder(&layout.partition_columns, &values);
-        let mut options =
-            properties(layout.compression)?.set_max_row_group_row_count(Some(layout.row_group_rows));
-        if let Some(codec) = codec {
-            options = options.set_compression(codec);
-        }
         let path = format!("{folder}part-{}.parquet", uuid::Uuid::now_v7());
         let location = layout.location.join(&path)?;
         if let Some(path) = location.as_path() {
             make_parent(path)?;
         }
-        let mut stage = session.open(&location)?.stage()?;
-        let file = stage.file().try_clone().map_err(|cause| Error::io("cannot open the new file", cause))?;
-        let writer = Encoder::create(file, &layout.data_schema, options.build())?;
+        let stage = session.open(&location)?.stage()?;
         let statistics = Statistics::new(&layout.data_schema, &layout.stats_columns);
-        Ok(Self { layout, path, values, stage, writer, statistics })
+        Ok(Self { layout, path, values, stage, statistics })
     }
 
-    /// Writes rows with all columns of the table.
-    ///
-    /// # Errors
-    ///
-    /// `Io`.
-    pub(super) fn write(&mut self, rows: &RecordBatch) -> Result<()> {
-        if rows.num_rows() == 0 {
-            return Ok(());
-        }
-        let rows = rows
-            .project(&self.layout.places)
-            .and_then(|rows| rows.with_schema(Arc::clone(&self.layout.data_schema)))
-            .map_err(|cause| {
-                Error::internal("new rows do not fit the columns of the table").because(cause)
-            })?;
-        self.statistics.add(&rows)?;
-        self.writer.write(&rows)
-    }
-
-    pub(super) fn rows(&self) -> u64 {
-        self.statistics.rows()
-    }
-
-    /// Bytes so far, about.
-    pub(super) fn bytes(&self) -> usize {
-        self.writer.bytes()
+    /// What is to be written, and the statistics that go with it.
+    pub(super) fn parts(&mut self) -> (&mut File, &mut Statistics) {
+        (self.stage.file(), &mut self.statistics)
     }
 
     /// Puts the file in place; the action that makes it a part of the table.
@@ -170,7 +141,6 @@ impl<'a> NewFile<'a> {
     ///
     /// `PermissionDenied` or `Io`.
     pub(super) fn finish(self) -> Result<Add> {
-        self.writer.finish()?;
         let stats = self.statistics.to_json()?;
         let Commit::Committed(version) = self.stage.commit(None)? else {
             return Err(Error::internal("a new file has the name of another").with("file", self.path));
@@ -189,6 +159,70 @@ impl<'a> NewFile<'a> {
             default_row_commit_version: None,
             clustering_provider: None,
         })
+    }
+}
+
+impl<'a> NewFile<'a> {
+    /// Starts a file for rows of one partition, compressed by `codec` if that is said.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied` or `Io`.
+    pub(super) fn start(
+        session: &Session,
+        layout: &'a Layout,
+        values: Values,
+        codec: Option<Codec>,
+    ) -> Result<Self> {
+        let mut draft = Draft::new(session, layout, values)?;
+        let mut options =
+            properties(layout.compression)?.set_max_row_group_row_count(Some(layout.row_group_rows));
+        if let Some(codec) = codec {
+            options = options.set_compression(codec);
+        }
+        let file = draft.stage.file().try_clone();
+        let file = file.map_err(|cause| Error::io("cannot open the new file", cause))?;
+        let writer = Encoder::create(file, &layout.data_schema, options.build())?;
+        Ok(Self { draft, writer })
+    }
+
+    /// Writes rows with all columns of the table.
+    ///
+    /// # Errors
+    ///
+    /// `Io`.
+    pub(super) fn write(&mut self, rows: &RecordBatch) -> Result<()> {
+        if rows.num_rows() == 0 {
+            return Ok(());
+        }
+        let layout = self.draft.layout;
+        let rows = rows
+            .project(&layout.places)
+            .and_then(|rows| rows.with_schema(Arc::clone(&layout.data_schema)))
+            .map_err(|cause| {
+                Error::internal("new rows do not fit the columns of the table").because(cause)
+            })?;
+        self.draft.statistics.add(&rows)?;
+        self.writer.write(&rows)
+    }
+
+    pub(super) fn rows(&self) -> u64 {
+        self.draft.statistics.rows()
+    }
+
+    /// Bytes so far, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.writer.bytes()
+    }
+
+    /// Puts the file in place; the action that makes it a part of the table.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied` or `Io`.
+    pub(super) fn finish(self) -> Result<Add> {
+        self.writer.finish()?;
+        self.draft.finish()
     }
 }
 

@@ -29,37 +29,52 @@ pub(super) fn write_files(
     incoming: &Schema,
     batches: impl Iterator<Item = Result<RecordBatch>>,
 ) -> Result<(u64, Vec<Add>)> {
-    let mut files = Files { session, layout, open: Vec::new(), adds: Vec::new() };
+    let mut files = Files::new(session, layout);
     let rows =
         files.fill(incoming, batches).inspect_err(|_| discard(session, &layout.location, &files.adds))?;
     Ok((rows, files.adds))
 }
 
 /// The files that are being written, one for each partition.
-struct Files<'a> {
+pub(super) struct Files<'a> {
     session: &'a Session,
     layout: &'a Layout,
     open: Vec<(Values, NewFile<'a>)>,
-    adds: Vec<Add>,
+    /// The files that are written.
+    pub(super) adds: Vec<Add>,
 }
 
-impl Files<'_> {
+impl<'a> Files<'a> {
+    pub(super) fn new(session: &'a Session, layout: &'a Layout) -> Self {
+        Self { session, layout, open: Vec::new(), adds: Vec::new() }
+    }
+
     fn fill(&mut self, incoming: &Schema, batches: impl Iterator<Item = Result<RecordBatch>>) -> Result<u64> {
         let stored = &self.layout.schema;
         let mut fit = Fit::new(stored, incoming)?;
         check_missing(stored, fit.schema())?;
         let mut rows = 0;
         for batch in batches {
-            self.session.check()?;
             let batch = widen(stored, &fit.batch(&batch?)?)?;
             rows += batch.num_rows() as u64;
-            for part in partition::split(&batch, &self.layout.partition_columns)? {
-                self.write(part.values, &part.rows)?;
-            }
+            self.add(&batch)?;
         }
         self.finish()?;
         self.session.check()?;
         Ok(rows)
+    }
+
+    /// Writes rows with all columns of the table, each to the file of its partition.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_files`].
+    pub(super) fn add(&mut self, rows: &RecordBatch) -> Result<()> {
+        self.session.check()?;
+        for part in partition::split(rows, &self.layout.partition_columns)? {
+            self.write(part.values, &part.rows)?;
+        }
+        Ok(())
     }
 
     fn write(&mut self, values: Values, rows: &RecordBatch) -> Result<()> {
@@ -93,7 +108,12 @@ impl Files<'_> {
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<()> {
+    /// Ends the files that are open.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_files`].
+    pub(super) fn finish(&mut self) -> Result<()> {
         while !self.open.is_empty() {
             self.close(0)?;
         }

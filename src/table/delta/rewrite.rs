@@ -6,12 +6,15 @@ use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use deltalake_core::kernel::Add;
 
+use super::group_stats;
 use super::log::{Snapshot, StoredPart};
-use super::new_file::{Layout, NewFile};
+use super::new_file::{Draft, Layout, NewFile};
+use super::stats::Known;
 use crate::client::session::Session;
-use crate::core::merge::kernel::{Incoming, Pair};
+use crate::core::merge::kernel::Pair;
 use crate::core::report::WorkCounts;
 use crate::error::{Error, Result};
+use crate::table::Change;
 use crate::table::cores::ahead;
 use crate::table::parquet::{Folded, ParquetFile};
 use crate::table::partition;
@@ -22,8 +25,8 @@ pub(super) struct Rewriter<'a> {
     pub(super) session: &'a Session,
     pub(super) snapshot: &'a Snapshot,
     pub(super) layout: &'a Layout,
-    pub(super) incoming: &'a Incoming,
-    pub(super) folded: &'a Folded,
+    pub(super) change: &'a Change<'a>,
+    pub(super) folded: &'a Folded<'a>,
 }
 
 /// What a rewritten file leaves.
@@ -53,6 +56,12 @@ impl Rewriter<'_> {
         let deleted = self.snapshot.deleted(self.session, part)?;
         let file = self.snapshot.open_part(self.session, part, first, &deleted)?;
         let movers = self.movers(part, pairs)?;
+        if deleted.is_empty() && movers.is_empty() && file.is_plainly(&self.layout.data_schema) {
+            let rewritten = self.rewrite_in_place(part, &file, pairs, work)?;
+            work.bytes_read += file.bytes_read();
+            work.value_bytes_read += file.bytes_read();
+            return Ok(rewritten);
+        }
         let mut rewritten = Rewritten::default();
         let mut out: Option<NewFile<'_>> = None;
         let columns: Vec<String> =
@@ -95,11 +104,27 @@ impl Rewriter<'_> {
         Ok(rewritten)
     }
 
+    /// The same where all rows stay in the file.
+    fn rewrite_in_place(
+        &self,
+        part: &StoredPart,
+        file: &ParquetFile,
+        pairs: &[Pair],
+        work: &mut WorkCounts,
+    ) -> Result<Rewritten> {
+        let mut draft = Draft::new(self.session, self.layout, part.values.clone())?;
+        let (out, statistics) = draft.parts();
+        let mut witness = group_stats::Rewritten { statistics, before: Known::new(part.stats.as_deref()) };
+        file.rewrite_in_place(self.session, self.change, pairs, &mut witness, out, work)?;
+        let copied = file.rows() - pairs.len() as u64;
+        Ok(Rewritten { add: Some(draft.finish()?), moved: Vec::new(), copied })
+    }
+
     /// The rows whose partition the incoming row changes.
     fn movers(&self, part: &StoredPart, pairs: &[Pair]) -> Result<HashSet<u64>> {
         let columns = &self.layout.partition_columns;
         let own = partition::normal(&self.layout.schema, columns, &part.values)?;
-        let leaving = partition::leaving(columns, &own, self.incoming.batch(), pairs)?;
+        let leaving = partition::leaving(columns, &own, self.change.rows, pairs)?;
         Ok(leaving.into_iter().map(|(row, _)| row).collect())
     }
 }

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::features::Demands;
+use super::group_stats::{GroupBounds, GroupColumn};
 use crate::error::{Error, Result};
 
 /// How many columns have statistics if the table does not say.
@@ -82,6 +83,27 @@ impl Statistics {
 
     pub(super) fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// The columns: where they are, and their names.
+    pub(super) fn names(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.columns.iter().map(|column| (column.index, column.name.as_str()))
+    }
+
+    /// Takes in a row group of which this is known of each column.
+    pub(super) fn add_group(&mut self, rows: u64, known: Vec<GroupColumn>) {
+        self.rows += rows;
+        for (column, known) in self.columns.iter_mut().zip(known) {
+            column.nulls += known.nulls;
+            match (known.bounds, &mut column.bounds) {
+                (GroupBounds::Of(low, high), Some((least, greatest))) => {
+                    least.push(low);
+                    greatest.push(high);
+                }
+                (GroupBounds::None, bounds) => *bounds = None,
+                _ => {}
+            }
+        }
     }
 
     /// Takes in some rows.

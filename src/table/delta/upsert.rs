@@ -1,35 +1,32 @@
 //! A Delta table as the target of an upsert: only files that could hold an incoming id are looked into, only those with
 //! a changed row are written anew, and one version of the log makes all of it visible.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
-use arrow::datatypes::SchemaRef;
-use chrono::Utc;
-use deltalake_core::kernel::{Action, Add, Remove};
+use arrow::datatypes::{Schema, SchemaRef};
+use deltalake_core::kernel::Action;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 
 use super::commit::{NewVersion, checkpoint};
 use super::log::{At, Snapshot};
-use super::new_file::{Layout, NewFile, delete};
-use super::rewrite::Rewriter;
-use super::vectors::{Marker, Marks};
+use super::new_file::Layout;
+use super::written::{FileWriter, Touched, Written};
 use super::{prune, types, write};
 use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::merge::MergeRule;
-use crate::core::merge::kernel::{Incoming, Matcher, Outcome, Pair};
+use crate::core::merge::kernel::{Matcher, Outcome};
 use crate::core::options::UpsertOptions;
 use crate::core::report::{WorkCounts, millis};
-use crate::error::{Error, Result};
-use crate::table::fit::fit_batches;
+use crate::error::Result;
+use crate::table::fit::{Fit, fit_batches};
 use crate::table::parquet::Folded;
-use crate::table::partition::{self, Values};
+use crate::table::partition;
 use crate::table::{Applied, Change, Done, Found, StoredTable, UpsertTarget};
 
 /// A table that may or may not exist yet.
@@ -116,6 +113,10 @@ impl StoredTable for Stored {
         fit_batches(&self.layout.schema, schema, &incoming)
     }
 
+    fn fit_each(&self, schema: &Schema) -> Result<Option<Fit>> {
+        Fit::new(&self.layout.schema, schema).map(Some)
+    }
+
     fn find(
         &mut self,
         session: &Session,
@@ -133,15 +134,20 @@ impl StoredTable for Stored {
         );
         work.files_skipped += (parts.len() - possible.len()) as u64;
         session.progress().start(possible.iter().map(|place| parts[*place].size).sum());
-        let mut next = 0;
+        let known: HashMap<usize, u64> =
+            self.opened.iter().map(|(place, rows)| (*place, rows.start)).collect();
+        let mut next = self.opened.last().map_or(0, |(_, rows)| rows.end);
         for place in possible {
             session.check()?;
+            let first = known.get(&place).copied();
             let deleted = snapshot.deleted(session, &parts[place])?;
-            let file = snapshot.open_part(session, &parts[place], next, &deleted)?;
+            let file = snapshot.open_part(session, &parts[place], first.unwrap_or(next), &deleted)?;
             file.find_rows(session, matcher, work)
                 .map_err(|error| error.with_missing("file", &parts[place].path))?;
-            self.opened.push((place, next..next + file.rows()));
-            next += file.rows();
+            if first.is_none() {
+                self.opened.push((place, next..next + file.rows()));
+                next += file.rows();
+            }
         }
         Ok(snapshot.rows())
     }
@@ -156,16 +162,10 @@ impl StoredTable for Stored {
         Ok(session.open(&next)?.version()?.is_some())
     }
 
-    fn plan(&mut self, incoming: &Incoming, outcome: &Outcome, work: &mut WorkCounts) -> Result<()> {
+    fn plan(&mut self, change: &Change<'_>, work: &mut WorkCounts) -> Result<()> {
         let columns = &self.layout.partition_columns;
-        let inserts = Folded::new(&self.layout.schema, incoming, outcome)?.inserts(incoming, outcome)?;
-        let mut new: HashSet<Values> = HashSet::new();
-        for part in partition::split(&inserts, columns)? {
-            if part.rows.num_rows() > 0 {
-                new.insert(part.values);
-            }
-        }
-        let touched = self.touched(outcome);
+        let mut new = Folded::new(&self.layout.schema, change)?.partitions(columns)?;
+        let touched = self.touched(change.outcome);
         let Some(snapshot) = self.snapshot.as_ref().filter(|_| !touched.is_empty()) else {
             work.files_added = new.len() as u64;
             return Ok(());
@@ -173,11 +173,10 @@ impl StoredTable for Stored {
         snapshot.demands.check_removable()?;
         let marks = snapshot.demands.wants_vectors();
         let mut stay = 0;
-        for (place, rows, pairs) in touched.iter().cloned() {
-            let part = &snapshot.parts[place];
+        for Touched { part, rows, pairs } in &touched {
             let deleted = part.deletion_vector.as_ref().map_or(0, |vector| vector.cardinality.unsigned_abs());
             let own = partition::normal(&self.layout.schema, columns, &part.values)?;
-            let leaving = partition::leaving(columns, &own, incoming.batch(), pairs)?;
+            let leaving = partition::leaving(columns, &own, change.rows, pairs)?;
             let gone = if marks { pairs.len() } else { leaving.len() };
             stay += u64::from(rows.end - rows.start > gone as u64 + deleted);
             if marks && leaving.len() < pairs.len() {
@@ -196,8 +195,9 @@ impl StoredTable for Stored {
 
     fn apply(&mut self, session: &Session, change: &Change<'_>, done: &mut Done<'_>) -> Result<Applied> {
         let start = Instant::now();
-        let mut new = NewFiles::default();
-        let staged = self.write(session, change, done.work, &mut new);
+        let mut new = Written::default();
+        let writer = FileWriter { session, layout: &self.layout, change };
+        let staged = writer.write(self.snapshot.as_ref(), self.touched(change.outcome), done.work, &mut new);
         done.times.apply += millis(start.elapsed());
         let start = Instant::now();
         staged.inspect_err(|_| new.discard(session, &self.layout.location))?;
@@ -218,136 +218,34 @@ impl StoredTable for Stored {
     }
 }
 
-/// What an attempt has written so far.
-#[derive(Debug, Default)]
-struct NewFiles {
-    adds: Vec<Add>,
-    removes: Vec<Remove>,
-    marks: Marks,
-    copied: u64,
-}
-
-impl NewFiles {
-    /// Deletes what no version names. Files of which rows are marked were there before.
-    fn discard(&self, session: &Session, location: &Location) {
-        delete(session, location, self.adds.iter().map(|add| &add.path).chain(&self.marks.file));
-    }
-}
-
 impl Stored {
-    /// The files with a changed row, the numbers of their rows, and their changed rows.
-    fn touched<'a>(&self, outcome: &'a Outcome) -> Vec<(usize, Range<u64>, &'a [Pair])> {
-        let own = |rows: &Range<u64>| {
+    /// The files with a changed row.
+    fn touched<'a>(&'a self, outcome: &'a Outcome) -> Vec<Touched<'a>> {
+        let Some(snapshot) = &self.snapshot else { return Vec::new() };
+        let own = |(place, rows): &(usize, Range<u64>)| {
             let from = outcome.replaced.partition_point(|pair| pair.stored_row < rows.start);
             let to = outcome.replaced.partition_point(|pair| pair.stored_row < rows.end);
-            &outcome.replaced[from..to]
+            let (part, pairs) = (&snapshot.parts[*place], &outcome.replaced[from..to]);
+            (!pairs.is_empty()).then(|| Touched { part, rows: rows.clone(), pairs })
         };
-        let all = self.opened.iter().map(|(place, rows)| (*place, rows.clone(), own(rows)));
-        all.filter(|(_, _, pairs)| !pairs.is_empty()).collect()
+        self.opened.iter().filter_map(own).collect()
     }
 
-    /// Writes the new files; what is written stands in `new` even if it fails.
-    fn write(
-        &self,
-        session: &Session,
-        change: &Change<'_>,
-        work: &mut WorkCounts,
-        new: &mut NewFiles,
-    ) -> Result<()> {
-        let folded = Folded::new(&self.layout.schema, change.incoming, change.outcome)?;
-        let mut rows = match &self.snapshot {
-            Some(snapshot) if snapshot.demands.wants_vectors() => {
-                self.mark(session, snapshot, change, &folded, work, new)?
-            }
-            Some(snapshot) => self.rewrite(session, snapshot, change, &folded, work, new)?,
-            None => Vec::new(),
-        };
-        rows.push(folded.inserts(change.incoming, change.outcome)?);
-        let rows = concat_batches(&self.layout.schema, &rows)
-            .map_err(|cause| Error::internal("new rows could not be gathered").because(cause))?;
-        for part in partition::split(&rows, &self.layout.partition_columns)? {
-            session.check()?;
-
-            if part.rows.num_rows() > 0 {
-                let mut file = NewFile::start(session, &self.layout, part.values, None)?;
-                file.write(&part.rows)?;
-                new.adds.push(file.finish()?);
-            }
-        }
-        work.files_added = new.adds.len() as u64;
-        work.files_removed = (new.removes.len() + new.marks.removes.len() - new.marks.adds.len()) as u64;
-        work.deletion_vectors = new.marks.adds.len() as u64;
-        let bytes: u64 = new.adds.iter().map(|add| add.size.unsigned_abs()).sum();
-        work.bytes_written = Some(bytes + new.marks.bytes);
-        Ok(())
-    }
-
-    /// Writes the files with a changed row anew; gives the rows that go to other partitions.
-    fn rewrite(
-        &self,
-        session: &Session,
-        snapshot: &Snapshot,
-        change: &Change<'_>,
-        folded: &Folded,
-        work: &mut WorkCounts,
-        new: &mut NewFiles,
-    ) -> Result<Vec<RecordBatch>> {
-        let rewriter =
-            Rewriter { session, snapshot, layout: &self.layout, incoming: change.incoming, folded };
-        let now = Utc::now().timestamp_millis();
-        let mut moved = Vec::new();
-        for (place, rows, pairs) in self.touched(change.outcome) {
-            let part = &snapshot.parts[place];
-            let rewritten = rewriter
-                .rewrite(part, rows.start, pairs, work)
-                .map_err(|error| error.with_missing("file", &part.path))?;
-            new.adds.extend(rewritten.add);
-            new.removes.push(part.remove(&snapshot.partition_columns, now));
-            new.copied += rewritten.copied;
-            moved.extend(rewritten.moved);
-        }
-        Ok(moved)
-    }
-
-    /// Marks the rows that are replaced, and leaves their files as they are; gives what takes their place.
-    fn mark(
-        &self,
-        session: &Session,
-        snapshot: &Snapshot,
-        change: &Change<'_>,
-        folded: &Folded,
-        work: &mut WorkCounts,
-        new: &mut NewFiles,
-    ) -> Result<Vec<RecordBatch>> {
-        let mut marker = Marker::new(session, snapshot, folded);
-        let mut replaced = Vec::new();
-        for (place, rows, pairs) in self.touched(change.outcome) {
-            session.check()?;
-            let part = &snapshot.parts[place];
-            let rows = marker.mark(part, rows, pairs, work);
-            replaced.extend(rows.map_err(|error| error.with_missing("file", &part.path))?);
-        }
-        new.marks = marker.finish()?;
-        Ok(replaced)
-    }
-
-    fn version(&self, change: &Change<'_>, new: &NewFiles, work: &WorkCounts) -> NewVersion<'_> {
+    fn version(&self, change: &Change<'_>, written: &Written, work: &WorkCounts) -> NewVersion<'_> {
         NewVersion {
             location: &self.layout.location,
             read: self.snapshot.as_ref().map(|snapshot| snapshot.version),
             operation: self.operation(),
             parameters: BTreeMap::new(),
-            metrics: metrics(change, new, work),
+            metrics: written.metrics(change, work),
             is_blind: false,
         }
     }
 
-    fn actions(&self, new: &NewFiles) -> Result<Vec<Action>> {
+    fn actions(&self, written: &Written) -> Result<Vec<Action>> {
         let mut actions =
             if self.snapshot.is_none() { write::table_actions(&self.layout)? } else { Vec::new() };
-        let removes = new.removes.iter().chain(&new.marks.removes);
-        actions.extend(removes.cloned().map(Action::Remove));
-        actions.extend(new.adds.iter().chain(&new.marks.adds).cloned().map(Action::Add));
+        actions.extend(written.actions());
         Ok(actions)
     }
 
@@ -369,26 +267,4 @@ impl Stored {
             not_matched_by_source_predicates: Vec::new(),
         }
     }
-}
-
-fn metrics(change: &Change<'_>, new: &NewFiles, work: &WorkCounts) -> BTreeMap<&'static str, u64> {
-    let rows = &change.outcome.rows;
-    BTreeMap::from([
-        ("numSourceRows", rows.incoming),
-        ("numTargetRowsInserted", rows.inserted),
-        ("numTargetRowsUpdated", rows.updated),
-        ("numTargetRowsDeleted", 0),
-        ("numTargetRowsCopied", new.copied),
-        ("numOutputRows", rows.inserted + rows.updated + new.copied),
-        ("numTargetFilesAdded", new.adds.len() as u64),
-        ("numTargetFilesRemoved", work.files_removed),
-        ("numTargetDeletionVectorsAdded", new.marks.added),
-        ("numTargetDeletionVectorsUpdated", new.marks.updated),
-        ("numTargetDeletionVectorsRemoved", new.marks.removed),
-        ("numTargetBytesAdded", work.bytes_written.unwrap_or(0)),
-        (
-            "numTargetBytesRemoved",
-            new.removes.iter().filter_map(|file| file.size).map(i64::unsigned_abs).sum(),
-        ),
-    ])
 }

@@ -18,6 +18,7 @@ use crate::client::session::Session;
 use crate::core::merge::kernel::Pair;
 use crate::core::report::WorkCounts;
 use crate::error::{Error, ErrorKind, Result};
+use crate::table::new_rows::CHUNK_ROWS;
 use crate::table::parquet::Folded;
 
 impl Snapshot {
@@ -80,16 +81,17 @@ struct Marked<'a> {
 pub(super) struct Marker<'a> {
     session: &'a Session,
     snapshot: &'a Snapshot,
-    folded: &'a Folded,
+    folded: &'a Folded<'a>,
     marked: Vec<Marked<'a>>,
 }
 
 impl<'a> Marker<'a> {
-    pub(super) fn new(session: &'a Session, snapshot: &'a Snapshot, folded: &'a Folded) -> Self {
+    pub(super) fn new(session: &'a Session, snapshot: &'a Snapshot, folded: &'a Folded<'a>) -> Self {
         Self { session, snapshot, folded, marked: Vec::new() }
     }
 
-    /// Marks the rows of `pairs` in a file whose rows have the numbers `rows`; gives those that take their place. Of the file only columns are read that did not come in.
+    /// Marks the rows of `pairs` in a file whose rows have the numbers `rows`, and shows those that take their place. Of the
+    /// file only columns are read that did not come in.
     ///
     /// # Errors
     ///
@@ -100,7 +102,8 @@ impl<'a> Marker<'a> {
         rows: Range<u64>,
         pairs: &[Pair],
         work: &mut WorkCounts,
-    ) -> Result<Vec<RecordBatch>> {
+        mut show: impl FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
         let deleted = self.snapshot.deleted(self.session, part)?;
         let (first, rows) = (rows.start, rows.end - rows.start);
         let mut vector = KernelDeletionVector::new();
@@ -112,22 +115,22 @@ impl<'a> Marker<'a> {
         self.marked.push(Marked { part, rows, vector });
         let kept = self.folded.kept();
         if kept.is_empty() {
-            return Ok(vec![self.folded.replaced(pairs, &[])?]);
+            let mut chunks = pairs.chunks(CHUNK_ROWS);
+            return chunks.try_for_each(|pairs| show(self.folded.replaced(pairs, &[])?));
         }
         let file = self.snapshot.open_part(self.session, part, first, &deleted)?;
-        let mut replaced = Vec::new();
         let mut left = pairs;
-        for stored in file.rows_of(pairs, &kept)? {
-            let Some((own, rest)) = left.split_at_checked(stored.num_rows()) else { break };
-            replaced.push(self.folded.replaced(own, stored.columns())?);
+        file.rows_of(pairs, &kept, |stored| {
+            let Some((own, rest)) = left.split_at_checked(stored.num_rows()) else { return Ok(()) };
             left = rest;
-        }
+            show(self.folded.replaced(own, stored.columns())?)
+        })?;
         if !left.is_empty() {
             return Err(Error::internal("stored rows were lost while they were replaced"));
         }
         work.bytes_read += file.bytes_read();
         work.value_bytes_read += file.bytes_read();
-        Ok(replaced)
+        Ok(())
     }
 
     /// Writes all vectors into one new file.

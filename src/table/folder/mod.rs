@@ -5,6 +5,7 @@ mod control;
 mod draft;
 mod files;
 mod names;
+mod new_parts;
 mod optimize;
 mod reader;
 mod record;

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::{RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, take_record_batch};
-use arrow::datatypes::SchemaRef;
+use arrow::compute::take_record_batch;
+use arrow::datatypes::{Schema, SchemaRef};
 
 use super::control::Control;
 use super::draft::{Begun, Draft};
 use super::files::Folder;
+use super::new_parts::NewParts;
 use super::optimize::not_whole;
 use super::reader::{recorded, view};
 use super::record::{self, End, Operation, Recorded};
@@ -21,12 +22,12 @@ use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::merge::MergeRule;
-use crate::core::merge::kernel::{Incoming, Matcher, Outcome, Pair};
+use crate::core::merge::kernel::{Matcher, Pair};
 use crate::core::options::{Compression, UpsertOptions};
 use crate::core::report::{WorkCounts, millis};
 use crate::error::{Error, ErrorKind, Result};
-use crate::table::fit::fit_batches;
-use crate::table::parquet::{Folded, GROUP_ROWS, NewPart, PartChange, properties, rewrite_part};
+use crate::table::fit::{Fit, fit_batches};
+use crate::table::parquet::{Folded, PartChange, rewrite_part};
 use crate::table::partition::{self, Values};
 use crate::table::source::check_new_name;
 use crate::table::{Applied, Change, Done, Found, ParquetTable, StoredTable, UpsertTarget};
@@ -126,7 +127,8 @@ struct Touched<'a> {
 }
 
 impl Stored {
-    fn touched<'a>(&'a self, incoming: &Incoming, outcome: &'a Outcome) -> Result<Vec<Touched<'a>>> {
+    fn touched<'a>(&'a self, change: &Change<'a>) -> Result<Vec<Touched<'a>>> {
+        let outcome = change.outcome;
         let mut touched = Vec::new();
         for seen in &self.opened {
             let from = outcome.replaced.partition_point(|pair| pair.stored_row < seen.rows.start);
@@ -135,7 +137,7 @@ impl Stored {
             if !pairs.is_empty() {
                 let own = &self.folder.parts[seen.place].values;
                 let columns = &self.folder.partition_columns;
-                let leaving = partition::leaving(columns, own, incoming.batch(), pairs)?;
+                let leaving = partition::leaving(columns, own, change.rows, pairs)?;
                 touched.push(Touched { seen, pairs, leaving });
             }
         }
@@ -151,27 +153,23 @@ impl Stored {
     ) -> Result<Draft<'a>> {
         self.control.make()?;
         let mut draft = self.control.draft(session, Operation::Upsert, self.last.as_ref());
-        let folded = Folded::new(&self.folder.stored_schema, change.incoming, change.outcome)?;
-        let touched = self.touched(change.incoming, change.outcome)?;
-        let mut rows = Vec::new();
+        let folded = Folded::new(&self.folder.stored_schema, change)?;
+        let touched = self.touched(change)?;
         if touched.iter().any(|touched| !touched.leaving.is_empty()) {
             draft.moves_rows();
         }
+        let mut new = NewParts::new(session, &self.folder, self.compression, self.empty());
         for touched in &touched {
             let path = &self.folder.parts[touched.seen.place].path;
-            rows.extend(
-                self.moved(session, touched, &folded).map_err(|error| error.with_missing("file", path))?,
-            );
-        }
-        rows.push(folded.inserts(change.incoming, change.outcome)?);
-        let rows = concat_batches(self.folder.schema(), &rows)
-            .map_err(|cause| Error::internal("new rows could not be gathered").because(cause))?;
-        for part in partition::split(&rows, &self.folder.partition_columns)? {
-            session.check()?;
-            if part.rows.num_rows() > 0 || self.is_new && self.folder.partition_columns.is_empty() {
-                self.stage_new(&part, &mut draft, work)?;
+            let moved = self.moved(session, touched, &folded);
+            for rows in moved.map_err(|error| error.with_missing("file", path))? {
+                new.add(rows, &mut draft, work)?;
             }
         }
+        for rows in folded.inserts() {
+            new.add(rows?, &mut draft, work)?;
+        }
+        new.finish(self.is_new, &mut draft, work)?;
         for touched in &touched {
             let path = &self.folder.parts[touched.seen.place].path;
             self.stage_changed(session, touched, change, &mut draft, work)
@@ -181,28 +179,15 @@ impl Stored {
         Ok(draft)
     }
 
-    /// The first file of each partition in which there are no rows: the next ones go there, for it will never be deleted.
-    fn empty(&self) -> HashMap<&Values, &Seen> {
+    /// The first file of each partition in which there are no rows.
+    fn empty(&self) -> HashMap<&Values, (&str, &Version)> {
         let empty = self.opened.iter().rev().filter(|seen| seen.rows.is_empty());
-        empty.map(|seen| (&self.folder.parts[seen.place].values, seen)).collect()
-    }
-
-    /// Writes new rows of one partition.
-    fn stage_new(&self, part: &partition::Part, draft: &mut Draft<'_>, work: &mut WorkCounts) -> Result<()> {
-        let mut fresh = draft.fresh()?;
-        let mark = fresh.mark().to_owned();
-        let properties = properties(self.compression)?;
-        let mut file = NewPart::start(&self.folder.file_schema, properties, GROUP_ROWS, &mark, fresh.file())?;
-        file.write(&self.folder.in_files(&part.rows)?)?;
-        file.finish()?;
-        work.files_added += 1;
-        match self.empty().get(&part.values) {
-            Some(seen) => {
-                work.files_removed += 1;
-                draft.add(self.folder.parts[seen.place].path.clone(), Some(&seen.version), fresh)
-            }
-            None => draft.add(self.folder.new_path(&part.values), None, fresh),
-        }
+        empty
+            .map(|seen| {
+                let part = &self.folder.parts[seen.place];
+                (&part.values, (part.path.as_str(), &seen.version))
+            })
+            .collect()
     }
 
     /// Writes a file with a changed row anew.
@@ -217,15 +202,13 @@ impl Stored {
         let part = &self.folder.parts[touched.seen.place];
         let (content, version) = self.folder.file(session, part)?.read_version()?;
         if version != touched.seen.version {
-            return Err(Error::new(ErrorKind::Conflict, "someone else changed the folder meanwhile")
-                .hint("nothing of this run was written; run it again"));
+            return Err(changed());
         }
         let leaving: Vec<u64> = touched.leaving.iter().map(|(row, _)| *row).collect();
         let mut fresh = draft.fresh()?;
         let mark = fresh.mark().to_owned();
         let part_change = PartChange {
-            incoming: change.incoming,
-            outcome: change.outcome,
+            change,
             first: touched.seen.rows.start,
             pairs: touched.pairs,
             leaving: &leaving,
@@ -239,13 +222,18 @@ impl Stored {
     }
 
     /// The rows that an update takes from a file to another partition, with all columns.
-    fn moved(&self, session: &Session, touched: &Touched<'_>, folded: &Folded) -> Result<Vec<RecordBatch>> {
+    fn moved(
+        &self,
+        session: &Session,
+        touched: &Touched<'_>,
+        folded: &Folded<'_>,
+    ) -> Result<Vec<RecordBatch>> {
         if touched.leaving.is_empty() {
             return Ok(Vec::new());
         }
         let (file, version) = self.folder.open_part(session, touched.seen.place, touched.seen.rows.start)?;
         if version != touched.seen.version {
-            return Err(Error::new(ErrorKind::Conflict, "someone else changed the folder meanwhile"));
+            return Err(changed());
         }
         let columns: Vec<String> =
             self.folder.stored_schema.fields().iter().map(|field| field.name().clone()).collect();
@@ -270,6 +258,11 @@ impl Stored {
     }
 }
 
+fn changed() -> Error {
+    Error::new(ErrorKind::Conflict, "someone else changed the folder meanwhile")
+        .hint("nothing of this run was written; run it again")
+}
+
 impl StoredTable for Stored {
     fn format(&self) -> Format {
         Format::Parquet
@@ -292,12 +285,17 @@ impl StoredTable for Stored {
         fit_batches(&self.folder.stored_schema, schema, &incoming)
     }
 
+    fn fit_each(&self, schema: &Schema) -> Result<Option<Fit>> {
+        Fit::new(&self.folder.stored_schema, schema).map(Some)
+    }
+
     fn find(
         &mut self,
         session: &Session,
         matcher: &mut Matcher<'_>,
         work: &mut WorkCounts,
     ) -> Result<Option<u64>> {
+        let before = std::mem::take(&mut self.opened);
         let mut next = 0;
         for place in 0..self.folder.files() {
             session.check()?;
@@ -306,6 +304,9 @@ impl StoredTable for Stored {
             file.find_rows(session, matcher, work).map_err(|error| error.with_missing("file", path))?;
             let rows = next..next + file.rows();
             next = rows.end;
+            if before.get(place).is_some_and(|before| before.version != version) {
+                return Err(changed());
+            }
             self.opened.push(Seen { place, rows, version });
         }
         Ok(Some(next))
@@ -319,16 +320,10 @@ impl StoredTable for Stored {
         self.is_current(session).map(|is_current| !is_current)
     }
 
-    fn plan(&mut self, incoming: &Incoming, outcome: &Outcome, work: &mut WorkCounts) -> Result<()> {
-        let folded = Folded::new(&self.folder.stored_schema, incoming, outcome)?;
-        let inserts = folded.inserts(incoming, outcome)?;
-        let touched = self.touched(incoming, outcome)?;
-        let mut new: HashSet<Values> = HashSet::new();
-        for part in partition::split(&inserts, &self.folder.partition_columns)? {
-            if part.rows.num_rows() > 0 {
-                new.insert(part.values);
-            }
-        }
+    fn plan(&mut self, change: &Change<'_>, work: &mut WorkCounts) -> Result<()> {
+        let folded = Folded::new(&self.folder.stored_schema, change)?;
+        let mut new = folded.partitions(&self.folder.partition_columns)?;
+        let touched = self.touched(change)?;
         new.extend(
             touched.iter().flat_map(|touched| touched.leaving.iter().map(|(_, values)| values.clone())),
         );

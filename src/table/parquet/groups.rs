@@ -105,6 +105,11 @@ impl<'a> Copying<'a> {
         rows > 0 && group + 1 == metadata.num_row_groups() && own + rows as u64 <= self.limit
     }
 
+    /// Whether a row group can be written as the bytes it is.
+    pub(super) fn can_pass(&self, group: usize) -> bool {
+        can_stand(self.opened, self.encoder.columns(), self.opened.metadata.metadata().row_group(group))
+    }
+
     /// Writes one row group as it is.
     pub(super) fn pass(&mut self, group: usize) -> Result<()> {
         let opened = self.opened;
@@ -112,7 +117,7 @@ impl<'a> Copying<'a> {
         if stored.num_rows() == 0 {
             return Ok(());
         }
-        if !can_stand(opened, self.encoder.columns(), stored) {
+        if !self.can_pass(group) {
             return self.copy(group, |_, batch| Ok(batch));
         }
         self.session.check()?;
@@ -152,7 +157,7 @@ impl<'a> Copying<'a> {
     pub(super) fn copy(
         &mut self,
         group: usize,
-        change: impl Fn(u64, RecordBatch) -> Result<RecordBatch> + Send,
+        mut change: impl FnMut(u64, RecordBatch) -> Result<RecordBatch> + Send,
     ) -> Result<()> {
         // The rows before are a row group of their own; the last group is left open for inserts.
         self.encoder.flush()?;
@@ -207,12 +212,18 @@ fn can_stand(opened: &Opened, columns: &SchemaDescriptor, group: &RowGroupMetaDa
         column.column_descr() == leaf.as_ref()
             && column.file_path().is_none_or(str::is_empty)
             && rewritable(column.compression()) == column.compression()
-            && !column.statistics().is_some_and(Statistics::is_min_max_deprecated)
+            && !column.statistics().is_some_and(has_deprecated_bounds)
             && (4..=column.data_page_offset()).contains(&start)
             && end.is_some_and(|end| start < end && end.unsigned_abs() < len)
     };
     let leaves = columns.columns();
     is_ordered && group.columns().len() == leaves.len() && group.columns().iter().zip(leaves).all(is_like)
+}
+
+/// Whether there are bounds of the kind that has no order. A column of nulls alone has none of any kind.
+fn has_deprecated_bounds(statistics: &Statistics) -> bool {
+    let has_bounds = statistics.min_bytes_opt().is_some() || statistics.max_bytes_opt().is_some();
+    statistics.is_min_max_deprecated() && has_bounds
 }
 
 /// Whether it is known where each page is.

@@ -5,6 +5,7 @@ mod chunks;
 mod concat;
 mod encoder;
 mod groups;
+mod in_place;
 mod layout;
 mod prune;
 mod rewrite;
@@ -29,6 +30,7 @@ use chunks::Chunks;
 
 pub(crate) use concat::{Layout, concat, emptied};
 pub(crate) use encoder::Encoder;
+pub(crate) use in_place::Witness;
 pub(crate) use rewrite::{Folded, PartChange, append, check_missing, mark_of, rewrite_part, widen};
 pub(crate) use scan::Scan;
 pub(crate) use shape::Shape;

@@ -3,21 +3,25 @@
 //! Row groups without a changed row are copied as the bytes they are (`groups.rs`); of the others one is in memory at a
 //! time. Small batches of inserts join the last row group instead of leaving a tiny one behind after every run.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Write;
 
 use crate::client::file::Content;
 use crate::client::session::Session;
-use crate::core::merge::kernel::{Incoming, Outcome, Pair};
+use crate::core::merge::kernel::Pair;
 use crate::core::report::WorkCounts;
 use crate::error::{Error, ErrorKind, Result};
+use crate::table::Change;
 use crate::table::fit::Fit;
+use crate::table::new_rows::CHUNK_ROWS;
 use crate::table::parquet::groups::Copying;
 use crate::table::parquet::stored::read_group;
 use crate::table::parquet::{Opened, layout, undecodable};
+use crate::table::partition::{self, Values};
 use crate::table::table_scan::keep;
-use arrow::array::{ArrayRef, RecordBatch, UInt32Array, new_null_array};
-use arrow::compute::{interleave, take, take_record_batch};
+use arrow::array::{ArrayRef, RecordBatch, new_null_array};
+use arrow::compute::interleave;
 use arrow::datatypes::SchemaRef;
 
 /// Refuses files that could be read but not written again with the same types.
@@ -26,25 +30,24 @@ pub(super) fn check_writable(opened: &Opened) -> Result<()> {
     layout::writable(stored, opened.schema()).map(|_| ())
 }
 
-/// Writes `opened` to `out` with `outcome` folded in.
+/// Writes `opened` to `out` with `change` folded in.
 pub(super) fn rewrite(
     session: &Session,
     opened: &Opened,
-    incoming: &Incoming,
-    outcome: &Outcome,
+    change: &Change<'_>,
     out: &mut File,
     work: &mut WorkCounts,
 ) -> Result<()> {
-    let folded = Folded::new(opened.schema(), incoming, outcome)?;
+    let outcome = change.outcome;
+    let folded = Folded::new(opened.schema(), change)?;
     let mut writer = Copying::new(session, opened, None, out)?;
     let groups = opened.metadata.metadata().row_groups();
-    let inserts = folded.inserts(incoming, outcome)?;
     let mut left = outcome.replaced.as_slice();
     for (number, group) in groups.iter().enumerate() {
         let end = writer.read() + group.num_rows().unsigned_abs();
         let (own, rest) = left.split_at(left.partition_point(|pair| pair.stored_row < end));
         work.row_groups_rewritten += u64::from(!own.is_empty());
-        if own.is_empty() && !writer.takes(number, inserts.num_rows()) {
+        if own.is_empty() && !writer.takes(number, outcome.inserted.len()) {
             writer.pass(number)?;
         } else {
             writer.copy(number, |first, batch| folded.update(&batch, first, own))?;
@@ -54,7 +57,10 @@ pub(super) fn rewrite(
     if !left.is_empty() {
         return Err(Error::internal("rows to be replaced lie behind the end of the file"));
     }
-    writer.append(&inserts)?;
+    for inserts in folded.inserts() {
+        session.check()?;
+        writer.append(&inserts?)?;
+    }
     let rows = writer.finish()?;
     if outcome.rows.rows_after.is_some_and(|expected| expected != rows) {
         return Err(
@@ -67,8 +73,7 @@ pub(super) fn rewrite(
 
 /// What is done to a file that is one of many.
 pub(crate) struct PartChange<'a> {
-    pub(crate) incoming: &'a Incoming,
-    pub(crate) outcome: &'a Outcome,
+    pub(crate) change: &'a Change<'a>,
     /// The number of the first row.
     pub(crate) first: u64,
     /// The rows of the file that are updated, and by which incoming rows.
@@ -92,7 +97,7 @@ pub(crate) fn rewrite_part(
     work: &mut WorkCounts,
 ) -> Result<u64> {
     let opened = Opened::new(content)?;
-    let folded = Folded::new(opened.schema(), change.incoming, change.outcome)?;
+    let folded = Folded::new(opened.schema(), change.change)?;
     let mut writer = Copying::new(session, &opened, Some(change.mark), out)?;
     for (number, group) in opened.metadata.metadata().row_groups().iter().enumerate() {
         let start = change.first + writer.read();
@@ -190,21 +195,25 @@ pub(crate) fn widen(stored: &SchemaRef, batch: &RecordBatch) -> Result<RecordBat
         .map_err(|cause| Error::internal("new rows do not fit the stored columns").because(cause))
 }
 
-/// The incoming rows in stored columns.
-pub(crate) struct Folded {
-    /// For each stored column, the incoming one; `None` if it did not come in.
-    columns: Vec<Option<ArrayRef>>,
+/// The rows of a change in stored columns.
+pub(crate) struct Folded<'a> {
+    change: &'a Change<'a>,
+    /// For each stored column, the place of the one that came in, if it did.
+    columns: Vec<Option<usize>>,
     stored: SchemaRef,
 }
 
-impl Folded {
-    pub(crate) fn new(stored: &SchemaRef, incoming: &Incoming, outcome: &Outcome) -> Result<Self> {
-        if !outcome.inserted.is_empty() {
-            check_missing(stored, &incoming.batch().schema())?;
+impl<'a> Folded<'a> {
+    /// # Errors
+    ///
+    /// `InvalidInput` if rows are inserted that lack a column in which nulls are not allowed.
+    pub(crate) fn new(stored: &SchemaRef, change: &'a Change<'a>) -> Result<Self> {
+        let own = change.rows.schema();
+        if !change.outcome.inserted.is_empty() {
+            check_missing(stored, &own)?;
         }
-        let column = |name: &str| incoming.batch().column_by_name(name).cloned();
-        let columns = stored.fields().iter().map(|field| column(field.name())).collect();
-        Ok(Self { columns, stored: SchemaRef::clone(stored) })
+        let columns = stored.fields().iter().map(|field| own.index_of(field.name()).ok()).collect();
+        Ok(Self { change, columns, stored: SchemaRef::clone(stored) })
     }
 
     /// `batch`, whose first row is `first` in the file, with its share of `pairs` in place.
@@ -215,15 +224,16 @@ impl Folded {
         if own.is_empty() {
             return Ok(batch.clone());
         }
+        let new = self.change.rows.take(own.iter().map(|pair| pair.incoming))?;
         let mut places: Vec<(usize, usize)> = (0..batch.num_rows()).map(|row| (0, row)).collect();
-        for pair in own {
+        for (place, pair) in own.iter().enumerate() {
             let row = usize::try_from(pair.stored_row - first).unwrap_or(usize::MAX);
-            places[row] = (1, pair.incoming as usize);
+            places[row] = (1, place);
         }
         let mut columns = Vec::with_capacity(self.columns.len());
         for (stored, incoming) in batch.columns().iter().zip(&self.columns) {
             columns.push(match incoming {
-                Some(incoming) => interleave(&[stored.as_ref(), incoming.as_ref()], &places)
+                Some(incoming) => interleave(&[stored.as_ref(), new.column(*incoming).as_ref()], &places)
                     .map_err(|cause| Error::internal("rows could not be replaced").because(cause))?,
                 None => ArrayRef::clone(stored),
             });
@@ -241,26 +251,34 @@ impl Folded {
     /// The rows that take the place of those of `pairs`, in stored columns. `kept` are the columns of [`Folded::kept`] of
     /// the same stored rows.
     pub(crate) fn replaced(&self, pairs: &[Pair], kept: &[ArrayRef]) -> Result<RecordBatch> {
-        let failed = |cause| Error::internal("replaced rows could not be gathered").because(cause);
-        let rows = UInt32Array::from_iter_values(pairs.iter().map(|pair| pair.incoming));
+        let new = self.change.rows.take(pairs.iter().map(|pair| pair.incoming))?;
         let mut kept = kept.iter().cloned();
         let mut columns = Vec::with_capacity(self.columns.len());
         for incoming in &self.columns {
             let column = match incoming {
-                Some(incoming) => take(incoming, &rows, None).map_err(failed)?,
+                Some(incoming) => ArrayRef::clone(new.column(*incoming)),
                 None => kept.next().ok_or_else(|| Error::internal("a column that is kept was not read"))?,
             };
             columns.push(column);
         }
-        RecordBatch::try_new(SchemaRef::clone(&self.stored), columns).map_err(failed)
+        RecordBatch::try_new(SchemaRef::clone(&self.stored), columns)
+            .map_err(|cause| Error::internal("replaced rows could not be gathered").because(cause))
     }
 
-    /// The new rows, in stored columns.
-    pub(crate) fn inserts(&self, incoming: &Incoming, outcome: &Outcome) -> Result<RecordBatch> {
-        let rows = UInt32Array::from(outcome.inserted.clone());
-        let rows = take_record_batch(incoming.batch(), &rows)
-            .map_err(|cause| Error::internal("inserts could not be gathered").because(cause))?;
-        widen(&self.stored, &rows)
+    /// The values of the partition `columns` that new rows have.
+    pub(crate) fn partitions(&self, columns: &[String]) -> Result<HashSet<Values>> {
+        let mut partitions = HashSet::new();
+        for inserts in self.inserts() {
+            let parts = partition::split(&inserts?, columns)?.into_iter();
+            partitions.extend(parts.filter(|part| part.rows.num_rows() > 0).map(|part| part.values));
+        }
+        Ok(partitions)
+    }
+
+    /// The new rows, in stored columns, some at a time.
+    pub(crate) fn inserts(&self) -> impl Iterator<Item = Result<RecordBatch>> {
+        let chunks = self.change.outcome.inserted.chunks(CHUNK_ROWS);
+        chunks.map(|rows| widen(&self.stored, &self.change.rows.take(rows.iter().copied())?))
     }
 }
 

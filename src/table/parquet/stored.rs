@@ -8,7 +8,7 @@ use std::fs::File;
 use std::ops::Range;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
@@ -18,14 +18,14 @@ use parquet::basic::Compression as Codec;
 use crate::client::file::Content;
 use crate::client::session::Session;
 use crate::core::merge::MergeRule;
-use crate::core::merge::kernel::{Incoming, Matcher, Outcome, Pair};
+use crate::core::merge::kernel::{Matcher, Pair};
 use crate::core::report::WorkCounts;
 use crate::error::{Error, ErrorKind, Result};
-use crate::table::StoredFile;
-use crate::table::fit::fit_batches;
+use crate::table::fit::{Fit, fit_batches};
 use crate::table::parquet::prune::Candidate;
 use crate::table::parquet::shape::{Selection, Shape};
 use crate::table::parquet::{Layout, Opened, groups, prune, rewrite, undecodable};
+use crate::table::{Change, StoredFile};
 
 /// Rows that are decoded at a time.
 pub(super) const BATCH_ROWS: usize = 16 * 1024;
@@ -84,6 +84,15 @@ impl ParquetFile {
             starts.push(starts[starts.len() - 1] + group.num_rows().unsigned_abs());
         }
         Self { opened, shape, starts, deleted }
+    }
+
+    pub(super) fn opened(&self) -> &Opened {
+        &self.opened
+    }
+
+    /// The number of its first row.
+    pub(super) fn first(&self) -> u64 {
+        self.starts[0]
     }
 
     /// With which other files its rows can be put together.
@@ -172,25 +181,29 @@ impl ParquetFile {
         Ok(Projected { reader: builder.build().map_err(undecodable)?, selection })
     }
 
-    /// Some columns of the stored rows of ascending `pairs`, in their order.
+    /// Shows some columns of the stored rows of ascending `pairs`, in their order.
     ///
     /// # Errors
     ///
     /// `InvalidData` if they cannot be decoded.
-    pub(crate) fn rows_of(&self, pairs: &[Pair], columns: &[String]) -> Result<Vec<RecordBatch>> {
-        let mut rows = Vec::new();
+    pub(crate) fn rows_of(
+        &self,
+        pairs: &[Pair],
+        columns: &[String],
+        mut show: impl FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
         for group in 0..self.groups() {
             let from = pairs.partition_point(|pair| pair.stored_row < self.starts[group]);
             let to = pairs.partition_point(|pair| pair.stored_row < self.starts[group + 1]);
             if from < to {
                 let own = selection(&pairs[from..to], self.starts[group]);
                 for batch in self.read(group, columns, Some(own))? {
-                    rows.push(batch?);
+                    show(batch?)?;
                 }
                 self.opened.chunks.release();
             }
         }
-        Ok(rows)
+        Ok(())
     }
 
     /// Shows the rows that could meet incoming ones to the matcher.
@@ -356,6 +369,11 @@ impl StoredFile for ParquetFile {
         fit_batches(self.opened.schema(), schema, &incoming)
     }
 
+    fn fit_each(&self, schema: &Schema) -> Result<Option<Fit>> {
+        rewrite::check_writable(&self.opened)?;
+        Fit::new(self.opened.schema(), schema).map(Some)
+    }
+
     fn find(&mut self, session: &Session, matcher: &mut Matcher<'_>, work: &mut WorkCounts) -> Result<u64> {
         let groups = self.opened.metadata.metadata().row_groups();
         session.progress().start(groups.iter().map(|g| g.compressed_size().unsigned_abs()).sum());
@@ -366,13 +384,12 @@ impl StoredFile for ParquetFile {
     fn rewrite(
         &mut self,
         session: &Session,
-        incoming: &Incoming,
-        outcome: &Outcome,
+        change: &Change<'_>,
         out: &mut File,
         work: &mut WorkCounts,
     ) -> Result<()> {
         let before = self.opened.chunks.bytes_read();
-        rewrite::rewrite(session, &self.opened, incoming, outcome, out, work)?;
+        rewrite::rewrite(session, &self.opened, change, out, work)?;
         let read = self.opened.chunks.bytes_read() - before;
         work.bytes_read += read;
         work.value_bytes_read += read;

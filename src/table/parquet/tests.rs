@@ -32,7 +32,8 @@ use crate::core::merge::MergeRule;
 use crate::core::merge::kernel::{Incoming, Matcher};
 use crate::core::report::WorkCounts;
 use crate::error::{ErrorKind, Result};
-use crate::table::StoredFile;
+use crate::table::new_rows::NewRows;
+use crate::table::{Change, StoredFile};
 
 /// Folds rows into the file at `path` by column `id` and gives the rows of the new file.
 fn fold(path: &Path, incoming: RecordBatch) -> Result<(RecordBatch, WorkCounts, Opened)> {
@@ -44,7 +45,8 @@ fn fold(path: &Path, incoming: RecordBatch) -> Result<(RecordBatch, WorkCounts, 
     let rows = stored.find(&session, &mut matcher, &mut work)?;
     let outcome = matcher.finish(Some(rows))?;
     let mut out = tempfile::tempfile().expect("a file");
-    stored.rewrite(&session, &incoming, &outcome, &mut out, &mut work)?;
+    let change = Change { rows: &NewRows::Held(&incoming), outcome: &outcome };
+    stored.rewrite(&session, &change, &mut out, &mut work)?;
     let opened = Opened::new(Content::Local(out))?;
     Ok((read_all(&opened), work, opened))
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use crate::table::parquet::Encoder;
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use parquet::basic::{BrotliLevel, Compression as Codec, GzipLevel, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
@@ -13,13 +13,15 @@ use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 
 use crate::client::session::Session;
 use crate::core::merge::MergeRule;
-use crate::core::merge::kernel::{Incoming, Matcher, Outcome};
+use crate::core::merge::kernel::Matcher;
 use crate::core::options::{Compression, WriteOptions};
 use crate::core::report::WorkCounts;
 use crate::core::schema::{check_names, type_name};
 use crate::error::{Error, ErrorKind, Result};
-use crate::table::StoredFile;
+use crate::table::fit::Fit;
+use crate::table::new_rows::CHUNK_ROWS;
 use crate::table::parquet::rewrite::MARK;
+use crate::table::{Change, StoredFile};
 
 /// Rows in a row group of a file that an upsert creates.
 pub(crate) const GROUP_ROWS: usize = 256 * 1024;
@@ -173,6 +175,10 @@ impl StoredFile for NewParquet {
         Ok((SchemaRef::clone(schema), incoming))
     }
 
+    fn fit_each(&self, schema: &Schema) -> Result<Option<Fit>> {
+        Fit::new(&self.schema, schema).map(Some)
+    }
+
     fn find(&mut self, _: &Session, _: &mut Matcher<'_>, _: &mut WorkCounts) -> Result<u64> {
         Ok(0)
     }
@@ -180,8 +186,7 @@ impl StoredFile for NewParquet {
     fn rewrite(
         &mut self,
         session: &Session,
-        incoming: &Incoming,
-        _: &Outcome,
+        change: &Change<'_>,
         out: &mut File,
         work: &mut WorkCounts,
     ) -> Result<()> {
@@ -191,8 +196,9 @@ impl StoredFile for NewParquet {
             row_group_rows: GROUP_ROWS,
             ..WriteOptions::default()
         };
-        let batch = incoming.batch().clone();
-        write(session, &batch.schema(), std::iter::once(Ok(batch)), &options, out)?;
+        let rows = change.outcome.inserted.chunks(CHUNK_ROWS);
+        let batches = rows.map(|rows| change.rows.take(rows.iter().copied()));
+        write(session, &change.rows.schema(), batches, &options, out)?;
         out.flush().map_err(|cause| Error::io("cannot write the new file", cause))?;
         work.bytes_written = out.metadata().ok().map(|metadata| metadata.len());
         Ok(())

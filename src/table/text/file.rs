@@ -21,12 +21,13 @@ use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::merge::MergeRule;
-use crate::core::merge::kernel::{Incoming, Matcher, Outcome};
+use crate::core::merge::kernel::Matcher;
 use crate::core::options::CsvOptions;
 use crate::core::report::WorkCounts;
 use crate::core::schema::{check_names, find_column};
 use crate::error::{Error, Result};
-use crate::table::StoredFile;
+use crate::table::fit::Fit;
+use crate::table::{Change, StoredFile};
 
 /// A stored text file, or one that is to be created. Columns have the names and order of the file.
 #[derive(Debug)]
@@ -152,6 +153,10 @@ impl StoredFile for TextFile {
         self.fit_batches(schema, &incoming, Some(rule))
     }
 
+    fn fit_each(&self, _: &Schema) -> Result<Option<Fit>> {
+        Ok(None)
+    }
+
     fn find(&mut self, session: &Session, matcher: &mut Matcher<'_>, work: &mut WorkCounts) -> Result<u64> {
         // The modification column is a key and a value; a column is looked up once.
         let keys = matcher.key_columns().iter().filter(|key| !matcher.value_columns().contains(key));
@@ -178,13 +183,12 @@ impl StoredFile for TextFile {
     fn rewrite(
         &mut self,
         session: &Session,
-        incoming: &Incoming,
-        outcome: &Outcome,
+        change: &Change<'_>,
         out: &mut File,
         work: &mut WorkCounts,
     ) -> Result<()> {
         let mut rewriter = Rewriter::new(self, out);
-        let sources = incoming.source_rows();
+        let (sources, outcome) = (change.rows.source_rows()?, change.outcome);
         rewriter.copy(self, session, &outcome.replaced, sources)?;
         rewriter.insert(self, outcome.inserted.iter().map(|row| sources[*row as usize] as usize))?;
         let (rows, bytes) = rewriter.finish()?;

@@ -1,7 +1,9 @@
 //! Whole upserts into text files, seen through the bytes they leave behind.
 
 use super::*;
+use crate::core::merge::kernel::{Incoming, Outcome};
 use crate::error::ErrorKind;
+use crate::table::new_rows::NewRows;
 use crate::table::text::TextEncoder;
 use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use proptest::prelude::*;
@@ -42,7 +44,8 @@ fn upsert(
     let stored = file.find(&session, &mut matcher, &mut work)?;
     let outcome = matcher.finish(Some(stored))?;
     let mut out = tempfile::tempfile().expect("a file");
-    file.rewrite(&session, &incoming, &outcome, &mut out, &mut work)?;
+    let change = Change { rows: &NewRows::Held(&incoming), outcome: &outcome };
+    file.rewrite(&session, &change, &mut out, &mut work)?;
     let mut text = String::new();
     out.rewind().expect("rewinds");
     out.read_to_string(&mut text).expect("reads");

@@ -1,0 +1,217 @@
+//! Statistics of row groups that are copied as bytes, for the log: from their footer, as far as that tells them.
+
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::datatypes::DataType;
+use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
+use parquet::file::metadata::RowGroupMetaData;
+
+use super::stats::{Bounds, Known, Statistics};
+use crate::error::Result;
+use crate::table::parquet::{Opened, Witness};
+
+/// Collects the statistics of a file of which the log had some before.
+pub(super) struct Rewritten<'a> {
+    pub(super) statistics: &'a mut Statistics,
+    /// What the log says of the file in whose place the new one comes.
+    pub(super) before: Known,
+}
+
+impl Witness for Rewritten<'_> {
+    fn rows(&mut self, rows: &RecordBatch) -> Result<()> {
+        self.statistics.add(rows)
+    }
+
+    fn group(&mut self, group: &RowGroupMetaData, opened: &Opened) -> Result<bool> {
+        let mut columns = Vec::new();
+        for (place, name) in self.statistics.names() {
+            let Some(known) = known(group, opened, place, &self.before.bounds(name)) else {
+                return Ok(false);
+            };
+            columns.push(known);
+        }
+        self.statistics.add_group(group.num_rows().unsigned_abs(), columns);
+        Ok(true)
+    }
+}
+
+/// What the footer says of one column of a row group.
+#[derive(Debug)]
+pub(super) struct GroupColumn {
+    pub(super) nulls: u64,
+    /// The least value and the greatest one, one row each, if there is one that counts.
+    pub(super) bounds: GroupBounds,
+}
+
+#[derive(Debug)]
+pub(super) enum GroupBounds {
+    /// All are null.
+    Empty,
+    /// All others are between these.
+    Of(ArrayRef, ArrayRef),
+    /// There are none that readers may rely on.
+    None,
+}
+
+/// None if the footer does not tell enough.
+fn known(group: &RowGroupMetaData, opened: &Opened, place: usize, before: &Bounds) -> Option<GroupColumn> {
+    let field = opened.schema().field(place);
+    let footer = opened.metadata.metadata().file_metadata().schema_descr();
+    let converter = StatisticsConverter::try_new(field.name(), opened.schema(), footer).ok()?;
+    let converter = converter.with_missing_null_counts_as_zero(false);
+    let groups = || std::iter::once(group);
+    let nulls = converter.row_group_null_counts(groups()).ok()?;
+    let nulls = (!nulls.is_null(0)).then(|| nulls.value(0))?;
+    let is_float = matches!(field.data_type(), DataType::Float32 | DataType::Float64);
+    let bounds = if !super::stats::is_ordered(field.data_type()) {
+        GroupBounds::None
+    } else if nulls == group.num_rows().unsigned_abs() {
+        GroupBounds::Empty
+    } else if is_float && (before.least.is_none() || before.greatest.is_none()) {
+        // A footer leaves NaN out; the log has no bounds where there is one.
+        GroupBounds::None
+    } else {
+        let (least, greatest) =
+            (converter.row_group_mins(groups()).ok()?, converter.row_group_maxes(groups()).ok()?);
+        if least.is_null(0) || greatest.is_null(0) {
+            return None;
+        }
+        GroupBounds::Of(least, greatest)
+    };
+    Some(GroupColumn { nulls, bounds })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::sync::Arc;
+
+    use arrow::array::{Date32Array, Float64Array, Int64Array, StringArray};
+    use parquet::arrow::ArrowWriter;
+    use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+    use serde_json::Value;
+
+    use super::*;
+    use crate::client::file::Content;
+    use crate::client::session::Session;
+    use crate::core::merge::MergeRule;
+    use crate::core::merge::kernel::{Incoming, Matcher};
+    use crate::core::report::WorkCounts;
+    use crate::table::new_rows::NewRows;
+    use crate::table::parquet::ParquetFile;
+    use crate::table::{Change, StoredFile};
+
+    /// Twelve rows of which the first have a NaN, the last a number, and all a text that is longer than a bound.
+    fn rows() -> RecordBatch {
+        let all = 0..12_i32;
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("id", Arc::new(Int64Array::from_iter_values(all.clone().map(i64::from)))),
+            (
+                "text",
+                Arc::new(StringArray::from_iter_values(
+                    all.clone().map(|n| format!("{n:02}{}", "é".repeat(60))),
+                )),
+            ),
+            (
+                "odd",
+                Arc::new(Float64Array::from_iter_values(
+                    all.clone().map(|n| if n == 0 { f64::NAN } else { 1.5 }),
+                )),
+            ),
+            ("even", Arc::new(Float64Array::from_iter_values(all.clone().map(f64::from)))),
+            ("day", Arc::new(Date32Array::from_iter(all.clone().map(|n| (n % 3 > 0).then_some(n))))),
+            ("last", Arc::new(Int64Array::from_iter(all.map(|n| (n > 7).then_some(i64::from(n)))))),
+        ];
+        RecordBatch::try_from_iter_with_nullable(
+            columns.into_iter().map(|(name, values)| (name, values, true)),
+        )
+        .expect("rows")
+    }
+
+    fn of_rows(rows: &RecordBatch) -> Statistics {
+        let mut statistics = Statistics::new(&rows.schema(), &[0, 1, 2, 3, 4, 5]);
+        statistics.add(rows).expect("adds");
+        statistics
+    }
+
+    fn json(statistics: &Statistics) -> Value {
+        serde_json::from_str(&statistics.to_json().expect("text")).expect("JSON")
+    }
+
+    /// Folds one row into the second of three row groups; gives the statistics of the new file, those that its rows have, and
+    /// the pages of each row group.
+    fn rewritten(properties: WriterPropertiesBuilder, before: Option<&str>) -> (Value, Value, Vec<usize>) {
+        let rows = rows();
+        let file = tempfile::tempfile().expect("a file");
+        let properties = properties
+            .set_max_row_group_row_count(Some(4))
+            .set_data_page_row_count_limit(1)
+            .set_write_batch_size(1)
+            .build();
+        let out = file.try_clone().expect("a file");
+        let mut writer = ArrowWriter::try_new(out, rows.schema(), Some(properties)).expect("a writer");
+        writer.write(&rows).expect("written");
+        writer.close().expect("closed");
+        let rule = MergeRule::by_id(["id"]).expect("a rule");
+        let mut stored = ParquetFile::open(Content::Local(file)).expect("opened");
+        let change = rows.slice(5, 1);
+        let even: ArrayRef = Arc::new(Float64Array::from(vec![-7.25]));
+        let columns =
+            (0..6).map(|at| if at == 3 { Arc::clone(&even) } else { Arc::clone(change.column(at)) });
+        let change = RecordBatch::try_new(rows.schema(), columns.collect()).expect("a row");
+        let incoming = Incoming::settle(&rows.schema(), &[change], &rule).expect("settles");
+        let mut matcher = Matcher::new(&incoming, &rows.schema(), &rule).expect("matches");
+        let (session, mut work) = (Session::default(), WorkCounts::default());
+        let found = stored.find(&session, &mut matcher, &mut work).expect("finds");
+        let outcome = matcher.finish(Some(found)).expect("ends");
+        let mut out = tempfile::tempfile().expect("a file");
+        let mut statistics = Statistics::new(&rows.schema(), &[0, 1, 2, 3, 4, 5]);
+        let mut witness = super::Rewritten { statistics: &mut statistics, before: Known::new(before) };
+        let change = Change { rows: &NewRows::Held(&incoming), outcome: &outcome };
+        assert!(stored.is_plainly(&rows.schema()));
+        stored
+            .rewrite_in_place(&session, &change, &outcome.replaced, &mut witness, &mut out, &mut work)
+            .expect("writes");
+        let (pages, all) = read_back(out);
+        (json(&statistics), json(&of_rows(&all)), pages)
+    }
+
+    fn read_back(file: File) -> (Vec<usize>, RecordBatch) {
+        let opened = Opened::new(Content::Local(file.try_clone().expect("a file"))).expect("opened");
+        let index = opened.metadata.metadata().offset_index().expect("an index");
+        let pages = index.iter().map(|group| group[0].page_locations().len()).collect();
+        let reader =
+            parquet::arrow::arrow_reader::ParquetRecordBatchReader::try_new(file, 100).expect("a reader");
+        let all: Vec<RecordBatch> = reader.map(|rows| rows.expect("rows")).collect();
+        (pages, arrow::compute::concat_batches(opened.schema(), &all).expect("one batch"))
+    }
+
+    #[test]
+    fn of_row_groups_that_are_copied_the_log_says_what_it_would_say_of_their_rows() {
+        let before = of_rows(&rows()).to_json().expect("text");
+        let (said, expected, pages) = rewritten(WriterProperties::builder(), Some(&before));
+        assert_eq!(said, expected);
+        assert_eq!(said["minValues"]["even"], -7.25);
+        assert!(said["minValues"].get("odd").is_none(), "there is a NaN");
+        assert_eq!(pages, [4, 1, 4], "only the one with a changed row is encoded anew");
+    }
+
+    #[test]
+    fn floats_that_the_log_knew_nothing_of_have_no_bounds_for_nan_is_in_no_footer() {
+        let (said, expected, pages) = rewritten(WriterProperties::builder(), None);
+        assert_eq!((said["minValues"].get("odd"), said["minValues"].get("even")), (None, None));
+        assert_eq!(
+            (&said["maxValues"]["id"], &said["nullCount"]),
+            (&expected["maxValues"]["id"], &expected["nullCount"])
+        );
+        assert_eq!(pages, [4, 1, 4]);
+    }
+
+    #[test]
+    fn where_the_footer_says_too_little_rows_are_looked_at() {
+        let before = of_rows(&rows()).to_json().expect("text");
+        let silent = WriterProperties::builder().set_statistics_enabled(EnabledStatistics::None);
+        let (said, expected, pages) = rewritten(silent, Some(&before));
+        assert_eq!(said, expected);
+        assert_eq!(pages, [1, 1, 1]);
+    }
+}

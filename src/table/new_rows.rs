@@ -1,0 +1,166 @@
+//! The rows that an upsert writes. They are picked from the incoming ones where these are held in memory; where they are
+//! more than that, only those that are written stand on disk, in the order in which they are.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::sync::{Mutex, PoisonError};
+
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use arrow::ipc::reader::FileReader;
+
+use super::spill::{SpillFile, size_of_rows};
+use crate::core::merge::kernel::Incoming;
+use crate::error::{Error, Result};
+
+/// As many rows are picked at a time, that memory does not grow with their number.
+pub(crate) const CHUNK_ROWS: usize = 64 * 1024;
+
+/// Rows that an [`Outcome`](crate::core::merge::kernel::Outcome) names by their numbers.
+#[derive(Debug)]
+pub(crate) enum NewRows<'a> {
+    /// The settled incoming rows, numbered as they are.
+    Held(&'a Incoming),
+    /// Rows on disk, numbered from the first.
+    OnDisk(Box<OnDisk>),
+}
+
+impl NewRows<'_> {
+    /// The columns, in the stored types.
+    pub(crate) fn schema(&self) -> SchemaRef {
+        match self {
+            Self::Held(incoming) => incoming.batch().schema(),
+            Self::OnDisk(rows) => rows.file.schema(),
+        }
+    }
+
+    /// The rows of these numbers, in their order. On disk, ascending numbers are read in one go.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if the disk cannot be read.
+    pub(crate) fn take(&self, rows: impl ExactSizeIterator<Item = u32>) -> Result<RecordBatch> {
+        match self {
+            Self::Held(incoming) => {
+                take_record_batch(incoming.batch(), &UInt32Array::from_iter_values(rows)).map_err(failed)
+            }
+            Self::OnDisk(disk) => disk.take(rows),
+        }
+    }
+
+    /// For each settled row its place among all that came in; text is written as it came.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if the rows are on disk.
+    pub(crate) fn source_rows(&self) -> Result<&[u32]> {
+        match self {
+            Self::Held(incoming) => Ok(incoming.source_rows()),
+            Self::OnDisk(_) => Err(Error::internal("the text of the incoming rows is not at hand")),
+        }
+    }
+}
+
+/// Rows in a temporary file.
+#[derive(Debug)]
+pub(crate) struct OnDisk {
+    file: SpillFile,
+    /// The number of the first row of each batch, and that of all rows.
+    starts: Vec<u32>,
+    reader: Mutex<Reader>,
+}
+
+/// The file, and the batch of it that was looked at last.
+#[derive(Debug)]
+struct Reader {
+    file: FileReader<BufReader<File>>,
+    at: Option<(usize, RecordBatch)>,
+}
+
+impl OnDisk {
+    /// Rows of a file whose batches have so many rows.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if it cannot be opened.
+    pub(crate) fn new(file: SpillFile, batches: &[usize]) -> Result<Self> {
+        let mut starts = vec![0_u32];
+        for rows in batches {
+            let next = u32::try_from(*rows).ok().and_then(|rows| starts[starts.len() - 1].checked_add(rows));
+            starts.push(
+                next.ok_or_else(|| Error::internal("more rows are to be written than can be numbered"))?,
+            );
+        }
+        let reader = Mutex::new(Reader { file: file.reader()?, at: None });
+        Ok(Self { file, starts, reader })
+    }
+
+    /// The number of rows.
+    pub(crate) fn len(&self) -> u32 {
+        self.starts[self.starts.len() - 1]
+    }
+
+    fn take(&self, rows: impl ExactSizeIterator<Item = u32>) -> Result<RecordBatch> {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pieces = Vec::new();
+        let mut rows = rows.peekable();
+        while let Some(&first) = rows.peek() {
+            let batch = self.starts.partition_point(|start| *start <= first) - 1;
+            let (start, end) = (self.starts[batch], self.starts.get(batch + 1).copied().unwrap_or(0));
+            if first >= end {
+                return Err(Error::internal("a row is to be written that is not there"));
+            }
+            let own = std::iter::from_fn(|| rows.next_if(|row| (start..end).contains(row)));
+            let own = UInt32Array::from_iter_values(own.map(|row| row - start).collect::<Vec<_>>());
+            pieces.push(take_record_batch(&reader.batch(batch, &self.file)?, &own).map_err(failed)?);
+        }
+        if let [one] = pieces.as_slice() {
+            return Ok(one.clone());
+        }
+        concat_batches(&self.file.schema(), &pieces).map_err(failed)
+    }
+}
+
+impl Reader {
+    fn batch(&mut self, number: usize, file: &SpillFile) -> Result<RecordBatch> {
+        if let Some((_, batch)) = self.at.as_ref().filter(|(at, _)| *at == number) {
+            return Ok(batch.clone());
+        }
+        let batch = file.batch(&mut self.file, number)?;
+        self.at = Some((number, batch.clone()));
+        Ok(batch)
+    }
+}
+
+fn failed(cause: ArrowError) -> Error {
+    Error::internal("the rows to be written could not be gathered").because(cause)
+}
+
+/// Bytes of rows that are held until they go to files: rows of one partition that come apart meet in one file.
+const PENDING_BYTES: usize = 64 << 20;
+
+/// Rows that are held for a while.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    held: Vec<RecordBatch>,
+    bytes: usize,
+}
+
+impl Pending {
+    /// Holds some more rows; gives all of them when they are many.
+    pub(crate) fn add(&mut self, rows: RecordBatch) -> Result<Option<RecordBatch>> {
+        self.bytes += size_of_rows(&rows);
+        self.held.push(rows);
+        if self.bytes > PENDING_BYTES { self.take() } else { Ok(None) }
+    }
+
+    /// Gives all rows that are held, if there are any.
+    pub(crate) fn take(&mut self) -> Result<Option<RecordBatch>> {
+        self.bytes = 0;
+        let held = std::mem::take(&mut self.held);
+        let Some(first) = held.first() else { return Ok(None) };
+        concat_batches(first.schema_ref(), &held).map(Some).map_err(failed)
+    }
+}

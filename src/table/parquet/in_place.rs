@@ -1,0 +1,82 @@
+//! A file of a table written anew with updates in place, where it has the very columns of the table: row groups without a
+//! changed row are copied as bytes.
+
+use std::fs::File;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
+use parquet::file::metadata::RowGroupMetaData;
+
+use crate::client::session::Session;
+use crate::core::merge::kernel::Pair;
+use crate::core::report::WorkCounts;
+use crate::error::{Error, Result};
+use crate::table::Change;
+use crate::table::parquet::groups::Copying;
+use crate::table::parquet::rewrite::verify;
+use crate::table::parquet::{Folded, Opened, ParquetFile, layout};
+
+/// Who wants to know what a file holds that is being written.
+pub(crate) trait Witness: Send {
+    /// Is shown rows that are written.
+    fn rows(&mut self, rows: &RecordBatch) -> Result<()>;
+
+    /// Is shown a row group that can be copied; says whether its footer tells enough, or else wants to see the rows.
+    fn group(&mut self, group: &RowGroupMetaData, opened: &Opened) -> Result<bool>;
+}
+
+impl ParquetFile {
+    /// Whether it has just the columns of `data`, as they can be written again.
+    pub(crate) fn is_plainly(&self, data: &Schema) -> bool {
+        let own = self.opened().schema().fields();
+        let mut columns = own.iter().zip(data.fields());
+        let stored = self.opened().metadata.metadata().file_metadata().schema_descr();
+        own.len() == data.fields().len()
+            && columns.all(|(own, wanted)| {
+                let is_wide = own.is_nullable() || !wanted.is_nullable();
+                own.name() == wanted.name() && own.data_type() == wanted.data_type() && is_wide
+            })
+            && layout::writable(stored, self.opened().schema()).is_ok()
+    }
+
+    /// Writes the file, which is plain and without deleted rows, with the new rows of `pairs` in place.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` if it cannot be read, `Io`.
+    pub(crate) fn rewrite_in_place(
+        &self,
+        session: &Session,
+        change: &Change<'_>,
+        pairs: &[Pair],
+        witness: &mut dyn Witness,
+        out: &mut File,
+        work: &mut WorkCounts,
+    ) -> Result<()> {
+        let opened = self.opened();
+        let folded = Folded::new(opened.schema(), change)?;
+        let mut writer = Copying::new(session, opened, None, out)?;
+        let first = self.first();
+        for (number, group) in opened.metadata.metadata().row_groups().iter().enumerate() {
+            let start = first + writer.read();
+            let end = start + group.num_rows().unsigned_abs();
+            let next = pairs.partition_point(|pair| pair.stored_row < start);
+            let is_changed = pairs.get(next).is_some_and(|pair| pair.stored_row < end);
+            work.row_groups_rewritten += u64::from(is_changed);
+            if !is_changed && writer.can_pass(number) && witness.group(group, opened)? {
+                writer.pass(number)?;
+                continue;
+            }
+            writer.copy(number, |read, batch| {
+                let rows = folded.update(&batch, first + read, pairs)?;
+                witness.rows(&rows)?;
+                Ok(rows)
+            })?;
+        }
+        let rows = writer.finish()?;
+        if rows != opened.rows() {
+            return Err(Error::internal("a rewritten file has another number of rows than it should"));
+        }
+        verify(opened, out, rows)
+    }
+}

@@ -1,0 +1,222 @@
+//! Incoming rows that are more than memory may hold: they are put into parts by their ids, each part is matched by itself, and
+//! the rows that are to be written are put in the order in which they are, on disk. One commit makes all of it visible.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array, UInt64Array};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
+use arrow::error::ArrowError;
+
+use super::matched;
+use crate::client::session::Session;
+use crate::core::merge::MergeRule;
+use crate::core::merge::kernel::{Incoming, Outcome, Pair};
+use crate::core::merge::scatter::Scatter;
+use crate::core::options::MemoryLimit;
+use crate::core::report::{RowCounts, WorkCounts};
+use crate::error::{Error, ErrorKind, Result};
+use crate::table::StoredTable;
+use crate::table::new_rows::{CHUNK_ROWS, OnDisk};
+use crate::table::sorted::Sorter;
+use crate::table::spill::SpillFile;
+
+/// How incoming rows share the memory they may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Budget(u64);
+
+impl Budget {
+    pub(super) fn new(limit: MemoryLimit) -> Self {
+        Self(limit.for_rows())
+    }
+
+    /// The bytes of rows that are held as they are: settled, they are there twice, with an index of their ids.
+    pub(super) fn held(self) -> usize {
+        usize::try_from(self.0 / 4).unwrap_or(usize::MAX)
+    }
+
+    /// The bytes of a part, and those that are sorted at a time.
+    fn part(self) -> u64 {
+        self.0 / 8
+    }
+
+    fn sorted(self) -> usize {
+        usize::try_from(self.0 / 8).unwrap_or(usize::MAX)
+    }
+}
+
+/// Rows in parts.
+pub(super) struct Parts<R> {
+    /// The columns, in the stored types.
+    schema: SchemaRef,
+    /// The rows, a part after the other, each in the order in which they came in. Behind their columns they have the number
+    /// of their part, and their place among all that came in.
+    rows: R,
+    budget: Budget,
+}
+
+/// Puts all rows of `file` into parts, in the types of `stored`.
+///
+/// # Errors
+///
+/// `InvalidInput` for rows that do not fit, `Unsupported` if `stored` takes its rows in one piece, `Io`, `Cancelled`.
+pub(super) fn scatter(
+    session: &Session,
+    file: &SpillFile,
+    stored: &dyn StoredTable,
+    rule: &MergeRule,
+    budget: Budget,
+) -> Result<Parts<impl Iterator<Item = Result<RecordBatch>> + use<>>> {
+    let Some(mut fit) = stored.fit_each(&file.schema())? else {
+        return Err(Error::new(ErrorKind::Unsupported, "the incoming rows take more memory than the limit allows")
+            .with("format", stored.format())
+            .hint("a text file takes them in one piece: allow more with --memory-limit, or upsert in several smaller parts"));
+    };
+    let schema = SchemaRef::clone(fit.schema());
+    let numbered = with_numbers(&schema);
+    let mut scatter = Scatter::new(&schema, rule, file.bytes()?.div_ceil(budget.part()))?;
+    let mut sorter = Sorter::new(&numbered, budget.sorted());
+    let mut next = 0_u64;
+    for batch in file.batches()? {
+        session.check()?;
+        let batch = fit.batch(&batch?)?;
+        let parts = scatter.parts(&batch)?;
+        let places: Vec<u128> =
+            parts.iter().zip(next..).map(|(part, row)| u128::from(*part) << 64 | u128::from(row)).collect();
+        let end = next + batch.num_rows() as u64;
+        let numbers: [ArrayRef; 2] =
+            [Arc::new(UInt64Array::from(parts)), Arc::new(UInt64Array::from_iter_values(next..end))];
+        let columns = batch.columns().iter().cloned().chain(numbers).collect();
+        let batch = RecordBatch::try_new(Arc::clone(&numbered), columns).map_err(failed)?;
+        sorter.add(&batch, &places)?;
+        next = end;
+    }
+    scatter.finish(&schema)?;
+    Ok(Parts { schema, rows: sorter.finish(session)?, budget })
+}
+
+/// The columns, and two numbers.
+fn with_numbers(schema: &Schema) -> SchemaRef {
+    let number = |_| Arc::new(Field::new("", DataType::UInt64, false));
+    Arc::new(Schema::new(schema.fields().iter().cloned().chain((0..2).map(number)).collect::<Vec<_>>()))
+}
+
+impl<R: Iterator<Item = Result<RecordBatch>>> Parts<R> {
+    /// Matches one part after the other; gives what becomes of all rows, and those that are written. None if the table has
+    /// changed meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`Incoming::settle`] and [`StoredTable::find`].
+    pub(super) fn matched(
+        mut self,
+        session: &Session,
+        stored: &mut dyn StoredTable,
+        rule: &MergeRule,
+        work: &mut WorkCounts,
+    ) -> Result<Option<(Outcome, OnDisk)>> {
+        let mut written = Written::new(&self.schema, self.budget);
+        let mut rest = None;
+        let mut is_first = true;
+        while let Some(part) = self.next_part(&mut rest)?.or_else(|| is_first.then(Part::default)) {
+            is_first = false;
+            session.check()?;
+            let incoming = Incoming::settle(&self.schema, &part.rows, rule)?;
+            let Some(outcome) = matched(session, stored, &incoming, rule, work)? else { return Ok(None) };
+            written.add(&incoming, &part.places, &outcome)?;
+        }
+        written.finish(session).map(Some)
+    }
+
+    /// The next part; `rest` is what was read of the one behind it.
+    fn next_part(&mut self, rest: &mut Option<RecordBatch>) -> Result<Option<Part>> {
+        let mut part = Part::default();
+        let mut number = None;
+        while let Some(batch) = rest.take().map_or_else(|| self.rows.next(), |rest| Some(Ok(rest))) {
+            let batch = batch?;
+            let columns = batch.num_columns() - 2;
+            let parts = batch.column(columns).as_primitive::<UInt64Type>().values();
+            let number = *number.get_or_insert(parts[0]);
+            let own = parts.partition_point(|part| *part <= number);
+            if own < batch.num_rows() {
+                *rest = Some(batch.slice(own, batch.num_rows() - own));
+            }
+            if own > 0 {
+                let own = batch.slice(0, own);
+                part.places.extend(own.column(columns + 1).as_primitive::<UInt64Type>().values());
+                let places: Vec<usize> = (0..columns).collect();
+                let rows = own.project(&places).and_then(|rows| rows.with_schema(Arc::clone(&self.schema)));
+                part.rows.push(rows.map_err(failed)?);
+            }
+            if rest.is_some() {
+                break;
+            }
+        }
+        Ok((!part.rows.is_empty()).then_some(part))
+    }
+}
+
+/// The rows of one part.
+#[derive(Debug, Default)]
+struct Part {
+    rows: Vec<RecordBatch>,
+    /// The place of each among all that came in.
+    places: Vec<u64>,
+}
+
+/// The rows that are to be written.
+struct Written {
+    sorter: Sorter,
+    /// The stored rows that are replaced.
+    replaced: Vec<u64>,
+    schema: SchemaRef,
+    counts: Option<RowCounts>,
+}
+
+impl Written {
+    fn new(schema: &SchemaRef, budget: Budget) -> Self {
+        let sorter = Sorter::new(schema, budget.sorted());
+        Self { sorter, replaced: Vec::new(), schema: Arc::clone(schema), counts: None }
+    }
+
+    /// Takes the rows of one part that are written: those that replace stored ones in the order of these, then the inserts
+    /// as they came in.
+    fn add(&mut self, incoming: &Incoming, places: &[u64], outcome: &Outcome) -> Result<()> {
+        self.replaced.extend(outcome.replaced.iter().map(|pair| pair.stored_row));
+        let place = |row: u32| places[incoming.source_rows()[row as usize] as usize];
+        let replaced = outcome.replaced.iter().map(|pair| (pair.incoming, u128::from(pair.stored_row)));
+        let inserted = outcome.inserted.iter().map(|row| (*row, 1 << 64 | u128::from(place(*row))));
+        let (rows, numbers): (Vec<u32>, Vec<u128>) = replaced.chain(inserted).unzip();
+        for (rows, numbers) in rows.chunks(CHUNK_ROWS).zip(numbers.chunks(CHUNK_ROWS)) {
+            let rows =
+                take_record_batch(incoming.batch(), &UInt32Array::from(rows.to_vec())).map_err(failed)?;
+            self.sorter.add(&rows, numbers)?;
+        }
+        self.counts = Some(match self.counts.take() {
+            Some(counts) => counts.and(&outcome.rows)?,
+            None => outcome.rows.clone(),
+        });
+        Ok(())
+    }
+
+    fn finish(mut self, session: &Session) -> Result<(Outcome, OnDisk)> {
+        let mut batches = Vec::new();
+        let rows = self.sorter.finish(session)?.map(|rows| {
+            session.check()?;
+            let rows = rows?;
+            batches.push(rows.num_rows());
+            rows.with_schema(Arc::clone(&self.schema)).map_err(failed)
+        });
+        let file = SpillFile::of(&self.schema, rows)?;
+        let rows = OnDisk::new(file, &batches)?;
+        self.replaced.sort_unstable();
+        let pair = |(stored_row, incoming)| Pair { stored_row, incoming };
+        let replaced: Vec<Pair> = self.replaced.into_iter().zip(0..).map(pair).collect();
+        let inserted = (0..rows.len()).skip(replaced.len()).collect();
+        Ok((Outcome { replaced, inserted, rows: self.counts.unwrap_or_default() }, rows))
+    }
+}
+
+fn failed(cause: ArrowError) -> Error {
+    Error::internal("the incoming rows could not be put into parts").because(cause)
+}
