@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let text = "backend = 'datafusion'\noutput = 'json'\nlog_level = 'info'\nlog_format = 'json'\n\
-                    max_retries = 3\ncompression = 'zstd:9'\n\
+                    max_retries = 3\nmemory_limit = '1GiB'\ncompression = 'zstd:9'\n\
                     [s3]\nregion = 'eu-west-1'\nallow_http = true\n";
         let settings = Settings::parse(text).expect("settings");
         assert_eq!(

@@ -12,13 +12,18 @@ const MOST_THREADS: usize = 8;
 /// Items that are made before they are asked for.
 const AHEAD: usize = 2;
 
+/// As many threads work at the same time.
+pub(super) fn threads() -> usize {
+    available_parallelism().map_or(1, usize::from).min(MOST_THREADS)
+}
+
 /// Does some pieces of work, each once, on as many threads as there are cores.
 ///
 /// # Errors
 ///
 /// One that a piece fails with; others may have been done, or not.
 pub(super) fn on_all_cores<T: Send>(work: Vec<T>, act: impl Fn(T) -> Result<()> + Sync) -> Result<()> {
-    let threads = available_parallelism().map_or(1, usize::from).min(MOST_THREADS).min(work.len());
+    let threads = threads().min(work.len());
     let queue = Mutex::new(work.into_iter());
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
     let run = || {

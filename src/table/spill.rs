@@ -6,7 +6,9 @@ use std::io::{BufReader, BufWriter};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use arrow::array::{
+    Array, ArrayData, ArrayRef, AsArray, ByteView, MAX_INLINE_VIEW_LEN, RecordBatch, RecordBatchOptions,
+};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::error::ArrowError;
@@ -101,9 +103,24 @@ impl Spilled {
 /// What the rows of a batch take by themselves, were its buffers not shared with other batches.
 pub(super) fn size_of_rows(batch: &RecordBatch) -> usize {
     let size = |column: &ArrayRef| {
-        column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
+        let data = column.to_data();
+        let own = data.get_slice_memory_size();
+        own.map_or_else(|_| column.get_array_memory_size(), |own| own + behind_views(&data))
     };
     batch.columns().iter().map(size).sum()
+}
+
+/// The bytes to which views point, which Arrow leaves out.
+fn behind_views(data: &ArrayData) -> usize {
+    let own = match data.data_type() {
+        DataType::Utf8View | DataType::BinaryView => {
+            let lengths =
+                data.buffer::<u128>(0)[..data.len()].iter().map(|view| ByteView::from(*view).length);
+            lengths.filter(|length| *length > MAX_INLINE_VIEW_LEN).map(|length| length as usize).sum()
+        }
+        _ => 0,
+    };
+    own + data.child_data().iter().map(behind_views).sum::<usize>()
 }
 
 /// An Arrow IPC file that goes when its last clone does.
@@ -323,6 +340,16 @@ mod tests {
 
     fn stream(batches: &[RecordBatch]) -> BatchStream {
         BatchStream::from_iter(batches[0].schema(), batches.iter().cloned().map(Ok).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_text_behind_views_counts_as_far_as_it_is_pointed_to() {
+        let long = "a text that is not inlined";
+        let of = |rows: usize| {
+            let views: ArrayRef = Arc::new(StringViewArray::from_iter_values([long, "short", long, long]));
+            size_of_rows(&RecordBatch::try_from_iter([("v", views)]).unwrap().slice(0, rows))
+        };
+        assert_eq!((of(1), of(2), of(3)), (16 + 26, 32 + 26, 48 + 52));
     }
 
     #[tokio::test]

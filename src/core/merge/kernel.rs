@@ -4,13 +4,13 @@
 //! incoming ids. Rows on which the keys alone do not decide come back to be compared in their other
 //! columns. Memory grows with the incoming rows only.
 
-use arrow::array::{Array, RecordBatch, UInt32Array};
+use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, Schema};
 use std::cmp::Ordering;
 
 pub(crate) use super::settle::Incoming;
-use super::settle::{id_types, row_number};
+use super::settle::id_types;
 use super::{MergeRule, Winner};
 use crate::core::merge::canonical::{RowEncoder, columns_of};
 use crate::core::report::RowCounts;
@@ -130,7 +130,23 @@ impl<'a> Matcher<'a> {
     ///
     /// `InvalidInput` if a stored modification value cannot be compared with the incoming ones.
     pub(crate) fn probe(&mut self, keys: &RecordBatch, first_row: u64) -> Result<Vec<Pair>> {
-        let met = self.meet(keys, first_row)?;
+        let met = self.incoming.meet(&keys.columns()[..self.rule.ids().len()])?;
+        self.join(keys, &met, first_row)
+    }
+
+    /// The same once it is known which rows of `keys` have an incoming partner: what [`Incoming::meet`] gives, of which
+    /// those may be left out that do not count. Rows may be shown in any order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Matcher::probe`].
+    pub(crate) fn join(
+        &mut self,
+        keys: &RecordBatch,
+        met: &[(u32, u32)],
+        first_row: u64,
+    ) -> Result<Vec<Pair>> {
+        let met = self.unseen(met, first_row);
         let Some((order, ranks)) = self.incoming.order.as_ref().filter(|_| self.decides_by_order()) else {
             return Ok(met.into_iter().map(|(_, pair)| pair).collect());
         };
@@ -220,37 +236,31 @@ impl<'a> Matcher<'a> {
         matches!(self.rule.winner(), Winner::Newest(_))
     }
 
+    /// Those whose incoming row was not met before, each with its row in the batch.
+    fn unseen(&mut self, met: &[(u32, u32)], first_row: u64) -> Vec<(u32, Pair)> {
+        let mut unseen = Vec::with_capacity(met.len());
+        for (row, incoming) in met {
+            match &mut self.verdicts[*incoming as usize] {
+                verdict @ Verdict::Unseen => {
+                    *verdict = Verdict::Unchanged;
+                    let stored_row = first_row + u64::from(*row);
+                    unseen.push((*row, Pair { stored_row, incoming: *incoming }));
+                }
+                _ => self.doubled.push(*incoming),
+            }
+        }
+        unseen
+    }
+
     fn replace(&mut self, pair: Pair) {
         self.verdicts[pair.incoming as usize] = Verdict::Updated;
         self.replaced.push(pair);
-    }
-
-    /// Rows of `keys` that have an incoming partner, each with its row in the batch.
-    fn meet(&mut self, keys: &RecordBatch, first_row: u64) -> Result<Vec<(u32, Pair)>> {
-        let ids = &keys.columns()[..self.rule.ids().len()];
-        let nulls: Vec<_> = ids.iter().filter_map(Array::logical_nulls).collect();
-        let encoded = self.incoming.ids.encode(ids)?;
-        let mut met = Vec::new();
-        for (row, id) in encoded.iter().enumerate() {
-            // A null id never matches: incoming ones are refused, stored ones are left alone.
-            if nulls.iter().any(|nulls| nulls.is_null(row)) {
-                continue;
-            }
-            let Some(incoming) = self.incoming.ids.find(id.data()) else { continue };
-            match &mut self.verdicts[incoming as usize] {
-                unseen @ Verdict::Unseen => {
-                    *unseen = Verdict::Unchanged;
-                    met.push((row_number(row), Pair { stored_row: first_row + row as u64, incoming }));
-                }
-                _ => self.doubled.push(incoming),
-            }
-        }
-        Ok(met)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::settle::row_number;
     use super::*;
     use std::sync::Arc;
 

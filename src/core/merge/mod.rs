@@ -1,11 +1,13 @@
 //! What an upsert means: the rule, the one match kernel, and the plain reference that judges it.
 
 pub(crate) mod canonical;
+mod ids;
 pub(crate) mod kernel;
 pub(crate) mod order;
 pub(crate) mod reference;
 pub(crate) mod rule;
 pub(crate) mod scatter;
 mod settle;
+pub(crate) mod sorted_ids;
 
 pub use rule::{MergeRule, UpsertMethod, Winner};

@@ -5,19 +5,18 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::row::Rows;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use foldhash::fast::RandomState;
-use hashbrown::HashTable;
-use std::hash::BuildHasher;
 
 use crate::core::merge::MergeRule;
 use crate::core::merge::canonical::{RowEncoder, columns_of};
+use crate::core::merge::ids::IdIndex;
 use crate::core::merge::order::Order;
+use crate::core::merge::sorted_ids::{SortedColumns, SortedIds};
 use crate::core::schema::{check_names, find_column, type_name};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -30,7 +29,8 @@ pub(crate) struct Incoming {
     batch: RecordBatch,
     source_rows: Vec<u32>,
     /// Ids of all rows that came in, and where each settled one is found among them.
-    pub(super) ids: IdIndex,
+    ids: IdIndex,
+    sorted: SortedColumns,
     /// The order of modification values, and the value of every row that came in.
     pub(super) order: Option<(Order, Rows)>,
     /// Settled rows that won by source order against one that differs.
@@ -60,12 +60,13 @@ impl Incoming {
         let order = rule.modified().map(|column| Order::of(&all, column)).transpose()?;
         let types = ids.iter().map(|i| (schema.field(*i).name().as_str(), schema.field(*i).data_type()));
         let encoder = RowEncoder::new(types)?;
-        let rows = encoder.encode(&ids.iter().map(|i| all.column(*i).clone()).collect::<Vec<_>>())?;
-        let (index, twins) = IdIndex::build(encoder, rows);
+        let columns: Vec<ArrayRef> = ids.iter().map(|i| all.column(*i).clone()).collect();
+        let (index, twins) = IdIndex::build(encoder, &columns)?;
         if twins.is_empty() {
             let source_rows = (0..row_number(all.num_rows())).collect();
             let total = all.num_rows() as u64;
-            return Ok(Self { batch: all, source_rows, ids: index, order, tied: Vec::new(), total });
+            let sorted = SortedColumns::new(rule.ids());
+            return Ok(Self { batch: all, source_rows, ids: index, sorted, order, tied: Vec::new(), total });
         }
         Self::settle_twins(&all, index, order, &twins, rule)
     }
@@ -97,12 +98,27 @@ impl Incoming {
             tied_rows.iter().filter_map(|row| source_rows.binary_search(row).ok().map(row_number)).collect();
         let batch = take_record_batch(all, &UInt32Array::from(source_rows.clone()))
             .map_err(|cause| Error::internal("the settled rows could not be gathered").because(cause))?;
-        Ok(Self { batch, source_rows, ids: index, order, tied, total: all.num_rows() as u64 })
+        let (sorted, total) = (SortedColumns::new(rule.ids()), all.num_rows() as u64);
+        Ok(Self { batch, source_rows, ids: index, sorted, order, tied, total })
     }
 
     /// The settled rows.
     pub(crate) fn batch(&self) -> &RecordBatch {
         &self.batch
+    }
+
+    /// The stored rows, of which these are the id columns, that have the id of a settled one, each with that one.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if the ids cannot be compared.
+    pub(crate) fn meet(&self, ids: &[ArrayRef]) -> Result<Vec<(u32, u32)>> {
+        self.ids.find(ids)
+    }
+
+    /// The values of an id column in their order; `None` if they have none.
+    pub(crate) fn sorted(&self, id: &str) -> Option<&SortedIds> {
+        self.sorted.of(id, self.batch.column_by_name(id)?)
     }
 
     /// For each settled row, its index in the concatenation of the batches that were settled.
@@ -183,7 +199,7 @@ fn name_ids(batch: &RecordBatch, rows: impl IntoIterator<Item = u32>, rule: &Mer
 }
 
 /// The rows after the first that have the first's id.
-type Twins = BTreeMap<u32, Vec<u32>>;
+pub(super) type Twins = BTreeMap<u32, Vec<u32>>;
 
 /// Which of several rows with one id stays.
 struct Verdict {
@@ -250,69 +266,6 @@ fn all_identical(all: &RecordBatch, groups: &[Vec<u32>], rule: &MergeRule) -> Re
             own.clone().all(|row| rows.row(row) == rows.row(own.start))
         })
         .collect())
-}
-
-/// Finds a settled row by its id.
-#[derive(Debug)]
-pub(super) struct IdIndex {
-    encoder: RowEncoder,
-    rows: Rows,
-    table: HashTable<u32>,
-    hasher: RandomState,
-    /// For each entry's row, the settled row; `None` while both are the same.
-    settled: Option<Vec<u32>>,
-}
-
-impl IdIndex {
-    fn build(encoder: RowEncoder, rows: Rows) -> (Self, Twins) {
-        let hasher = RandomState::default();
-        let mut table = HashTable::with_capacity(rows.num_rows());
-        let mut twins = Twins::new();
-        for (number, row) in rows.iter().enumerate() {
-            let number = row_number(number);
-            let bytes: &[u8] = row.as_ref();
-            let hash = hasher.hash_one(bytes);
-            let rehash = |entry: &u32| hasher.hash_one(bytes_of(&rows, *entry));
-            match table.entry(hash, |entry: &u32| bytes_of(&rows, *entry) == bytes, rehash) {
-                hashbrown::hash_table::Entry::Occupied(first) => {
-                    twins.entry(*first.get()).or_default().push(number);
-                }
-                hashbrown::hash_table::Entry::Vacant(place) => drop(place.insert(number)),
-            }
-        }
-        (Self { encoder, rows, table, hasher, settled: None }, twins)
-    }
-
-    /// Lets the entry of `row` stand for its twin `winner`.
-    fn rename(&mut self, row: u32, winner: u32) {
-        let bytes = bytes_of(&self.rows, row);
-        if let Some(entry) = self.table.find_mut(self.hasher.hash_one(bytes), |entry| *entry == row) {
-            *entry = winner;
-        }
-    }
-
-    fn settle(&mut self, source_rows: &[u32]) {
-        let mut settled = vec![0; self.rows.num_rows()];
-        for (place, row) in source_rows.iter().enumerate() {
-            settled[*row as usize] = row_number(place);
-        }
-        self.settled = Some(settled);
-    }
-
-    /// The settled row with this id, given as a row of the same encoder.
-    pub(super) fn find(&self, id: &[u8]) -> Option<u32> {
-        let found = self.table.find(self.hasher.hash_one(id), |entry| bytes_of(&self.rows, *entry) == id)?;
-        Some(self.settled.as_ref().map_or(*found, |settled| settled[*found as usize]))
-    }
-
-    /// Encodes stored ids as rows to find.
-    pub(super) fn encode(&self, columns: &[arrow::array::ArrayRef]) -> Result<Rows> {
-        self.encoder.encode(columns)
-    }
-}
-
-fn bytes_of(rows: &Rows, row: u32) -> &[u8] {
-    rows.row(row as usize).data()
 }
 
 /// The types a stored table must have so that its ids can be compared.

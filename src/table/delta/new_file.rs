@@ -202,7 +202,7 @@ impl<'a> NewFile<'a> {
             .map_err(|cause| {
                 Error::internal("new rows do not fit the columns of the table").because(cause)
             })?;
-        self.draft.statistics.add(&rows)?;
+        self.draft.statistics.add(&rows);
         self.writer.write(&rows)
     }
 

@@ -40,8 +40,8 @@ pub(super) fn candidates(
         };
         // A column of which nothing usable is known rules nothing out.
         if let Some((lower, upper)) = bounds
-            && let Some(column) = incoming.batch().column_by_name(id)
-            && let Some(ranges) = Ranges::new(column, &lower, &upper, vec![true; parts.len()])
+            && let Some(values) = incoming.sorted(id)
+            && let Some(ranges) = Ranges::new(values, &lower, &upper, vec![true; parts.len()])
         {
             for (part, possible) in possible.iter_mut().enumerate() {
                 *possible &= ranges.may_hold(part);

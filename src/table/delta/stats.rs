@@ -2,10 +2,14 @@
 //! column the least value, the greatest, and how many are null.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::compute::{SortOptions, concat, sort_to_indices, take};
-use arrow::datatypes::{DataType, Float32Type, Float64Type, SchemaRef, TimeUnit, TimestampMicrosecondType};
+use arrow::array::{Array, ArrayRef, ArrowNumericType, AsArray, PrimitiveArray, RecordBatch, StringArray};
+use arrow::compute::{concat, max, max_string, min, min_string};
+use arrow::datatypes::{
+    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType,
+};
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::DateTime;
@@ -107,16 +111,11 @@ impl Statistics {
     }
 
     /// Takes in some rows.
-    ///
-    /// # Errors
-    ///
-    /// `Internal` if values cannot be ordered.
-    pub(super) fn add(&mut self, batch: &RecordBatch) -> Result<()> {
+    pub(super) fn add(&mut self, batch: &RecordBatch) {
         self.rows += batch.num_rows() as u64;
         for column in &mut self.columns {
-            column.add(batch.column(column.index))?;
+            column.add(batch.column(column.index));
         }
-        Ok(())
     }
 
     /// The text for the log.
@@ -147,17 +146,16 @@ impl Statistics {
 }
 
 impl Column {
-    fn add(&mut self, values: &ArrayRef) -> Result<()> {
+    fn add(&mut self, values: &ArrayRef) {
         self.nulls += values.logical_null_count() as u64;
         if !is_finite(values) {
             // JSON has no word for them, and NaN is greater than all others to some readers, not to others.
             self.bounds = None;
         }
         if let Some((least, greatest)) = &mut self.bounds {
-            least.extend(first(values, Side::Least).map_err(failed)?);
-            greatest.extend(first(values, Side::Greatest).map_err(failed)?);
+            least.extend(first(values, Side::Least));
+            greatest.extend(first(values, Side::Greatest));
         }
-        Ok(())
     }
 }
 
@@ -194,13 +192,31 @@ fn is_finite(values: &ArrayRef) -> bool {
 }
 
 /// The least or greatest value, as one row; none if all are null.
-fn first(values: &ArrayRef, side: Side) -> Result<Option<ArrayRef>, ArrowError> {
-    if values.null_count() == values.len() {
-        return Ok(None);
+fn first(values: &ArrayRef, side: Side) -> Option<ArrayRef> {
+    match values.data_type() {
+        DataType::Int8 => number::<Int8Type>(values, side),
+        DataType::Int16 => number::<Int16Type>(values, side),
+        DataType::Int32 => number::<Int32Type>(values, side),
+        DataType::Int64 => number::<Int64Type>(values, side),
+        DataType::Float32 => number::<Float32Type>(values, side),
+        DataType::Float64 => number::<Float64Type>(values, side),
+        DataType::Date32 => number::<Date32Type>(values, side),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => number::<TimestampMicrosecondType>(values, side),
+        DataType::Decimal128(..) => number::<Decimal128Type>(values, side),
+        DataType::Utf8 => {
+            let texts = values.as_string::<i32>();
+            let text = if side == Side::Least { min_string(texts) } else { max_string(texts) };
+            text.map(|text| Arc::new(StringArray::from(vec![text])) as ArrayRef)
+        }
+        _ => None,
     }
-    let order = SortOptions { descending: side == Side::Greatest, nulls_first: false };
-    let row = sort_to_indices(values, Some(order), Some(1))?;
-    take(values, &row, None).map(Some)
+}
+
+fn number<T: ArrowNumericType>(values: &ArrayRef, side: Side) -> Option<ArrayRef> {
+    let numbers = values.as_primitive::<T>();
+    let bound = if side == Side::Least { min(numbers) } else { max(numbers) };
+    let one = PrimitiveArray::<T>::from_value(bound?, 1).with_data_type(values.data_type().clone());
+    Some(Arc::new(one))
 }
 
 /// A bound of all batches as JSON; none if there is no value, or none that JSON can hold.
@@ -210,7 +226,7 @@ fn bound(values: &[ArrayRef], side: Side) -> Result<Option<Box<RawValue>>> {
     }
     let all: Vec<&dyn Array> = values.iter().map(AsRef::as_ref).collect();
     let all = concat(&all).map_err(failed)?;
-    let Some(value) = first(&all, side).map_err(failed)? else { return Ok(None) };
+    let Some(value) = first(&all, side) else { return Ok(None) };
     let Some(text) = json(&value, side)? else { return Ok(None) };
     RawValue::from_string(text)
         .map(Some)
@@ -327,15 +343,13 @@ impl Known {
 /// A column of one row for a schema of one; for tests of neighbours as well.
 #[cfg(test)]
 pub(super) fn written(values: ArrayRef) -> serde_json::Value {
-    use std::sync::Arc;
-
     use arrow::datatypes::{Field, Schema};
     let schema = Arc::new(Schema::new(vec![Field::new("a", values.data_type().clone(), true)]));
     let mut statistics = Statistics::new(&schema, &[0]);
     let rows = RecordBatch::try_new(schema, vec![values]).expect("rows");
     let half = rows.num_rows() / 2;
-    statistics.add(&rows.slice(0, half)).expect("adds");
-    statistics.add(&rows.slice(half, rows.num_rows() - half)).expect("adds");
+    statistics.add(&rows.slice(0, half));
+    statistics.add(&rows.slice(half, rows.num_rows() - half));
     serde_json::from_str(&statistics.to_json().expect("text")).expect("JSON")
 }
 
@@ -345,8 +359,6 @@ mod tests {
         BinaryArray, Date32Array, Decimal128Array, Float64Array, Int64Array, StringArray,
         TimestampMicrosecondArray,
     };
-    use std::sync::Arc;
-
     use serde_json::json;
 
     use super::*;
@@ -376,7 +388,7 @@ mod tests {
             true,
         )]));
         let mut statistics = Statistics::new(&schema, &[0]);
-        statistics.add(&RecordBatch::try_new(schema, vec![Arc::new(values)]).expect("rows")).expect("adds");
+        statistics.add(&RecordBatch::try_new(schema, vec![Arc::new(values)]).expect("rows"));
         let text = statistics.to_json().expect("text");
         assert!(text.contains("\"maxValues\":{\"a\":1234567890123456789.01}"), "{text}");
         assert!(text.contains("\"minValues\":{\"a\":-0.05}"), "{text}");

@@ -197,7 +197,7 @@ impl StoredTable for Stored {
         let start = Instant::now();
         let mut new = Written::default();
         let writer = FileWriter { session, layout: &self.layout, change };
-        let staged = writer.write(self.snapshot.as_ref(), self.touched(change.outcome), done.work, &mut new);
+        let staged = writer.write(self.snapshot.as_ref(), &self.touched(change.outcome), done.work, &mut new);
         done.times.apply += millis(start.elapsed());
         let start = Instant::now();
         staged.inspect_err(|_| new.discard(session, &self.layout.location))?;

@@ -99,13 +99,13 @@ impl FileWriter<'_> {
     pub(super) fn write(
         &self,
         snapshot: Option<&Snapshot>,
-        touched: Vec<Touched<'_>>,
+        touched: &[Touched<'_>],
         work: &mut WorkCounts,
         written: &mut Written,
     ) -> Result<()> {
         let folded = Folded::new(&self.layout.schema, self.change)?;
         let mut rows = Rows { files: Files::new(self.session, self.layout), pending: Pending::default() };
-        let filled = self.fill(snapshot, &touched, &folded, &mut rows, work, written);
+        let filled = self.fill(snapshot, touched, &folded, &mut rows, work, written);
         let filled = filled.and_then(|()| rows.finish());
         written.adds.append(&mut rows.files.adds);
         filled?;
@@ -168,8 +168,8 @@ impl FileWriter<'_> {
         let mut marker = Marker::new(self.session, snapshot, folded);
         for Touched { part, rows: own, pairs } in touched {
             self.session.check()?;
-            let marked = marker.mark(part, own.clone(), pairs, work, |replaced| rows.add(replaced));
-            marked.map_err(|error| error.with_missing("file", &part.path))?;
+            let shown = marker.mark(part, own.clone(), pairs, work, |replaced| rows.add(replaced));
+            shown.map_err(|error| error.with_missing("file", &part.path))?;
         }
         marker.finish()
     }

@@ -2,7 +2,7 @@
 //! are cores.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::sync::{Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
@@ -20,10 +20,13 @@ use crate::table::parquet::unwritable;
 /// Fewer rows are encoded sooner than a thread is started.
 const ROWS_OF_A_THREAD: usize = 1_024;
 
+/// As much is written at a time.
+const PIECE: usize = 1 << 20;
+
 /// Writes rows into one file.
 pub(crate) struct Encoder<W: Write + Send> {
     schema: SchemaRef,
-    file: SerializedFileWriter<W>,
+    file: SerializedFileWriter<BufWriter<W>>,
     encoders: ArrowRowGroupWriterFactory,
     /// The row group that is being encoded.
     open: Option<OpenGroup>,
@@ -61,6 +64,7 @@ impl<W: Write + Send> Encoder<W> {
         options: ArrowWriterOptions,
         limit: Option<u64>,
     ) -> Result<Self> {
+        let out = BufWriter::with_capacity(PIECE, out);
         let writer =
             ArrowWriter::try_new_with_options(out, SchemaRef::clone(schema), options).map_err(unwritable)?;
         let (file, encoders) = writer.into_serialized_writer().map_err(unwritable)?;
@@ -74,7 +78,7 @@ impl<W: Write + Send> Encoder<W> {
     /// # Errors
     ///
     /// `Io`.
-    pub(super) fn file(&mut self) -> Result<&mut SerializedFileWriter<W>> {
+    pub(super) fn file(&mut self) -> Result<&mut SerializedFileWriter<BufWriter<W>>> {
         self.flush()?;
         Ok(&mut self.file)
     }

@@ -5,13 +5,13 @@
 //! that readers may trust under our name. Whatever is not sure of that is decoded.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read, Take};
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::{ARROW_SCHEMA_META_KEY, ProjectionMask, encode_arrow_schema};
-use parquet::basic::{ColumnOrder, Compression as Codec, Encoding};
+use parquet::basic::{ColumnOrder, Compression as Codec, Encoding, EncodingMask};
 use parquet::bloom_filter::Sbbf;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::Result as ParquetResult;
@@ -130,6 +130,8 @@ impl<'a> Copying<'a> {
         chunks.hold_group(opened.metadata.metadata(), group, &ProjectionMask::all(), None)?;
         let mut out = self.encoder.file()?.next_row_group().map_err(unwritable)?;
         for (leaf, column) in footer.row_group(group).columns().iter().enumerate() {
+            let (start, length) = column.byte_range();
+            let end = start + length;
             let index = footer.column_index().filter(|_| self.is_indexed);
             let index = index.and_then(|index| index.get(group)?.get(leaf));
             let pages = footer.offset_index().filter(|_| self.is_indexed);
@@ -143,7 +145,7 @@ impl<'a> Copying<'a> {
                 column_index: index.filter(|index| !matches!(index, ColumnIndexMetaData::NONE)).cloned(),
                 offset_index: pages.and_then(|pages| pages.get(group)?.get(leaf)).cloned(),
             };
-            out.append_column(&Whole(chunks), close).map_err(unwritable)?;
+            out.append_column(&Whole { chunks, end }, close).map_err(unwritable)?;
         }
         out.close().map_err(unwritable)?;
         chunks.release();
@@ -246,27 +248,32 @@ fn whole_footer(chunks: &Chunks) -> Result<ParquetMetaData> {
     reader.parse_and_finish(chunks).map_err(undecodable)
 }
 
-/// Reads whole column chunks, a large piece at a time.
-struct Whole<'a>(&'a Chunks);
+/// Reads a whole column chunk, a large piece at a time.
+struct Whole<'a> {
+    chunks: &'a Chunks,
+    /// Where it ends.
+    end: u64,
+}
 
 /// As much as is read at a time.
 const PIECE: usize = 1 << 20;
 
 impl Length for Whole<'_> {
     fn len(&self) -> u64 {
-        self.0.len()
+        self.chunks.len()
     }
 }
 
 impl ChunkReader for Whole<'_> {
-    type T = BufReader<Cursor>;
+    type T = BufReader<Take<Cursor>>;
 
     fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
-        Ok(BufReader::with_capacity(PIECE, self.0.cursor(start)))
+        let chunk = self.chunks.cursor(start).take(self.end.saturating_sub(start));
+        Ok(BufReader::with_capacity(PIECE, chunk))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
-        self.0.get_bytes(start, length)
+        self.chunks.get_bytes(start, length)
     }
 }
 
@@ -282,13 +289,21 @@ fn like(opened: &Opened, limit: u64, mark: Option<&str>) -> Result<WriterPropert
             builder = builder
                 .set_column_compression(path.clone(), rewritable(column.compression()))
                 .set_column_bloom_filter_enabled(path.clone(), column.bloom_filter_offset().is_some())
-                .set_column_dictionary_enabled(path.clone(), column.dictionary_page_offset().is_some());
+                .set_column_dictionary_enabled(path.clone(), has_dictionary(column));
             if let Some(encoding) = chosen_encoding(column) {
                 builder = builder.set_column_encoding(path, encoding);
             }
         }
     }
     Ok(builder.build())
+}
+
+/// Whether a dictionary holds the values of a column: not if the writer began one and gave it up.
+fn has_dictionary(column: &ColumnChunkMetaData) -> bool {
+    let is_whole = |pages: &EncodingMask| {
+        pages.is_only(Encoding::RLE_DICTIONARY) || pages.is_only(Encoding::PLAIN_DICTIONARY)
+    };
+    column.dictionary_page_offset().is_some() && column.page_encoding_stats_mask().is_none_or(is_whole)
 }
 
 /// The encoding of a column's values, if it is one that somebody chose: neither the plain one nor a

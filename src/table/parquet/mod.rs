@@ -4,6 +4,7 @@ mod bloom;
 mod chunks;
 mod concat;
 mod encoder;
+mod find;
 mod groups;
 mod in_place;
 mod layout;

@@ -64,7 +64,7 @@ pub(crate) fn candidates(opened: &Opened, incoming: &Incoming, ids: &[&String]) 
 }
 
 /// The incoming values of an id column, and the bounds of every row group; `None` if they cannot be compared.
-fn ranges(opened: &Opened, incoming: &Incoming, id: &str) -> Option<Ranges> {
+fn ranges<'a>(opened: &Opened, incoming: &'a Incoming, id: &str) -> Option<Ranges<'a>> {
     let metadata = opened.metadata.metadata();
     let schema = metadata.file_metadata().schema_descr();
     let converter = StatisticsConverter::try_new(id, opened.schema(), schema).ok()?;
@@ -77,7 +77,7 @@ fn ranges(opened: &Opened, incoming: &Incoming, id: &str) -> Option<Ranges> {
     let lower = converter.row_group_mins(groups).ok()?;
     let upper = converter.row_group_maxes(groups).ok()?;
     let believed = groups.iter().map(|group| trusted(group, column)).collect();
-    Ranges::new(incoming.batch().column_by_name(id)?, &lower, &upper, believed)
+    Ranges::new(incoming.sorted(id)?, &lower, &upper, believed)
 }
 
 /// Old writers put bounds in a field without a defined order; those are not believed.
@@ -215,7 +215,7 @@ fn rows_between(
     if lower.len() != pages.len() || upper.len() != pages.len() {
         return None;
     }
-    let ranges = Ranges::new(incoming.batch().column_by_name(id)?, &lower, &upper, vec![true; pages.len()])?;
+    let ranges = Ranges::new(incoming.sorted(id)?, &lower, &upper, vec![true; pages.len()])?;
     let first = |page: usize| match pages.get(page) {
         Some(page) => usize::try_from(page.first_row_index).ok(),
         None => Some(end),

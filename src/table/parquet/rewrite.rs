@@ -20,9 +20,9 @@ use crate::table::parquet::stored::read_group;
 use crate::table::parquet::{Opened, layout, undecodable};
 use crate::table::partition::{self, Values};
 use crate::table::table_scan::keep;
-use arrow::array::{ArrayRef, RecordBatch, new_null_array};
-use arrow::compute::interleave;
+use arrow::array::{Array, ArrayRef, MutableArrayData, RecordBatch, make_array, new_null_array};
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 
 /// Refuses files that could be read but not written again with the same types.
 pub(super) fn check_writable(opened: &Opened) -> Result<()> {
@@ -225,15 +225,10 @@ impl<'a> Folded<'a> {
             return Ok(batch.clone());
         }
         let new = self.change.rows.take(own.iter().map(|pair| pair.incoming))?;
-        let mut places: Vec<(usize, usize)> = (0..batch.num_rows()).map(|row| (0, row)).collect();
-        for (place, pair) in own.iter().enumerate() {
-            let row = usize::try_from(pair.stored_row - first).unwrap_or(usize::MAX);
-            places[row] = (1, place);
-        }
         let mut columns = Vec::with_capacity(self.columns.len());
         for (stored, incoming) in batch.columns().iter().zip(&self.columns) {
             columns.push(match incoming {
-                Some(incoming) => interleave(&[stored.as_ref(), new.column(*incoming).as_ref()], &places)
+                Some(incoming) => replaced(stored, new.column(*incoming), first, own)
                     .map_err(|cause| Error::internal("rows could not be replaced").because(cause))?,
                 None => ArrayRef::clone(stored),
             });
@@ -280,6 +275,22 @@ impl<'a> Folded<'a> {
         let chunks = self.change.outcome.inserted.chunks(CHUNK_ROWS);
         chunks.map(|rows| widen(&self.stored, &self.change.rows.take(rows.iter().copied())?))
     }
+}
+
+/// A stored column, whose first row is `first` in the file, with the new values of `pairs` in place: what lies between
+/// them is copied in one go.
+fn replaced(stored: &ArrayRef, new: &ArrayRef, first: u64, pairs: &[Pair]) -> Result<ArrayRef, ArrowError> {
+    let (old, new) = (stored.to_data(), new.to_data());
+    let mut column = MutableArrayData::new(vec![&old, &new], false, stored.len());
+    let mut next = 0;
+    for (place, pair) in pairs.iter().enumerate() {
+        let row = usize::try_from(pair.stored_row - first).unwrap_or(usize::MAX);
+        column.try_extend(0, next, row)?;
+        column.try_extend(1, place, place + 1)?;
+        next = row + 1;
+    }
+    column.try_extend(0, next, stored.len())?;
+    Ok(make_array(column.freeze()))
 }
 
 /// Reads a little of every column chunk of the new file back before it may replace the old one.

@@ -1,11 +1,7 @@
-//! One stored Parquet file: which of its rows the incoming ones meet.
-//!
-//! Only id and modification columns are read at first, and only of row groups that could hold an
-//! incoming id; other columns are read for just those rows on which the keys do not decide. The file may be
-//! one of many: its rows are then numbered on from those of the others, and some of them may count as deleted.
+//! One stored Parquet file, and its rows by row groups and columns. It may be one of many: its rows are then numbered on from
+//! those of the others, and some of them may count as deleted.
 
 use std::fs::File;
-use std::ops::Range;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -22,9 +18,8 @@ use crate::core::merge::kernel::{Matcher, Pair};
 use crate::core::report::WorkCounts;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::fit::{Fit, fit_batches};
-use crate::table::parquet::prune::Candidate;
 use crate::table::parquet::shape::{Selection, Shape};
-use crate::table::parquet::{Layout, Opened, groups, prune, rewrite, undecodable};
+use crate::table::parquet::{Layout, Opened, groups, rewrite, undecodable};
 use crate::table::{Change, StoredFile};
 
 /// Rows that are decoded at a time.
@@ -34,9 +29,9 @@ pub(super) const BATCH_ROWS: usize = 16 * 1024;
 #[derive(Debug)]
 pub(crate) struct ParquetFile {
     opened: Opened,
-    shape: Shape,
+    pub(super) shape: Shape,
     /// The first row of every row group, and the one behind the last at the end.
-    starts: Vec<u64>,
+    pub(super) starts: Vec<u64>,
     /// Rows that do not count, ascending, numbered like the others.
     deleted: Vec<u64>,
 }
@@ -164,10 +159,32 @@ impl ParquetFile {
     }
 
     /// Reads some columns of a row group, in the order of `columns`.
-    fn read(&self, group: usize, columns: &[String], rows: Option<RowSelection>) -> Result<Projected> {
+    pub(super) fn read(
+        &self,
+        group: usize,
+        columns: &[String],
+        rows: Option<RowSelection>,
+    ) -> Result<Projected> {
+        self.hold(group, columns, rows.as_ref())?;
+        self.read_held(group, columns, rows)
+    }
+
+    /// Fetches what is needed of an object to read them.
+    pub(super) fn hold(&self, group: usize, columns: &[String], rows: Option<&RowSelection>) -> Result<()> {
+        let footer = self.opened.metadata.metadata();
+        let mask = self.shape.select(columns)?.mask(footer.file_metadata().schema_descr());
+        self.opened.chunks.hold_group(footer, group, &mask, rows)
+    }
+
+    /// Reads columns of which what is needed has been fetched.
+    pub(super) fn read_held(
+        &self,
+        group: usize,
+        columns: &[String],
+        rows: Option<RowSelection>,
+    ) -> Result<Projected> {
         let selection = self.shape.select(columns)?;
         let mask = selection.mask(self.opened.metadata.metadata().file_metadata().schema_descr());
-        self.opened.chunks.hold_group(self.opened.metadata.metadata(), group, &mask, rows.as_ref())?;
         let metadata = self.opened.metadata.clone();
         let builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(self.opened.chunks.clone(), metadata)
@@ -205,119 +222,10 @@ impl ParquetFile {
         }
         Ok(())
     }
-
-    /// Shows the rows that could meet incoming ones to the matcher.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidData` if they cannot be decoded, and as [`Matcher::probe`].
-    pub(crate) fn find_rows(
-        &self,
-        session: &Session,
-        matcher: &mut Matcher<'_>,
-        work: &mut WorkCounts,
-    ) -> Result<()> {
-        let groups = self.opened.metadata.metadata().row_groups();
-        let ids: Vec<&String> = matcher.ids().iter().filter(|id| self.shape.is_in_file(id)).collect();
-        let candidates = prune::candidates(&self.opened, matcher.incoming(), &ids)?;
-        for Candidate { group, rows } in &candidates {
-            session.check()?;
-            self.find_in(*group, rows.as_deref(), matcher, work)?;
-            session.progress().advance(groups[*group].compressed_size().unsigned_abs());
-        }
-        work.row_groups_read += candidates.len() as u64;
-        work.row_groups_skipped += (groups.len() - candidates.len()) as u64;
-        if candidates.is_empty() && !groups.is_empty() {
-            work.files_skipped += 1;
-        } else {
-            work.files_read += 1;
-        }
-        work.bytes_read += self.bytes_read();
-        Ok(())
-    }
-
-    /// Reads the keys of some rows of one row group, or of all of them, then the values of those that the keys leave open.
-    fn find_in(
-        &self,
-        group: usize,
-        rows: Option<&[Range<usize>]>,
-        matcher: &mut Matcher<'_>,
-        work: &mut WorkCounts,
-    ) -> Result<()> {
-        let before = self.opened.chunks.bytes_read();
-        let (start, all) = (self.starts[group], within(self.starts[group + 1] - self.starts[group]));
-        let selection = rows.map(|rows| RowSelection::from_consecutive_ranges(rows.iter().cloned(), all));
-        let whole = 0..all;
-        let mut runs = rows.unwrap_or(std::slice::from_ref(&whole)).iter().cloned();
-        let mut run = 0..0;
-        let mut open = Vec::new();
-        for batch in self.read(group, matcher.key_columns(), selection)? {
-            let batch = batch?;
-            let mut seen = 0;
-            while seen < batch.num_rows() {
-                if run.is_empty() {
-                    run = runs
-                        .next()
-                        .ok_or_else(|| undecodable("a row group has more rows than its footer says"))?;
-                }
-                let part = run.len().min(batch.num_rows() - seen);
-                self.probe(&batch.slice(seen, part), start + run.start as u64, matcher, &mut open)?;
-                (seen, run.start) = (seen + part, run.start + part);
-            }
-        }
-        if !run.is_empty() || runs.any(|run| !run.is_empty()) {
-            return Err(short().with("row group", group));
-        }
-        let keys = self.opened.chunks.bytes_read();
-        self.compare(group, &open, matcher)?;
-        work.key_bytes_read += keys - before;
-        work.value_bytes_read += self.opened.chunks.bytes_read() - keys;
-        self.opened.chunks.release();
-        Ok(())
-    }
-
-    /// Probes the rows between deleted ones, a run at a time.
-    fn probe(
-        &self,
-        keys: &RecordBatch,
-        first: u64,
-        matcher: &mut Matcher<'_>,
-        open: &mut Vec<Pair>,
-    ) -> Result<()> {
-        let end = first + keys.num_rows() as u64;
-        let mut from = first;
-        for row in self.deleted(first, keys.num_rows()).iter().copied().chain([end]) {
-            if row > from {
-                let run = keys.slice(within(from - first), within(row - from));
-                open.extend(matcher.probe(&run, from)?);
-            }
-            from = row + 1;
-        }
-        Ok(())
-    }
-
-    fn compare(&self, group: usize, open: &[Pair], matcher: &mut Matcher<'_>) -> Result<()> {
-        if open.is_empty() || matcher.value_columns().is_empty() {
-            return Ok(());
-        }
-        let rows = selection(open, self.starts[group]);
-        let mut left = open;
-        for batch in self.read(group, matcher.value_columns(), Some(rows))? {
-            let batch = batch?;
-            let Some((pairs, rest)) = left.split_at_checked(batch.num_rows()) else { break };
-            matcher.decide(pairs, &batch)?;
-            left = rest;
-        }
-        if left.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::internal("stored rows were lost while they were compared"))
-        }
-    }
 }
 
 /// Selects the stored rows of ascending pairs.
-fn selection(pairs: &[Pair], start: u64) -> RowSelection {
+pub(super) fn selection(pairs: &[Pair], start: u64) -> RowSelection {
     let mut selectors = Vec::new();
     let mut next = start;
     for pair in pairs {
@@ -331,16 +239,16 @@ fn selection(pairs: &[Pair], start: u64) -> RowSelection {
     selectors.into()
 }
 
-fn within(rows: u64) -> usize {
+pub(super) fn within(rows: u64) -> usize {
     usize::try_from(rows).unwrap_or(usize::MAX)
 }
 
-fn short() -> Error {
+pub(super) fn short() -> Error {
     undecodable("a row group has fewer rows than its footer says")
 }
 
 /// Batches with the columns that were asked for.
-struct Projected {
+pub(super) struct Projected {
     reader: ParquetRecordBatchReader,
     selection: Selection,
 }
