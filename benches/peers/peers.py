@@ -52,11 +52,11 @@ def polars_rewrite(target, incoming):
     import polars as pl
 
     def work():
-        # The stored row stays unless a newer one came in; everything else is streamed through.
+        # At the level that keyfold writes: a footer says the codec, not the level.
         new = pl.scan_parquet(incoming)
         old = pl.scan_parquet(target)
         out = pl.concat([old.join(new, on=ID, how="anti"), new])
-        out.sink_parquet(target + ".new", compression="zstd", compression_level=3)
+        out.sink_parquet(target + ".new", compression="zstd", compression_level=1)
         rename(target)
 
     return work

@@ -123,7 +123,7 @@ pub(crate) fn plan(args: UpsertArgs, settings: &Settings) -> Result<UpsertPlan> 
         csv: args.target_layout.csv(&args.source_layout.csv),
         compression: args.compression.or(settings.compression).unwrap_or(defaults.compression),
         partition_by: args.target_layout.partition_by.clone(),
-        memory_limit: args.memory_limit.or(settings.memory_limit).unwrap_or(defaults.memory_limit),
+        memory_limit: args.memory_limit.or(settings.memory_limit),
         deletion_vectors: args.target_layout.deletion_vectors,
     };
     let read = args.source_layout.options(args.schema);

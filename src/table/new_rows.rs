@@ -15,8 +15,11 @@ use super::spill::{SpillFile, size_of_rows};
 use crate::core::merge::kernel::Incoming;
 use crate::error::{Error, Result};
 
-/// As many rows are picked at a time, that memory does not grow with their number.
-pub(crate) const CHUNK_ROWS: usize = 64 * 1024;
+/// The most rows that are picked at a time.
+const CHUNK_ROWS: usize = 64 * 1024;
+
+/// Their bytes, about: memory is not to grow with the number of rows, nor with their width.
+const CHUNK_BYTES: u64 = 8 << 20;
 
 /// Rows that an [`Outcome`](crate::core::merge::kernel::Outcome) names by their numbers.
 #[derive(Debug)]
@@ -50,6 +53,24 @@ impl NewRows<'_> {
         }
     }
 
+    /// How many rows are picked at a time.
+    pub(crate) fn chunk(&self) -> Result<usize> {
+        let (rows, bytes) = match self {
+            Self::Held(incoming) => (incoming.batch().num_rows(), size_of_rows(incoming.batch()) as u64),
+            Self::OnDisk(disk) => (disk.len() as usize, disk.file.bytes()?),
+        };
+        Ok(chunk_of(rows, bytes))
+    }
+
+    /// How many bytes of rows wait until there are more for the same files. Those in memory are there already: all of one
+    /// partition go into one file.
+    fn pending_bytes(&self) -> usize {
+        match self {
+            Self::Held(_) => usize::MAX,
+            Self::OnDisk(_) => PENDING_BYTES,
+        }
+    }
+
     /// For each settled row its place among all that came in; text is written as it came.
     ///
     /// # Errors
@@ -61,6 +82,12 @@ impl NewRows<'_> {
             Self::OnDisk(_) => Err(Error::internal("the text of the incoming rows is not at hand")),
         }
     }
+}
+
+/// How many of `rows` rows, which have so many bytes, are picked at a time.
+pub(crate) fn chunk_of(rows: usize, bytes: u64) -> usize {
+    let fit = CHUNK_BYTES.saturating_mul(rows as u64) / bytes.max(1);
+    usize::try_from(fit).unwrap_or(usize::MAX).clamp(1, CHUNK_ROWS)
 }
 
 /// Rows in a temporary file.
@@ -142,18 +169,23 @@ fn failed(cause: ArrowError) -> Error {
 const PENDING_BYTES: usize = 64 << 20;
 
 /// Rows that are held for a while.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pending {
     held: Vec<RecordBatch>,
     bytes: usize,
+    limit: usize,
 }
 
 impl Pending {
+    pub(crate) fn new(rows: &NewRows<'_>) -> Self {
+        Self { held: Vec::new(), bytes: 0, limit: rows.pending_bytes() }
+    }
+
     /// Holds some more rows; gives all of them when they are many.
     pub(crate) fn add(&mut self, rows: RecordBatch) -> Result<Option<RecordBatch>> {
         self.bytes += size_of_rows(&rows);
         self.held.push(rows);
-        if self.bytes > PENDING_BYTES { self.take() } else { Ok(None) }
+        if self.bytes > self.limit { self.take() } else { Ok(None) }
     }
 
     /// Gives all rows that are held, if there are any.

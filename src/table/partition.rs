@@ -12,7 +12,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use crate::core::merge::kernel::Pair;
 use crate::core::schema::{find_column, type_name};
 use crate::error::{Error, ErrorKind, Result};
-use crate::table::new_rows::{CHUNK_ROWS, NewRows};
+use crate::table::new_rows::NewRows;
 
 /// The folder of rows without a value.
 const NULL_FOLDER: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -173,7 +173,7 @@ pub(crate) fn leaving(
     if !columns.iter().any(|column| schema.column_with_name(column).is_some()) {
         return Ok(leaving);
     }
-    for pairs in pairs.chunks(CHUNK_ROWS) {
+    for pairs in pairs.chunks(incoming.chunk()?) {
         let rows = incoming.take(pairs.iter().map(|pair| pair.incoming))?;
         let rows = pairs.iter().zip(values_of_rows(&rows, columns, Some(own))?);
         let others = rows.filter(|(_, values)| values != own);

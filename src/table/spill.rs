@@ -65,6 +65,14 @@ impl Spilled {
         }
     }
 
+    /// The file, if the rows are on disk.
+    pub(crate) fn file(&self) -> Option<&SpillFile> {
+        match self {
+            Self::Memory(..) => None,
+            Self::File(file) => Some(file),
+        }
+    }
+
     /// The size of the file, if there is one; else 0.
     ///
     /// # Errors

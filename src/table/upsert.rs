@@ -27,7 +27,7 @@ use crate::table::new_rows::NewRows;
 use crate::table::parquet::ParquetFile;
 use crate::table::single::SingleFile;
 use crate::table::source::format_of;
-use crate::table::spill::Spilled;
+use crate::table::spill::{SpillFile, Spilled};
 use crate::table::target::{Kind, stands, will_stand};
 use crate::table::text::{TextFile, check_plain};
 use parts::{Budget, scatter};
@@ -46,7 +46,7 @@ pub(crate) async fn upsert(
 ) -> Result<UpsertReport> {
     let started = Instant::now();
     options.validate()?;
-    let budget = Budget::new(options.memory_limit);
+    let budget = Budget::new(options.memory_limit.unwrap_or_default());
     let rows = pull(session, stream, budget.held()).await?;
     let prepare = started.elapsed();
     let (target, rule, options) = (target.clone(), rule.clone(), options.clone());
@@ -202,9 +202,11 @@ impl Job<'_> {
         let mut work = WorkCounts::default();
         let (session, rule) = (self.session, self.rule.clone());
         let (outcome, rows, incoming);
-        match &self.rows {
-            Spilled::Memory(schema, batches) => {
-                incoming = settle(stored.as_mut(), schema, batches, &rule)?;
+        match self.rows.file().filter(|file| self.goes_by_parts(stored.as_ref(), file)) {
+            None => {
+                let (schema, batches) = self.rows.batches()?;
+                let batches = batches.collect::<Result<Vec<_>>>()?;
+                incoming = settle(stored.as_mut(), &schema, batches, &rule)?;
                 self.times.plan += millis(start.elapsed());
                 let start = Instant::now();
                 let found = matched(session, stored.as_mut(), &incoming, &rule, &mut work)?;
@@ -212,7 +214,7 @@ impl Job<'_> {
                 let Some(found) = found else { return Ok(Attempt::Conflict) };
                 (outcome, rows) = (found, NewRows::Held(&incoming));
             }
-            Spilled::File(file) => {
+            Some(file) => {
                 tracing::info!("the incoming rows go through the disk");
                 let parts = scatter(session, file, stored.as_ref(), &rule, self.budget)?;
                 self.times.plan += millis(start.elapsed());
@@ -224,6 +226,12 @@ impl Job<'_> {
             }
         }
         self.write(stored, &Change { rows: &rows, outcome: &outcome }, work, conflicts)
+    }
+
+    /// Whether rows that went to disk are taken in parts. What takes them in one piece gets them so, unless a limit was named:
+    /// then it is told that it cannot.
+    fn goes_by_parts(&self, stored: &dyn StoredTable, file: &SpillFile) -> bool {
+        self.options.memory_limit.is_some() || !matches!(stored.fit_each(&file.schema()), Ok(None))
     }
 
     /// Writes what has changed.
@@ -287,13 +295,13 @@ impl Job<'_> {
 fn settle(
     stored: &mut dyn StoredTable,
     schema: &SchemaRef,
-    batches: &[RecordBatch],
+    batches: Vec<RecordBatch>,
     rule: &MergeRule,
 ) -> Result<Incoming> {
     // A text file without a single record names no columns; as a batch it is as good as any empty one.
     let is_empty = schema.fields().is_empty();
     let schema = if is_empty { stored.schema() } else { Arc::clone(schema) };
-    let batches = if is_empty { Vec::new() } else { batches.to_vec() };
+    let batches = if is_empty { Vec::new() } else { batches };
     let (schema, batches) = stored.fit(&schema, batches, rule)?;
     Incoming::settle(&schema, &batches, rule)
 }

@@ -4,7 +4,7 @@ use std::hash::BuildHasher;
 
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::Schema;
-use foldhash::fast::RandomState;
+use foldhash::fast::FixedState;
 
 use super::MergeRule;
 use super::canonical::RowEncoder;
@@ -18,7 +18,8 @@ pub(crate) struct Scatter {
     encoder: RowEncoder,
     /// The id columns: where they are, and how many nulls were seen in each.
     ids: Vec<(usize, usize)>,
-    hasher: RandomState,
+    /// The same in each run, so that each says the same.
+    hasher: FixedState,
     parts: u64,
 }
 
@@ -34,7 +35,7 @@ impl Scatter {
         let types = places.iter().map(|place| schema.field(*place));
         let encoder = RowEncoder::new(types.map(|field| (field.name().as_str(), field.data_type())))?;
         let ids = places.into_iter().map(|place| (place, 0)).collect();
-        Ok(Self { encoder, ids, hasher: RandomState::default(), parts: parts.max(1) })
+        Ok(Self { encoder, ids, hasher: FixedState::default(), parts: parts.max(1) })
     }
 
     /// The part of each row of a batch.

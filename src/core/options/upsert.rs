@@ -21,8 +21,8 @@ pub struct UpsertOptions {
     /// The columns by which a new table is partitioned; one that exists must be partitioned by the same.
     pub partition_by: Option<Vec<String>>,
     /// How much memory the upsert may take; above it, incoming rows go to disk. A text file as the target takes them in
-    /// one piece, and refuses more of them.
-    pub memory_limit: MemoryLimit,
+    /// one piece: it refuses more of them if this is said, and takes what it needs if not.
+    pub memory_limit: Option<MemoryLimit>,
     /// Whether a new Delta table marks rows that are replaced in deletion vectors, instead of writing their files anew.
     /// One that exists must do so already.
     pub deletion_vectors: bool,
@@ -37,7 +37,7 @@ impl Default for UpsertOptions {
             csv: CsvOptions::default(),
             compression: Compression::default(),
             partition_by: None,
-            memory_limit: MemoryLimit::default(),
+            memory_limit: None,
             deletion_vectors: false,
         }
     }
@@ -89,7 +89,7 @@ impl UpsertOptions {
     /// Sets how much memory the upsert may take.
     #[must_use]
     pub fn with_memory_limit(mut self, limit: MemoryLimit) -> Self {
-        self.memory_limit = limit;
+        self.memory_limit = Some(limit);
         self
     }
 

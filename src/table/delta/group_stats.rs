@@ -5,15 +5,37 @@ use arrow::datatypes::DataType;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::file::metadata::RowGroupMetaData;
 
-use super::stats::{Bounds, Known, Statistics};
+use super::log::StoredPart;
+use super::new_file::is_name;
+use super::stats::{Bounds, Known, Statistics, is_finite};
 use crate::error::Result;
-use crate::table::parquet::{Opened, Witness};
+use crate::table::parquet::{Opened, ParquetFile, Witness, is_decodable};
 
 /// Collects the statistics of a file of which the log had some before.
 pub(super) struct Rewritten<'a> {
-    pub(super) statistics: &'a mut Statistics,
+    statistics: &'a mut Statistics,
     /// What the log says of the file in whose place the new one comes.
-    pub(super) before: Known,
+    before: Known,
+    /// Whether that is our word: we give no bounds to a column of floats with a NaN, which a footer leaves out.
+    is_ours: bool,
+}
+
+impl<'a> Rewritten<'a> {
+    pub(super) fn new(statistics: &'a mut Statistics, part: &StoredPart, file: &ParquetFile) -> Self {
+        let is_ours = file.is_ours() && is_name(&part.path);
+        Self { statistics, before: Known::new(part.stats.as_deref()), is_ours }
+    }
+
+    fn known(
+        &self,
+        group: &RowGroupMetaData,
+        opened: &Opened,
+        place: usize,
+        name: &str,
+    ) -> Option<GroupColumn> {
+        let before = if self.is_ours { self.before.bounds(name) } else { Bounds::default() };
+        known(group, opened, place, &before)
+    }
 }
 
 impl Witness for Rewritten<'_> {
@@ -25,9 +47,7 @@ impl Witness for Rewritten<'_> {
     fn group(&mut self, group: &RowGroupMetaData, opened: &Opened) -> Result<bool> {
         let mut columns = Vec::new();
         for (place, name) in self.statistics.names() {
-            let Some(known) = known(group, opened, place, &self.before.bounds(name)) else {
-                return Ok(false);
-            };
+            let Some(known) = self.known(group, opened, place, name) else { return Ok(false) };
             columns.push(known);
         }
         self.statistics.add_group(group.num_rows().unsigned_abs(), columns);
@@ -59,6 +79,10 @@ fn known(group: &RowGroupMetaData, opened: &Opened, place: usize, before: &Bound
     let footer = opened.metadata.metadata().file_metadata().schema_descr();
     let converter = StatisticsConverter::try_new(field.name(), opened.schema(), footer).ok()?;
     let converter = converter.with_missing_null_counts_as_zero(false);
+    let leaf = converter.parquet_column_index()?;
+    if field.data_type().is_decimal() && !is_decodable(group, leaf) {
+        return None;
+    }
     let groups = || std::iter::once(group);
     let nulls = converter.row_group_null_counts(groups()).ok()?;
     let nulls = (!nulls.is_null(0)).then(|| nulls.value(0))?;
@@ -68,7 +92,6 @@ fn known(group: &RowGroupMetaData, opened: &Opened, place: usize, before: &Bound
     } else if nulls == group.num_rows().unsigned_abs() {
         GroupBounds::Empty
     } else if is_float && (before.least.is_none() || before.greatest.is_none()) {
-        // A footer leaves NaN out; the log has no bounds where there is one.
         GroupBounds::None
     } else {
         let (least, greatest) =
@@ -76,7 +99,11 @@ fn known(group: &RowGroupMetaData, opened: &Opened, place: usize, before: &Bound
         if least.is_null(0) || greatest.is_null(0) {
             return None;
         }
-        GroupBounds::Of(least, greatest)
+        if is_finite(&least) && is_finite(&greatest) {
+            GroupBounds::Of(least, greatest)
+        } else {
+            GroupBounds::None
+        }
     };
     Some(GroupColumn { nulls, bounds })
 }
@@ -141,6 +168,14 @@ mod tests {
     /// Folds one row into the second of three row groups; gives the statistics of the new file, those that its rows have, and
     /// the pages of each row group.
     fn rewritten(properties: WriterPropertiesBuilder, before: Option<&str>) -> (Value, Value, Vec<usize>) {
+        rewritten_by(properties, before, true)
+    }
+
+    fn rewritten_by(
+        properties: WriterPropertiesBuilder,
+        before: Option<&str>,
+        is_ours: bool,
+    ) -> (Value, Value, Vec<usize>) {
         let rows = rows();
         let file = tempfile::tempfile().expect("a file");
         let properties = properties
@@ -166,7 +201,8 @@ mod tests {
         let outcome = matcher.finish(Some(found)).expect("ends");
         let mut out = tempfile::tempfile().expect("a file");
         let mut statistics = Statistics::new(&rows.schema(), &[0, 1, 2, 3, 4, 5]);
-        let mut witness = super::Rewritten { statistics: &mut statistics, before: Known::new(before) };
+        let mut witness =
+            super::Rewritten { statistics: &mut statistics, before: Known::new(before), is_ours };
         let change = Change { rows: &NewRows::Held(&incoming), outcome: &outcome };
         assert!(stored.is_plainly(&rows.schema()));
         stored
@@ -204,6 +240,16 @@ mod tests {
             (&said["maxValues"]["id"], &said["nullCount"]),
             (&expected["maxValues"]["id"], &expected["nullCount"])
         );
+        assert_eq!(pages, [4, 1, 4]);
+    }
+
+    #[test]
+    fn what_others_say_of_floats_is_not_believed() {
+        // As Python's deltalake has it, from the footer.
+        let before = r#"{"minValues":{"odd":1.5,"even":0.0},"maxValues":{"odd":1.5,"even":11.0}}"#;
+        let (said, expected, pages) = rewritten_by(WriterProperties::builder(), Some(before), false);
+        assert_eq!((said["minValues"].get("odd"), said["minValues"].get("even")), (None, None));
+        assert_eq!(said["maxValues"]["id"], expected["maxValues"]["id"]);
         assert_eq!(pages, [4, 1, 4]);
     }
 

@@ -9,7 +9,6 @@ use deltalake_core::kernel::Add;
 use super::group_stats;
 use super::log::{Snapshot, StoredPart};
 use super::new_file::{Draft, Layout, NewFile};
-use super::stats::Known;
 use crate::client::session::Session;
 use crate::core::merge::kernel::Pair;
 use crate::core::report::WorkCounts;
@@ -114,7 +113,7 @@ impl Rewriter<'_> {
     ) -> Result<Rewritten> {
         let mut draft = Draft::new(self.session, self.layout, part.values.clone())?;
         let (out, statistics) = draft.parts();
-        let mut witness = group_stats::Rewritten { statistics, before: Known::new(part.stats.as_deref()) };
+        let mut witness = group_stats::Rewritten::new(statistics, part, file);
         file.rewrite_in_place(self.session, self.change, pairs, &mut witness, out, work)?;
         let copied = file.rows() - pairs.len() as u64;
         Ok(Rewritten { add: Some(draft.finish()?), moved: Vec::new(), copied })

@@ -183,7 +183,8 @@ pub(super) fn is_ordered(data_type: &DataType) -> bool {
     )
 }
 
-fn is_finite(values: &ArrayRef) -> bool {
+/// Whether there is no number that JSON lacks.
+pub(super) fn is_finite(values: &ArrayRef) -> bool {
     match values.data_type() {
         DataType::Float32 => values.as_primitive::<Float32Type>().iter().flatten().all(f32::is_finite),
         DataType::Float64 => values.as_primitive::<Float64Type>().iter().flatten().all(f64::is_finite),

@@ -18,7 +18,6 @@ use crate::client::session::Session;
 use crate::core::merge::kernel::Pair;
 use crate::core::report::WorkCounts;
 use crate::error::{Error, ErrorKind, Result};
-use crate::table::new_rows::CHUNK_ROWS;
 use crate::table::parquet::Folded;
 
 impl Snapshot {
@@ -115,7 +114,7 @@ impl<'a> Marker<'a> {
         self.marked.push(Marked { part, rows, vector });
         let kept = self.folded.kept();
         if kept.is_empty() {
-            let mut chunks = pairs.chunks(CHUNK_ROWS);
+            let mut chunks = pairs.chunks(self.folded.chunk);
             return chunks.try_for_each(|pairs| show(self.folded.replaced(pairs, &[])?));
         }
         let file = self.snapshot.open_part(self.session, part, first, &deleted)?;

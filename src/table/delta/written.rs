@@ -104,7 +104,8 @@ impl FileWriter<'_> {
         written: &mut Written,
     ) -> Result<()> {
         let folded = Folded::new(&self.layout.schema, self.change)?;
-        let mut rows = Rows { files: Files::new(self.session, self.layout), pending: Pending::default() };
+        let mut rows =
+            Rows { files: Files::new(self.session, self.layout), pending: Pending::new(self.change.rows) };
         let filled = self.fill(snapshot, touched, &folded, &mut rows, work, written);
         let filled = filled.and_then(|()| rows.finish());
         written.adds.append(&mut rows.files.adds);

@@ -33,8 +33,9 @@ impl<'a> NewParts<'a> {
         folder: &'a Folder,
         compression: Compression,
         empty: HashMap<&'a Values, (&'a str, &'a Version)>,
+        pending: Pending,
     ) -> Self {
-        Self { session, folder, compression, empty, pending: Pending::default() }
+        Self { session, folder, compression, empty, pending }
     }
 
     /// Takes rows with all columns.

@@ -27,6 +27,7 @@ use crate::core::options::{Compression, UpsertOptions};
 use crate::core::report::{WorkCounts, millis};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::fit::{Fit, fit_batches};
+use crate::table::new_rows::Pending;
 use crate::table::parquet::{Folded, PartChange, rewrite_part};
 use crate::table::partition::{self, Values};
 use crate::table::source::check_new_name;
@@ -158,7 +159,8 @@ impl Stored {
         if touched.iter().any(|touched| !touched.leaving.is_empty()) {
             draft.moves_rows();
         }
-        let mut new = NewParts::new(session, &self.folder, self.compression, self.empty());
+        let pending = Pending::new(change.rows);
+        let mut new = NewParts::new(session, &self.folder, self.compression, self.empty(), pending);
         for touched in &touched {
             let path = &self.folder.parts[touched.seen.place].path;
             let moved = self.moved(session, touched, &folded);

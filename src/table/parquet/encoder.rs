@@ -23,6 +23,9 @@ const ROWS_OF_A_THREAD: usize = 1_024;
 /// As much is written at a time.
 const PIECE: usize = 1 << 20;
 
+/// A row group is in memory until it is written: of wide rows it has fewer.
+const GROUP_BYTES: usize = 128 << 20;
+
 /// Writes rows into one file.
 pub(crate) struct Encoder<W: Write + Send> {
     schema: SchemaRef,
@@ -39,6 +42,13 @@ pub(crate) struct Encoder<W: Write + Send> {
 struct OpenGroup {
     leaves: Vec<ArrowColumnWriter>,
     rows: u64,
+}
+
+impl OpenGroup {
+    /// Bytes so far, about.
+    fn bytes(&self) -> usize {
+        self.leaves.iter().map(ArrowColumnWriter::get_estimated_total_bytes).sum()
+    }
 }
 
 impl Encoder<File> {
@@ -100,11 +110,7 @@ impl<W: Write + Send> Encoder<W> {
 
     /// Bytes so far, about.
     pub(crate) fn bytes(&self) -> usize {
-        let open = self
-            .open
-            .as_ref()
-            .map_or(0, |open| open.leaves.iter().map(ArrowColumnWriter::get_estimated_total_bytes).sum());
-        self.file.bytes_written() + open
+        self.file.bytes_written() + self.open.as_ref().map_or(0, OpenGroup::bytes)
     }
 
     /// Takes rows.
@@ -126,7 +132,7 @@ impl<W: Write + Send> Encoder<W> {
             encode(&self.schema, &rest.slice(0, room), &mut open.leaves)?;
             open.rows += room as u64;
             self.rows += room as u64;
-            let is_full = open.rows == self.limit;
+            let is_full = open.rows == self.limit || open.bytes() > GROUP_BYTES;
             self.open = Some(open);
             if is_full {
                 self.flush()?;

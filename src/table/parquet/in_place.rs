@@ -26,6 +26,12 @@ pub(crate) trait Witness: Send {
 }
 
 impl ParquetFile {
+    /// Whether we have written it.
+    pub(crate) fn is_ours(&self) -> bool {
+        let footer = self.opened().metadata.metadata().file_metadata();
+        footer.created_by().is_some_and(|writer| writer.starts_with("keyfold "))
+    }
+
     /// Whether it has just the columns of `data`, as they can be written again.
     pub(crate) fn is_plainly(&self, data: &Schema) -> bool {
         let own = self.opened().schema().fields();

@@ -86,7 +86,7 @@ fn trusted(group: &RowGroupMetaData, column: usize) -> bool {
 }
 
 /// Whether the bounds of a decimal have a length at which they can be decoded: at others the decoder would panic.
-fn is_decodable(group: &RowGroupMetaData, column: usize) -> bool {
+pub(crate) fn is_decodable(group: &RowGroupMetaData, column: usize) -> bool {
     let statistics = group.column(column).statistics();
     let bounds = statistics.map(|statistics| [statistics.min_bytes_opt(), statistics.max_bytes_opt()]);
     bounds.into_iter().flatten().flatten().all(|bound| (1..=16).contains(&bound.len()))

@@ -14,7 +14,6 @@ use crate::core::report::WorkCounts;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::Change;
 use crate::table::fit::Fit;
-use crate::table::new_rows::CHUNK_ROWS;
 use crate::table::parquet::groups::Copying;
 use crate::table::parquet::stored::read_group;
 use crate::table::parquet::{Opened, layout, undecodable};
@@ -201,6 +200,8 @@ pub(crate) struct Folded<'a> {
     /// For each stored column, the place of the one that came in, if it did.
     columns: Vec<Option<usize>>,
     stored: SchemaRef,
+    /// Rows that are picked at a time.
+    pub(crate) chunk: usize,
 }
 
 impl<'a> Folded<'a> {
@@ -213,7 +214,7 @@ impl<'a> Folded<'a> {
             check_missing(stored, &own)?;
         }
         let columns = stored.fields().iter().map(|field| own.index_of(field.name()).ok()).collect();
-        Ok(Self { change, columns, stored: SchemaRef::clone(stored) })
+        Ok(Self { change, columns, stored: SchemaRef::clone(stored), chunk: change.rows.chunk()? })
     }
 
     /// `batch`, whose first row is `first` in the file, with its share of `pairs` in place.
@@ -262,6 +263,10 @@ impl<'a> Folded<'a> {
 
     /// The values of the partition `columns` that new rows have.
     pub(crate) fn partitions(&self, columns: &[String]) -> Result<HashSet<Values>> {
+        if columns.is_empty() {
+            let has_rows = !self.change.outcome.inserted.is_empty();
+            return Ok(has_rows.then(Vec::new).into_iter().collect());
+        }
         let mut partitions = HashSet::new();
         for inserts in self.inserts() {
             let parts = partition::split(&inserts?, columns)?.into_iter();
@@ -272,7 +277,7 @@ impl<'a> Folded<'a> {
 
     /// The new rows, in stored columns, some at a time.
     pub(crate) fn inserts(&self) -> impl Iterator<Item = Result<RecordBatch>> {
-        let chunks = self.change.outcome.inserted.chunks(CHUNK_ROWS);
+        let chunks = self.change.outcome.inserted.chunks(self.chunk);
         chunks.map(|rows| widen(&self.stored, &self.change.rows.take(rows.iter().copied())?))
     }
 }

@@ -19,7 +19,6 @@ use crate::core::report::WorkCounts;
 use crate::core::schema::{check_names, type_name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::fit::Fit;
-use crate::table::new_rows::CHUNK_ROWS;
 use crate::table::parquet::rewrite::MARK;
 use crate::table::{Change, StoredFile};
 
@@ -196,7 +195,7 @@ impl StoredFile for NewParquet {
             row_group_rows: GROUP_ROWS,
             ..WriteOptions::default()
         };
-        let rows = change.outcome.inserted.chunks(CHUNK_ROWS);
+        let rows = change.outcome.inserted.chunks(change.rows.chunk()?);
         let batches = rows.map(|rows| change.rows.take(rows.iter().copied()));
         write(session, &change.rows.schema(), batches, &options, out)?;
         out.flush().map_err(|cause| Error::io("cannot write the new file", cause))?;

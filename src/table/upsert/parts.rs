@@ -17,9 +17,9 @@ use crate::core::options::MemoryLimit;
 use crate::core::report::{RowCounts, WorkCounts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::StoredTable;
-use crate::table::new_rows::{CHUNK_ROWS, OnDisk};
+use crate::table::new_rows::{OnDisk, chunk_of};
 use crate::table::sorted::Sorter;
-use crate::table::spill::SpillFile;
+use crate::table::spill::{SpillFile, size_of_rows};
 
 /// How incoming rows share the memory they may take.
 #[derive(Debug, Clone, Copy)]
@@ -187,7 +187,8 @@ impl Written {
         let replaced = outcome.replaced.iter().map(|pair| (pair.incoming, u128::from(pair.stored_row)));
         let inserted = outcome.inserted.iter().map(|row| (*row, 1 << 64 | u128::from(place(*row))));
         let (rows, numbers): (Vec<u32>, Vec<u128>) = replaced.chain(inserted).unzip();
-        for (rows, numbers) in rows.chunks(CHUNK_ROWS).zip(numbers.chunks(CHUNK_ROWS)) {
+        let chunk = chunk_of(incoming.batch().num_rows(), size_of_rows(incoming.batch()) as u64);
+        for (rows, numbers) in rows.chunks(chunk).zip(numbers.chunks(chunk)) {
             let rows =
                 take_record_batch(incoming.batch(), &UInt32Array::from(rows.to_vec())).map_err(failed)?;
             self.sorter.add(&rows, numbers)?;
