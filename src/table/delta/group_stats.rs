@@ -15,13 +15,13 @@ use crate::table::parquet::{Opened, ParquetFile, Witness, is_decodable};
 pub(super) struct Rewritten<'a> {
     statistics: &'a mut Statistics,
     /// What the log says of the file in whose place the new one comes.
-    before: Known,
+    before: Known<'a>,
     /// Whether that is our word: we give no bounds to a column of floats with a NaN, which a footer leaves out.
     is_ours: bool,
 }
 
 impl<'a> Rewritten<'a> {
-    pub(super) fn new(statistics: &'a mut Statistics, part: &StoredPart, file: &ParquetFile) -> Self {
+    pub(super) fn new(statistics: &'a mut Statistics, part: &'a StoredPart, file: &ParquetFile) -> Self {
         let is_ours = file.is_ours() && is_name(&part.path);
         Self { statistics, before: Known::new(part.stats.as_deref()), is_ours }
     }

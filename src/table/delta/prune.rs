@@ -30,13 +30,12 @@ pub(super) fn candidates(
     if incoming.batch().num_rows() == 0 {
         return Vec::new();
     }
-    let known: Vec<Known> = parts.iter().map(|part| Known::new(part.stats.as_deref())).collect();
     let mut possible = vec![true; parts.len()];
     for id in ids {
         let place = partition_columns.iter().position(|column| column == id);
         let bounds = match place {
             Some(place) => values(parts, schema, id, place),
-            None => statistics(&known, schema, id),
+            None => statistics(parts, schema, id),
         };
         // A column of which nothing usable is known rules nothing out.
         if let Some((lower, upper)) = bounds
@@ -61,10 +60,11 @@ fn values(parts: &[StoredPart], schema: &SchemaRef, id: &str, place: usize) -> O
     Some((Arc::clone(&values), values))
 }
 
-fn statistics(known: &[Known], schema: &SchemaRef, id: &str) -> Option<(ArrayRef, ArrayRef)> {
+fn statistics(parts: &[StoredPart], schema: &SchemaRef, id: &str) -> Option<(ArrayRef, ArrayRef)> {
     use DataType as D;
     let data_type = schema.field_with_name(id).ok()?.data_type();
-    let bounds: Vec<Bounds> = known.iter().map(|known| known.bounds(id)).collect();
+    let known = parts.iter().map(|part| Known::new(part.stats.as_deref()));
+    let bounds: Vec<Bounds> = known.map(|known| known.bounds(id)).collect();
     match data_type {
         D::Int8 | D::Int16 | D::Int32 | D::Int64 | D::Date32 => Some(typed(&bounds, data_type)),
         D::Utf8 => Some(typed(&bounds.into_iter().map(open_ended).collect::<Vec<_>>(), data_type)),

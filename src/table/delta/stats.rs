@@ -1,7 +1,8 @@
 //! The statistics of a data file as the log has them, so that readers can rule it out: how many rows, and for each
 //! column the least value, the greatest, and how many are null.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, ArrowNumericType, AsArray, PrimitiveArray, RecordBatch, StringArray};
@@ -13,7 +14,7 @@ use arrow::datatypes::{
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::DateTime;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::features::Demands;
@@ -316,28 +317,38 @@ pub(super) struct Bounds {
     pub(super) greatest: Option<String>,
 }
 
-/// What the log says of a file, as far as we look at it.
-#[derive(Debug)]
-pub(super) struct Known(serde_json::Value);
+/// What the log says of a file. Only what is asked for is parsed: there may be a hundred thousand files.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Known<'a> {
+    #[serde(borrow)]
+    num_records: Option<&'a RawValue>,
+    min_values: Option<&'a RawValue>,
+    max_values: Option<&'a RawValue>,
+}
 
-impl Known {
-    pub(super) fn new(stats: Option<&str>) -> Self {
-        Self(stats.and_then(|stats| serde_json::from_str(stats).ok()).unwrap_or_default())
+impl<'a> Known<'a> {
+    pub(super) fn new(stats: Option<&'a str>) -> Self {
+        stats.and_then(|stats| serde_json::from_str(stats).ok()).unwrap_or_default()
     }
 
     /// Rows in the file, deleted ones too.
     pub(super) fn rows(&self) -> Option<u64> {
-        self.0.get("numRecords")?.as_u64()
+        serde_json::from_str(self.num_records?.get()).ok()
     }
 
     /// What is known of a column.
     pub(super) fn bounds(&self, column: &str) -> Bounds {
-        let text = |side: &str| match self.0.get(side)?.get(column)? {
-            serde_json::Value::String(text) => Some(text.clone()),
-            serde_json::Value::Number(number) => Some(number.to_string()),
-            _ => None,
+        let text = |side: Option<&'a RawValue>| {
+            let all: HashMap<Cow<'a, str>, &'a RawValue> = serde_json::from_str(side?.get()).ok()?;
+            let value = all.get(column)?.get();
+            match value.as_bytes().first()? {
+                b'"' => serde_json::from_str(value).ok(),
+                b'-' | b'0'..=b'9' => Some(value.to_owned()),
+                _ => None,
+            }
         };
-        Bounds { least: text("minValues"), greatest: text("maxValues") }
+        Bounds { least: text(self.min_values), greatest: text(self.max_values) }
     }
 }
 
@@ -400,6 +411,22 @@ mod tests {
         assert_eq!(bounds(Arc::new(Float64Array::from(vec![1.5, f64::NAN]))), json!([null, null, 0]));
         assert_eq!(bounds(Arc::new(Float64Array::from(vec![f64::INFINITY, 1.5]))), json!([null, null, 0]));
         assert_eq!(bounds(Arc::new(Float64Array::from(vec![1.5, -2.0]))), json!([-2, 1.5, 0]));
+    }
+
+    #[test]
+    fn of_what_the_log_says_only_what_can_be_read_is_known() {
+        let stats =
+            r#"{"numRecords":3,"minValues":{"a":-1,"b":"x\\u00e9","c":{"d":1},"e":null},"nullCount":{}}"#;
+        let known = Known::new(Some(stats));
+        assert_eq!(known.rows(), Some(3));
+        let least = |column: &str| known.bounds(column).least;
+        assert_eq!((least("a").as_deref(), least("b").as_deref()), (Some("-1"), Some("x\u{e9}")));
+        assert_eq!((least("c"), least("e"), least("f")), (None, None, None));
+        assert_eq!(known.bounds("a").greatest, None);
+        for odd in ["", "[]", "{\"numRecords\":\"3\",\"minValues\":[1]}", "{"] {
+            let known = Known::new(Some(odd));
+            assert_eq!((known.rows(), known.bounds("a")), (None, Bounds::default()), "{odd}");
+        }
     }
 
     #[test]
