@@ -416,7 +416,7 @@ mod tests {
     #[test]
     fn of_what_the_log_says_only_what_can_be_read_is_known() {
         let stats =
-            r#"{"numRecords":3,"minValues":{"a":-1,"b":"x\\u00e9","c":{"d":1},"e":null},"nullCount":{}}"#;
+            r#"{"numRecords":3,"minValues":{"a":-1,"b":"x\u00e9","c":{"d":1},"e":null},"nullCount":{}}"#;
         let known = Known::new(Some(stats));
         assert_eq!(known.rows(), Some(3));
         let least = |column: &str| known.bounds(column).least;
