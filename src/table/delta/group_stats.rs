@@ -5,36 +5,27 @@ use arrow::datatypes::DataType;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::file::metadata::RowGroupMetaData;
 
-use super::log::StoredPart;
+use super::known::Bounds;
 use super::new_file::is_name;
-use super::stats::{Bounds, Known, Statistics, is_finite};
+use super::part::StoredPart;
+use super::stats::{Statistics, is_finite};
 use crate::error::Result;
 use crate::table::parquet::{Opened, ParquetFile, Witness, is_decodable};
 
 /// Collects the statistics of a file of which the log had some before.
 pub(super) struct Rewritten<'a> {
     statistics: &'a mut Statistics,
-    /// What the log says of the file in whose place the new one comes.
-    before: Known<'a>,
-    /// Whether that is our word: we give no bounds to a column of floats with a NaN, which a footer leaves out.
-    is_ours: bool,
+    /// What the log says of the columns of the file in whose place the new one comes, if that is our word: we give no
+    /// bounds to a column of floats with a NaN, which a footer leaves out.
+    before: Option<Vec<Bounds>>,
 }
 
 impl<'a> Rewritten<'a> {
     pub(super) fn new(statistics: &'a mut Statistics, part: &'a StoredPart, file: &ParquetFile) -> Self {
         let is_ours = file.is_ours() && is_name(&part.path);
-        Self { statistics, before: Known::new(part.stats.as_deref()), is_ours }
-    }
-
-    fn known(
-        &self,
-        group: &RowGroupMetaData,
-        opened: &Opened,
-        place: usize,
-        name: &str,
-    ) -> Option<GroupColumn> {
-        let before = if self.is_ours { self.before.bounds(name) } else { Bounds::default() };
-        known(group, opened, place, &before)
+        let columns: Vec<&str> = statistics.names().map(|(_, name)| name).collect();
+        let before = is_ours.then(|| part.known(&columns).bounds);
+        Self { statistics, before }
     }
 }
 
@@ -46,8 +37,10 @@ impl Witness for Rewritten<'_> {
 
     fn group(&mut self, group: &RowGroupMetaData, opened: &Opened) -> Result<bool> {
         let mut columns = Vec::new();
-        for (place, name) in self.statistics.names() {
-            let Some(known) = self.known(group, opened, place, name) else { return Ok(false) };
+        let unknown = Bounds::default();
+        for (at, (place, _)) in self.statistics.names().enumerate() {
+            let before = self.before.as_ref().map_or(&unknown, |before| &before[at]);
+            let Some(known) = known(group, opened, place, before) else { return Ok(false) };
             columns.push(known);
         }
         self.statistics.add_group(group.num_rows().unsigned_abs(), columns);
@@ -118,6 +111,7 @@ mod tests {
     use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
     use serde_json::Value;
 
+    use super::super::known::Known;
     use super::*;
     use crate::client::file::Content;
     use crate::client::session::Session;
@@ -201,8 +195,9 @@ mod tests {
         let outcome = matcher.finish(Some(found)).expect("ends");
         let mut out = tempfile::tempfile().expect("a file");
         let mut statistics = Statistics::new(&rows.schema(), &[0, 1, 2, 3, 4, 5]);
-        let mut witness =
-            super::Rewritten { statistics: &mut statistics, before: Known::new(before), is_ours };
+        let names: Vec<&str> = statistics.names().map(|(_, name)| name).collect();
+        let before = is_ours.then(|| Known::read(before, &names).bounds);
+        let mut witness = super::Rewritten { statistics: &mut statistics, before };
         let change = Change { rows: &NewRows::Held(&incoming), outcome: &outcome };
         assert!(stored.is_plainly(&rows.schema()));
         stored

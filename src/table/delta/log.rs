@@ -5,10 +5,8 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use chrono::{DateTime, Utc};
+use deltalake_core::kernel::Snapshot as LogSnapshot;
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoArrow;
-use deltalake_core::kernel::{
-    Add, DeletionVectorDescriptor, LogicalFileView, Remove, Snapshot as LogSnapshot, StorageType,
-};
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake_core::{DeltaTable, DeltaTableError, checkpoints};
 use futures::TryStreamExt;
@@ -17,13 +15,14 @@ use serde_json::Value;
 use url::Url;
 
 use super::features::Demands;
+use super::part::{StoredPart, files_of};
 use super::{LOG, failed};
 use crate::client::session::Session;
 use crate::core::location::Location;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::ParquetTable;
 use crate::table::parquet::{ParquetFile, Shape};
-use crate::table::partition::{self, Values};
+use crate::table::partition;
 
 /// Which version is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,99 +47,6 @@ pub(crate) struct Snapshot {
     /// In the order in which they were written.
     pub(super) parts: Arc<Vec<StoredPart>>,
     pub(super) demands: Demands,
-}
-
-/// A data file.
-#[derive(Debug, Clone)]
-pub(super) struct StoredPart {
-    /// Below the folder of the table.
-    pub(super) path: String,
-    pub(super) size: u64,
-    /// Of the partition columns, in their order.
-    pub(super) values: Values,
-    /// As they stand in the log.
-    pub(super) stats: Option<String>,
-    pub(super) deletion_vector: Option<DeletionVectorDescriptor>,
-    /// When it was written, in milliseconds.
-    pub(super) modified: i64,
-}
-
-impl StoredPart {
-    fn new(view: &LogicalFileView, partition_columns: &[String]) -> Self {
-        let values = view.partition_values_map();
-        let value = |column: &String| values.get(column).cloned().flatten();
-        Self {
-            path: view.path().into_owned(),
-            size: u64::try_from(view.size()).unwrap_or(0),
-            values: partition_columns.iter().map(value).collect(),
-            stats: view.stats(),
-            deletion_vector: view.deletion_vector_descriptor(),
-            modified: view.modification_time(),
-        }
-    }
-
-    /// Tells a file with its deletion vector from all others.
-    pub(super) fn key(&self) -> (String, Option<String>) {
-        (self.path.clone(), self.deletion_vector.as_ref().map(|vector| format!("{vector:?}")))
-    }
-
-    /// Rows that count, if the log says how many there are.
-    fn rows(&self) -> Option<u64> {
-        let deleted = self.deletion_vector.as_ref().map_or(0, |vector| vector.cardinality.unsigned_abs());
-        super::stats::Known::new(self.stats.as_deref()).rows()?.checked_sub(deleted)
-    }
-
-    /// Refuses a file that is not below the folder of its table, as a shallow clone has them.
-    fn check(&self) -> Result<()> {
-        let outside = self.path.contains("://")
-            || self.path.starts_with('/')
-            || self.path.split('/').any(|step| matches!(step, "" | "." | ".."));
-        let vector = self.deletion_vector.as_ref().map(|vector| vector.storage_type);
-        if outside || vector == Some(StorageType::AbsolutePath) {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "the Delta table has files outside of its folder",
-            )
-            .with("file", &self.path)
-            .hint("it may be a shallow clone; copy the table as a whole first"));
-        }
-        Ok(())
-    }
-
-    /// The action that makes it a part of the table as it is.
-    pub(super) fn add(&self, partition_columns: &[String]) -> Add {
-        let values = partition_columns.iter().cloned().zip(self.values.iter().cloned());
-        Add {
-            path: self.path.clone(),
-            partition_values: values.collect(),
-            size: i64::try_from(self.size).unwrap_or(i64::MAX),
-            modification_time: self.modified,
-            data_change: true,
-            stats: self.stats.clone(),
-            tags: None,
-            deletion_vector: self.deletion_vector.clone(),
-            base_row_id: None,
-            default_row_commit_version: None,
-            clustering_provider: None,
-        }
-    }
-
-    /// The action that takes it out of the table.
-    pub(super) fn remove(&self, partition_columns: &[String], now: i64) -> Remove {
-        let values = partition_columns.iter().cloned().zip(self.values.iter().cloned());
-        Remove {
-            path: self.path.clone(),
-            data_change: true,
-            deletion_timestamp: Some(now),
-            extended_file_metadata: Some(true),
-            partition_values: Some(values.collect()),
-            size: i64::try_from(self.size).ok(),
-            tags: None,
-            deletion_vector: self.deletion_vector.clone(),
-            base_row_id: None,
-            default_row_commit_version: None,
-        }
-    }
 }
 
 /// The log is shown to its reader as if the table stood at the root of a place of its own: keys in which a URL would
@@ -179,11 +85,6 @@ impl Snapshot {
     /// As [`Snapshot::load`], and `NotFound` if there is no table.
     pub(crate) fn required(session: &Session, location: &Location, at: At) -> Result<Self> {
         Self::load(session, location, at)?.ok_or_else(|| super::missing(location))
-    }
-
-    /// The number of rows, if the log says it.
-    pub(crate) fn rows(&self) -> Option<u64> {
-        self.parts.iter().map(StoredPart::rows).sum()
     }
 
     /// Opens a data file, of which the rows `deleted` do not count; its rows are numbered from `first`.
@@ -303,10 +204,13 @@ async fn load(log: LogStoreRef, location: Location, at: At) -> Result<Option<Sna
     demands.check_readable()?;
     let partition_columns: Vec<String> =
         log_snapshot.metadata().partition_columns().iter().map(ToString::to_string).collect();
-    let views: Vec<LogicalFileView> =
-        log_snapshot.file_views(log.as_ref(), None).try_collect().await.map_err(failed)?;
-    let mut parts: Vec<StoredPart> =
-        views.iter().map(|view| StoredPart::new(view, &partition_columns)).collect();
+    // Statistics stay the text that they are: they are parsed where somebody asks for them.
+    let scan = log_snapshot.scan_builder().build().map_err(failed)?;
+    let mut scanned = scan.scan_metadata(log.engine(None));
+    let mut parts = Vec::new();
+    while let Some(piece) = scanned.try_next().await.map_err(failed)? {
+        parts.extend(files_of(piece, &partition_columns)?);
+    }
     parts.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));
     Ok(Some(Snapshot {
         location,

@@ -11,8 +11,9 @@ use deltalake_core::protocol::DeltaOperation;
 use serde_json::json;
 
 use super::commit::{NewVersion, checkpoint};
-use super::log::{At, Snapshot, StoredPart};
+use super::log::{At, Snapshot};
 use super::new_file::{Layout, NewFile, discard};
+use super::part::StoredPart;
 use super::z_order;
 use crate::client::session::Session;
 use crate::core::format::Format;

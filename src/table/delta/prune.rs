@@ -1,15 +1,17 @@
 //! Which files of a Delta table could hold an incoming id, by what the log says of them. In doubt a file is read.
 
+use std::mem::take;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::{CastOptions, cast_with_options, concat};
 use arrow::datatypes::{DataType, SchemaRef, TimestampMicrosecondType};
 
-use super::log::StoredPart;
-
-use super::stats::{Bounds, Known};
+use super::known::{Bounds, Known};
+use super::part::StoredPart;
 use crate::core::merge::kernel::Incoming;
+use crate::error::Result;
+use crate::table::cores::on_all_cores;
 use crate::table::partition;
 use crate::table::ranges::Ranges;
 
@@ -19,35 +21,74 @@ const REST: &str = "\u{10FFFF}\u{10FFFF}\u{10FFFF}\u{10FFFF}\u{10FFFF}\u{10FFFF}
 /// Microseconds by which bounds of timestamps are off: the log has whole milliseconds.
 const CUT: i64 = 1_000;
 
-/// The files that could hold one of the incoming ids, ascending.
-pub(super) fn candidates(
-    parts: &[StoredPart],
-    schema: &SchemaRef,
-    partition_columns: &[String],
-    incoming: &Incoming,
-    ids: &[String],
-) -> Vec<usize> {
-    if incoming.batch().num_rows() == 0 {
-        return Vec::new();
+/// Files whose statistics are read in one go.
+const FILES_AT_ONCE: usize = 4_096;
+
+/// What the log says of every file: how many rows it has, and between which values their ids lie.
+#[derive(Debug)]
+pub(super) struct FileIndex {
+    files: usize,
+    rows: Option<u64>,
+    /// Of each id column the least and the greatest value of every file, a row each; none if nothing usable is known.
+    bounds: Vec<Option<(ArrayRef, ArrayRef)>>,
+}
+
+impl FileIndex {
+    /// Reads it of the log, on all cores.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if a worker failed.
+    pub(super) fn new(
+        parts: &[StoredPart],
+        schema: &SchemaRef,
+        partition_columns: &[String],
+        ids: &[String],
+    ) -> Result<Self> {
+        let columns: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let mut known: Vec<Known> = parts.iter().map(|_| Known::default()).collect();
+        let pieces = parts.chunks(FILES_AT_ONCE).zip(known.chunks_mut(FILES_AT_ONCE)).collect();
+        on_all_cores(pieces, |(parts, known): (&[StoredPart], &mut [Known])| {
+            for (part, known) in parts.iter().zip(known) {
+                *known = part.known(&columns);
+            }
+            Ok(())
+        })?;
+        let rows = parts.iter().zip(&known).map(|(part, known)| part.rows_of(known)).sum();
+        let bounds = ids.iter().enumerate().map(|(place, id)| {
+            match partition_columns.iter().position(|column| column == id) {
+                Some(partition) => values(parts, schema, id, partition),
+                None => statistics(known.iter_mut().map(|known| take(&mut known.bounds[place])), schema, id),
+            }
+        });
+        let bounds = bounds.collect();
+        Ok(Self { files: parts.len(), rows, bounds })
     }
-    let mut possible = vec![true; parts.len()];
-    for id in ids {
-        let place = partition_columns.iter().position(|column| column == id);
-        let bounds = match place {
-            Some(place) => values(parts, schema, id, place),
-            None => statistics(parts, schema, id),
-        };
-        // A column of which nothing usable is known rules nothing out.
-        if let Some((lower, upper)) = bounds
-            && let Some(values) = incoming.sorted(id)
-            && let Some(ranges) = Ranges::new(values, &lower, &upper, vec![true; parts.len()])
-        {
-            for (part, possible) in possible.iter_mut().enumerate() {
-                *possible &= ranges.may_hold(part);
+
+    /// Rows that count, if the log says how many there are.
+    pub(super) fn rows(&self) -> Option<u64> {
+        self.rows
+    }
+
+    /// The files that could hold one of the incoming ids, ascending.
+    pub(super) fn candidates(&self, incoming: &Incoming, ids: &[String]) -> Vec<usize> {
+        if incoming.batch().num_rows() == 0 {
+            return Vec::new();
+        }
+        let mut possible = vec![true; self.files];
+        for (id, bounds) in ids.iter().zip(&self.bounds) {
+            // A column of which nothing usable is known rules nothing out.
+            if let Some((lower, upper)) = bounds
+                && let Some(values) = incoming.sorted(id)
+                && let Some(ranges) = Ranges::new(values, lower, upper, vec![true; self.files])
+            {
+                for (part, possible) in possible.iter_mut().enumerate() {
+                    *possible &= ranges.may_hold(part);
+                }
             }
         }
+        (0..self.files).filter(|part| possible[*part]).collect()
     }
-    (0..parts.len()).filter(|part| possible[*part]).collect()
 }
 
 /// The value of a partition column is all that a file holds.
@@ -60,18 +101,19 @@ fn values(parts: &[StoredPart], schema: &SchemaRef, id: &str, place: usize) -> O
     Some((Arc::clone(&values), values))
 }
 
-fn statistics(parts: &[StoredPart], schema: &SchemaRef, id: &str) -> Option<(ArrayRef, ArrayRef)> {
+fn statistics(
+    bounds: impl Iterator<Item = Bounds>,
+    schema: &SchemaRef,
+    id: &str,
+) -> Option<(ArrayRef, ArrayRef)> {
     use DataType as D;
     let data_type = schema.field_with_name(id).ok()?.data_type();
-    let known = parts.iter().map(|part| Known::new(part.stats.as_deref()));
-    let bounds: Vec<Bounds> = known.map(|known| known.bounds(id)).collect();
     match data_type {
-        D::Int8 | D::Int16 | D::Int32 | D::Int64 | D::Date32 => Some(typed(&bounds, data_type)),
-        D::Utf8 => Some(typed(&bounds.into_iter().map(open_ended).collect::<Vec<_>>(), data_type)),
+        D::Int8 | D::Int16 | D::Int32 | D::Int64 | D::Date32 => Some(typed(bounds, data_type)),
+        D::Utf8 => Some(typed(bounds.map(open_ended), data_type)),
         D::Timestamp(..) => {
             let zoned = partition::is_instant(data_type);
-            let bounds: Vec<_> = bounds.into_iter().map(|bounds| with_zone(bounds, zoned)).collect();
-            let (lower, upper) = typed(&bounds, data_type);
+            let (lower, upper) = typed(bounds.map(|bounds| with_zone(bounds, zoned)), data_type);
             Some((moved(&lower, -CUT)?, moved(&upper, CUT)?))
         }
         // Decimals went through floats in some writers, and of other types nobody writes bounds.
@@ -80,16 +122,15 @@ fn statistics(parts: &[StoredPart], schema: &SchemaRef, id: &str) -> Option<(Arr
 }
 
 /// What is not text of the type is not known.
-fn typed(bounds: &[Bounds], data_type: &DataType) -> (ArrayRef, ArrayRef) {
+fn typed(bounds: impl Iterator<Item = Bounds>, data_type: &DataType) -> (ArrayRef, ArrayRef) {
     let cast = |texts: StringArray| {
         let texts: ArrayRef = Arc::new(texts);
         let options = CastOptions { safe: true, ..CastOptions::default() };
         cast_with_options(&texts, data_type, &options)
             .unwrap_or_else(|_| arrow::array::new_null_array(data_type, texts.len()))
     };
-    let least = bounds.iter().map(|bounds| bounds.least.as_deref()).collect();
-    let greatest = bounds.iter().map(|bounds| bounds.greatest.as_deref()).collect();
-    (cast(least), cast(greatest))
+    let (least, greatest): (Vec<_>, Vec<_>) = bounds.map(|bounds| (bounds.least, bounds.greatest)).unzip();
+    (cast(least.into()), cast(greatest.into()))
 }
 
 fn open_ended(bounds: Bounds) -> Bounds {
@@ -122,7 +163,7 @@ mod tests {
             path: "a.parquet".to_owned(),
             size: 1,
             values: vec![Some("7".to_owned())],
-            stats: Some(stats.to_owned()),
+            stats: Some(stats.into()),
             deletion_vector: None,
             modified: 0,
         }
@@ -134,7 +175,8 @@ mod tests {
         let rule = MergeRule::by_id(["id"]).expect("a rule");
         let incoming = Incoming::settle(&schema, &[batch], &rule).expect("settles");
         let parts: Vec<_> = stats.iter().map(|stats| part(stats)).collect();
-        candidates(&parts, &schema, partitions, &incoming, rule.ids())
+        let index = FileIndex::new(&parts, &schema, partitions, rule.ids()).expect("an index");
+        index.candidates(&incoming, rule.ids())
     }
 
     #[test]

@@ -8,7 +8,8 @@ use deltalake_core::kernel::Action;
 use deltalake_core::protocol::DeltaOperation;
 
 use super::commit::{NewVersion, checkpoint};
-use super::log::{At, Snapshot, StoredPart};
+use super::log::{At, Snapshot};
+use super::part::StoredPart;
 use super::vacuum::vector_of;
 use crate::client::session::Session;
 use crate::core::location::Location;

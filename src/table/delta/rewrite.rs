@@ -7,8 +7,9 @@ use arrow::compute::take_record_batch;
 use deltalake_core::kernel::Add;
 
 use super::group_stats;
-use super::log::{Snapshot, StoredPart};
+use super::log::Snapshot;
 use super::new_file::{Draft, Layout, NewFile};
+use super::part::StoredPart;
 use crate::client::session::Session;
 use crate::core::merge::kernel::Pair;
 use crate::core::report::WorkCounts;

@@ -1,8 +1,7 @@
 //! The statistics of a data file as the log has them, so that readers can rule it out: how many rows, and for each
 //! column the least value, the greatest, and how many are null.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, ArrowNumericType, AsArray, PrimitiveArray, RecordBatch, StringArray};
@@ -14,7 +13,7 @@ use arrow::datatypes::{
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::DateTime;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::features::Demands;
@@ -310,48 +309,6 @@ pub(super) fn loosened(stats: Option<&str>, rows: u64) -> Result<String> {
         .map_err(|cause| Error::internal("the statistics of a file have no text").because(cause))
 }
 
-/// Bounds that the log has of one column of one file, as text.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Bounds {
-    pub(super) least: Option<String>,
-    pub(super) greatest: Option<String>,
-}
-
-/// What the log says of a file. Only what is asked for is parsed: there may be a hundred thousand files.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct Known<'a> {
-    #[serde(borrow)]
-    num_records: Option<&'a RawValue>,
-    min_values: Option<&'a RawValue>,
-    max_values: Option<&'a RawValue>,
-}
-
-impl<'a> Known<'a> {
-    pub(super) fn new(stats: Option<&'a str>) -> Self {
-        stats.and_then(|stats| serde_json::from_str(stats).ok()).unwrap_or_default()
-    }
-
-    /// Rows in the file, deleted ones too.
-    pub(super) fn rows(&self) -> Option<u64> {
-        serde_json::from_str(self.num_records?.get()).ok()
-    }
-
-    /// What is known of a column.
-    pub(super) fn bounds(&self, column: &str) -> Bounds {
-        let text = |side: Option<&'a RawValue>| {
-            let all: HashMap<Cow<'a, str>, &'a RawValue> = serde_json::from_str(side?.get()).ok()?;
-            let value = all.get(column)?.get();
-            match value.as_bytes().first()? {
-                b'"' => serde_json::from_str(value).ok(),
-                b'-' | b'0'..=b'9' => Some(value.to_owned()),
-                _ => None,
-            }
-        };
-        Bounds { least: text(self.min_values), greatest: text(self.max_values) }
-    }
-}
-
 /// A column of one row for a schema of one; for tests of neighbours as well.
 #[cfg(test)]
 pub(super) fn written(values: ArrayRef) -> serde_json::Value {
@@ -411,22 +368,6 @@ mod tests {
         assert_eq!(bounds(Arc::new(Float64Array::from(vec![1.5, f64::NAN]))), json!([null, null, 0]));
         assert_eq!(bounds(Arc::new(Float64Array::from(vec![f64::INFINITY, 1.5]))), json!([null, null, 0]));
         assert_eq!(bounds(Arc::new(Float64Array::from(vec![1.5, -2.0]))), json!([-2, 1.5, 0]));
-    }
-
-    #[test]
-    fn of_what_the_log_says_only_what_can_be_read_is_known() {
-        let stats =
-            r#"{"numRecords":3,"minValues":{"a":-1,"b":"x\u00e9","c":{"d":1},"e":null},"nullCount":{}}"#;
-        let known = Known::new(Some(stats));
-        assert_eq!(known.rows(), Some(3));
-        let least = |column: &str| known.bounds(column).least;
-        assert_eq!((least("a").as_deref(), least("b").as_deref()), (Some("-1"), Some("x\u{e9}")));
-        assert_eq!((least("c"), least("e"), least("f")), (None, None, None));
-        assert_eq!(known.bounds("a").greatest, None);
-        for odd in ["", "[]", "{\"numRecords\":\"3\",\"minValues\":[1]}", "{"] {
-            let known = Known::new(Some(odd));
-            assert_eq!((known.rows(), known.bounds("a")), (None, Bounds::default()), "{odd}");
-        }
     }
 
     #[test]

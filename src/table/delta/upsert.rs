@@ -14,8 +14,9 @@ use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use super::commit::{NewVersion, checkpoint};
 use super::log::{At, Snapshot};
 use super::new_file::Layout;
+use super::prune::FileIndex;
 use super::written::{FileWriter, Touched, Written};
-use super::{prune, types, write};
+use super::{types, write};
 use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
@@ -65,7 +66,7 @@ impl UpsertTarget for DeltaTarget {
             self.options.compression,
         )?;
         let snapshot = Some(snapshot);
-        Ok(Found::Table(Box::new(Stored { layout, snapshot, opened: Vec::new() })))
+        Ok(Found::Table(Box::new(Stored { layout, snapshot, index: None, opened: Vec::new() })))
     }
 
     fn create(&mut self, session: &Session, schema: &SchemaRef) -> Result<Box<dyn StoredTable>> {
@@ -75,7 +76,7 @@ impl UpsertTarget for DeltaTarget {
         let layout =
             Layout::new(&self.location, &schema, &columns, &write::no_demands(), self.options.compression)?
                 .with_deletion_vectors(self.options.deletion_vectors);
-        Ok(Box::new(Stored { layout, snapshot: None, opened: Vec::new() }))
+        Ok(Box::new(Stored { layout, snapshot: None, index: None, opened: Vec::new() }))
     }
 
     fn has_a_line(&self) -> bool {
@@ -87,6 +88,8 @@ impl UpsertTarget for DeltaTarget {
 struct Stored {
     layout: Layout,
     snapshot: Option<Snapshot>,
+    /// What the log says of the files, once it was asked.
+    index: Option<FileIndex>,
     /// The files that were looked into, and the numbers of their rows.
     opened: Vec<(usize, Range<u64>)>,
 }
@@ -125,13 +128,16 @@ impl StoredTable for Stored {
     ) -> Result<Option<u64>> {
         let Some(snapshot) = &self.snapshot else { return Ok(Some(0)) };
         let parts = &snapshot.parts;
-        let possible = prune::candidates(
-            parts,
-            &snapshot.schema,
-            &snapshot.partition_columns,
-            matcher.incoming(),
-            matcher.ids(),
-        );
+        let index = match &mut self.index {
+            Some(index) => index,
+            none => none.insert(FileIndex::new(
+                parts,
+                &snapshot.schema,
+                &snapshot.partition_columns,
+                matcher.ids(),
+            )?),
+        };
+        let possible = index.candidates(matcher.incoming(), matcher.ids());
         work.files_skipped += (parts.len() - possible.len()) as u64;
         session.progress().start(possible.iter().map(|place| parts[*place].size).sum());
         let known: HashMap<usize, u64> =
@@ -149,7 +155,7 @@ impl StoredTable for Stored {
                 next += file.rows();
             }
         }
-        Ok(snapshot.rows())
+        Ok(index.rows())
     }
 
     fn is_current(&self, _: &Session) -> Result<bool> {
@@ -174,7 +180,7 @@ impl StoredTable for Stored {
         let marks = snapshot.demands.wants_vectors();
         let mut stay = 0;
         for Touched { part, rows, pairs } in &touched {
-            let deleted = part.deletion_vector.as_ref().map_or(0, |vector| vector.cardinality.unsigned_abs());
+            let deleted = part.deleted();
             let own = partition::normal(&self.layout.schema, columns, &part.values)?;
             let leaving = partition::leaving(columns, &own, change.rows, pairs)?;
             let gone = if marks { pairs.len() } else { leaving.len() };

@@ -14,7 +14,8 @@ use deltalake_core::kernel::{DeletionVectorDescriptor, StorageType};
 use futures::TryStreamExt;
 use serde_json::Value;
 
-use super::log::{At, Snapshot, StoredPart, log_store, root};
+use super::log::{At, Snapshot, log_store, root};
+use super::part::StoredPart;
 use super::{failed, version_file};
 use crate::client::file::Content;
 use crate::client::session::Session;

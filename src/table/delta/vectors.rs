@@ -11,7 +11,9 @@ use delta_kernel::actions::deletion_vector_writer::{
 };
 use deltalake_core::kernel::{Add, DeletionVectorDescriptor, Remove, StorageType};
 
-use super::log::{Snapshot, StoredPart, log_store, root};
+use super::known::LogText;
+use super::log::{Snapshot, log_store, root};
+use super::part::StoredPart;
 use super::stats;
 use crate::client::file::Commit;
 use crate::client::session::Session;
@@ -152,7 +154,7 @@ impl<'a> Marker<'a> {
             marks.updated += u64::from(had_one);
             marks.added += u64::from(!had_one);
             // Its bounds are those of all rows, and may be wide for those that are left.
-            let stats = Some(stats::loosened(part.stats.as_deref(), rows)?);
+            let stats = Some(stats::loosened(part.stats.as_ref().map(LogText::as_str), rows)?);
             marks.adds.push(Add { stats, ..part.add(columns) });
             vectors.push(vector);
         }

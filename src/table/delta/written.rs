@@ -7,9 +7,10 @@ use arrow::array::RecordBatch;
 use chrono::Utc;
 use deltalake_core::kernel::{Action, Add, Remove};
 
-use super::log::{Snapshot, StoredPart};
+use super::log::Snapshot;
 use super::new_file::{Layout, delete};
 use super::new_files::Files;
+use super::part::StoredPart;
 use super::rewrite::Rewriter;
 use super::vectors::{Marker, Marks};
 use crate::client::session::Session;

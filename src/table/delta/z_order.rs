@@ -3,9 +3,9 @@
 use arrow::array::{ArrayRef, RecordBatch};
 use deltalake_core::kernel::Add;
 
-use super::log::StoredPart;
 use super::new_file::{Layout, NewFile, discard};
 use super::optimize::{Work, check_rows};
+use super::part::StoredPart;
 use crate::client::session::Session;
 use crate::core::schema::{find_column, type_name};
 use crate::error::{Error, ErrorKind, Result};
