@@ -12,6 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::client::local::{self, LocalFile};
+pub(crate) use crate::client::object::Sink;
 use crate::client::object::{ObjectContent, ObjectFile};
 use crate::client::session::Session;
 use crate::client::store::ObjectVersion;

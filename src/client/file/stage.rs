@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::{DataFile, Locked, Version};
 use crate::client::local;
-use crate::client::object::ObjectStage;
+use crate::client::object::{ObjectStage, Sink};
 use crate::client::session::Session;
 use crate::client::store::Put;
 use crate::error::{Error, ErrorKind, Result};
@@ -36,6 +36,14 @@ impl Stage {
         match self {
             Self::Local(stage) => stage.file(),
             Self::Object(stage) => stage.file(),
+        }
+    }
+
+    /// What to write to, where ranges of objects can be left to the store.
+    pub(crate) fn sink(&mut self) -> Sink<'_> {
+        match self {
+            Self::Local(stage) => Sink::plain(stage.file()),
+            Self::Object(stage) => stage.sink(),
         }
     }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::ObjectFile;
-use crate::client::store::ObjectVersion;
+use crate::client::store::{ObjectVersion, Store};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Ranges with no more than this between them are fetched as one: a request costs about as much.
@@ -41,6 +41,16 @@ impl ObjectContent {
     /// The version.
     pub(crate) fn version(&self) -> &ObjectVersion {
         &self.0.version
+    }
+
+    /// Where it is kept.
+    pub(super) fn store(&self) -> &Arc<dyn Store> {
+        &self.0.object.store
+    }
+
+    /// The name it is kept under.
+    pub(super) fn key(&self) -> &Arc<str> {
+        &self.0.object.key
     }
 
     /// Its size in bytes.

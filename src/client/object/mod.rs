@@ -5,6 +5,7 @@
 //! back before anything is visible, and nothing is left in the store if the work fails.
 
 mod content;
+mod sink;
 
 use std::fmt;
 use std::fs::File;
@@ -16,11 +17,12 @@ use tempfile::NamedTempFile;
 
 use crate::client::io::Io;
 use crate::client::session::Session;
-use crate::client::store::{Expected, ObjectVersion, Put, Store};
+use crate::client::store::{Body, Expected, ObjectVersion, Put, Store};
 use crate::core::location::Location;
 use crate::error::{Error, ErrorKind, Result};
 
 pub(crate) use content::ObjectContent;
+pub(crate) use sink::{CopiedRange, Sink};
 
 /// An object that may or may not exist yet.
 #[derive(Clone)]
@@ -103,7 +105,12 @@ impl ObjectFile {
                 .with("folder", std::env::temp_dir().display())
                 .hint("set TMPDIR to a folder that can be written")
         })?;
-        Ok(ObjectStage { target: self.clone(), file })
+        Ok(ObjectStage { target: self.clone(), file, copies: Vec::new() })
+    }
+
+    /// Between ranges that its store copies from `other` lie so many bytes at least; `None` if it cannot.
+    pub(crate) fn copies_from(&self, other: &ObjectContent) -> Option<u64> {
+        self.store.abilities().copies.filter(|_| Arc::ptr_eq(&self.store, other.store()))
     }
 
     /// Waits for a request, unless the session is cancelled.
@@ -124,6 +131,7 @@ pub(crate) struct ObjectStage {
     target: ObjectFile,
     /// Removed when it is dropped.
     file: NamedTempFile,
+    copies: Vec<CopiedRange>,
 }
 
 impl ObjectStage {
@@ -133,6 +141,11 @@ impl ObjectStage {
 
     pub(crate) fn path(&self) -> &Path {
         self.file.path()
+    }
+
+    /// What to write to, where ranges can be left to the store.
+    pub(crate) fn sink(&mut self) -> Sink<'_> {
+        Sink::of_object(self.file.as_file_mut(), &self.target, &mut self.copies)
     }
 
     /// Writes the object, if that is there which was `expected` (`None`: nothing).
@@ -160,9 +173,10 @@ impl ObjectStage {
         // Opened anew: an engine may have written the file by its name.
         let file = self.file.reopen().map_err(failed)?;
         let len = file.metadata().map_err(failed)?.len();
+        let body = Body { file, len, copies: self.copies.iter().map(CopiedRange::for_store).collect() };
         let (store, key) = (Arc::clone(&self.target.store), Arc::clone(&self.target.key));
         // What has begun is seen to its end, cancelled or not: half-way, nobody would know.
-        let work = async move { store.put(&key, file, len, &expected).await };
+        let work = async move { store.put(&key, body, &expected).await };
         let put = self.target.io.wait(|| Ok(()), work);
         put.map_err(|error| error.with_missing("file", &self.target.location))
     }

@@ -4,8 +4,8 @@ use http::Method;
 use http::header::HeaderName;
 
 use super::address::copy_source;
-use super::multipart::in_parts;
 use super::put::PutOptions;
+use super::source::{CopiedRange, starts};
 use super::{ObjectInfo, S3Client, xml};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -15,11 +15,16 @@ const LARGEST_SINGLE: u64 = 5 << 30;
 /// Parts of a larger copy: the service makes them, so they can be large.
 const PART: u64 = 1 << 30;
 
-const SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
-const SOURCE_IF_MATCH: HeaderName = HeaderName::from_static("x-amz-copy-source-if-match");
-const SOURCE_RANGE: HeaderName = HeaderName::from_static("x-amz-copy-source-range");
+pub(super) const SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
+pub(super) const SOURCE_IF_MATCH: HeaderName = HeaderName::from_static("x-amz-copy-source-if-match");
+pub(super) const SOURCE_RANGE: HeaderName = HeaderName::from_static("x-amz-copy-source-range");
 
 impl S3Client {
+    /// An object of the bucket, as a header names the source of a copy.
+    pub(crate) fn copy_source(&self, key: &str) -> Result<String> {
+        Ok(copy_source(self.bucket()?, key))
+    }
+
     /// Copies an object of this bucket or another one of the service to `key`, with its media type and metadata.
     ///
     /// # Errors
@@ -29,7 +34,7 @@ impl S3Client {
         let source = from.head(from_key).await?.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, "there is no such object").with("object", from.named(from_key))
         })?;
-        let name = copy_source(from.bucket()?, from_key);
+        let name = from.copy_source(from_key)?;
         let e_tag = if source.size <= LARGEST_SINGLE {
             self.copy_whole(&name, &source, key).await?
         } else {
@@ -54,29 +59,21 @@ impl S3Client {
             metadata: source.metadata.clone(),
             ..PutOptions::default()
         };
-        let upload = self.start_upload(key, options).await?;
-        let copy = |start: u64, len: u64| {
-            let upload = &upload;
-            async move {
-                let mut request = self
-                    .request(Method::PUT, key)?
-                    .query("partNumber", (start / PART + 1).to_string())
-                    .query("uploadId", upload.id())
-                    .header(SOURCE, name)?
-                    .header(SOURCE_RANGE, &format!("bytes={start}-{}", start + len - 1))?;
-                if let Some(e_tag) = &source.e_tag {
-                    request = request.header(SOURCE_IF_MATCH, e_tag)?;
-                }
-                let copied = request
-                    .fetch_result(|body| xml::read::<xml::CopyObjectResult>(body).map(|done| done.e_tag));
-                let e_tag = copied.await?;
-                self.progress.advance(len);
-                Ok(e_tag)
-            }
-        };
+        let mut upload = self.start_upload(key, options).await?;
         self.progress.start(source.size);
-        let e_tags = in_parts(source.size, PART, copy).await?;
-        let done = upload.complete_with(e_tags, source.size).await?.into_result()?;
+        for range in starts(0..source.size, PART) {
+            let copy = CopiedRange {
+                at: range.start,
+                len: range.end - range.start,
+                source: name.into(),
+                e_tag: source.e_tag.clone(),
+                start: range.start,
+            };
+            if let Err(error) = upload.queue_copy(copy).await {
+                return Err(upload.give_up(error).await);
+            }
+        }
+        let done = upload.finish().await?.into_result()?;
         Ok(done.e_tag.unwrap_or_default())
     }
 }

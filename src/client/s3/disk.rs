@@ -4,8 +4,9 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::multipart::{Source, in_parts, part_size};
+use super::multipart::in_parts;
 use super::put::PutOptions;
+use super::source::{CopiedRange, Source, part_size};
 use super::{ObjectInfo, S3Client};
 use crate::client::io::blocking;
 use crate::client::local::{Commit, LocalFile};
@@ -50,6 +51,19 @@ impl S3Client {
         options: PutOptions,
     ) -> Result<ObjectInfo> {
         self.put_source(key, Source::File(Arc::new(file), len), options).await
+    }
+
+    /// Uploads an open file with gaps, into which the service copies `ranges` of objects of the bucket, ascending. Between
+    /// two of them, and before the first, there is nothing or [`SMALLEST_PART`](super::source::SMALLEST_PART) at least.
+    pub(crate) async fn put_pieces(
+        &self,
+        key: &str,
+        file: std::fs::File,
+        len: u64,
+        ranges: Vec<CopiedRange>,
+        options: PutOptions,
+    ) -> Result<ObjectInfo> {
+        self.put_parts(key, Source::Pieced(Arc::new(file), len, ranges.into()), options).await
     }
 
     /// Uploads an open file in one request; it stands in memory meanwhile.

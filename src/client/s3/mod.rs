@@ -15,6 +15,7 @@ mod pending;
 mod presign;
 mod put;
 mod request;
+mod source;
 mod stream;
 mod waits;
 mod xml;
@@ -45,6 +46,7 @@ pub use pending::PendingUpload;
 pub use presign::PresignedUrl;
 pub(crate) use put::UNKNOWN;
 pub use put::{PutCondition, PutOptions};
+pub(crate) use source::{CopiedRange, SMALLEST_PART};
 
 /// A client for one S3 service, and perhaps one bucket of it. Cheap to clone; connections are shared, and
 /// opened when they are first used.

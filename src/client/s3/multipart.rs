@@ -1,8 +1,5 @@
 //! Uploads in parts: visible only when the last part is in, aborted when they are given up.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,10 +9,11 @@ use futures::{StreamExt, TryStreamExt};
 use http::Method;
 use tokio::task::JoinHandle;
 
+use super::copy::{SOURCE, SOURCE_IF_MATCH, SOURCE_RANGE};
 use super::put::PutOptions;
 use super::request::Failed;
+use super::source::{CopiedRange, LARGEST_PART, MOST_PARTS, Piece, SMALLEST_PART, Source, part_size};
 use super::{ObjectInfo, S3Client, xml};
-use crate::client::io::blocking;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Parts on their way at a time.
@@ -28,76 +26,8 @@ const CONTENDED: &str = "ConditionalRequestConflict";
 const ROUNDS: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// What S3 allows.
-const MOST_PARTS: u64 = 10_000;
-const SMALLEST_PART: u64 = 5 << 20;
-const LARGEST_PART: u64 = 5 << 30;
-
-/// The smallest part that is chosen: fewer requests, and a few of them fit into memory.
-const DEFAULT_PART: u64 = 8 << 20;
-
 /// The parts of a stream, whose length nobody knows.
 pub(super) const STREAM_PART: u64 = 16 << 20;
-
-/// Bytes that lie somewhere, to be sent in parts.
-#[derive(Debug, Clone)]
-pub(super) enum Source {
-    Memory(Bytes),
-    File(Arc<File>, u64),
-}
-
-impl Source {
-    pub(super) fn len(&self) -> u64 {
-        match self {
-            Self::Memory(bytes) => bytes.len() as u64,
-            Self::File(_, len) => *len,
-        }
-    }
-
-    /// The bytes from `start` on, at most `len`.
-    pub(super) async fn part(&self, start: u64, len: u64) -> Result<Bytes> {
-        let end = (start + len).min(self.len());
-        let size =
-            usize::try_from(end - start).map_err(|_| Error::internal("a part is too large for memory"))?;
-        match self {
-            Self::Memory(bytes) => {
-                let start = usize::try_from(start).unwrap_or(usize::MAX);
-                Ok(bytes.slice(start..start + size))
-            }
-            Self::File(file, _) => {
-                let file = Arc::clone(file);
-                let changed = |cause| {
-                    Error::io("cannot read the file", cause).hint("it may have changed while it was uploaded")
-                };
-                blocking(move || {
-                    let mut buffer = vec![0; size];
-                    file.read_exact_at(&mut buffer, start).map(|()| buffer.into()).map_err(changed)
-                })
-                .await
-            }
-        }
-    }
-}
-
-/// The size of parts for an upload of `len` bytes: equal parts, as few as fit, the last one may be smaller.
-///
-/// # Errors
-///
-/// `Unsupported` for what no upload can hold.
-pub(super) fn part_size(len: u64, asked: Option<u64>) -> Result<u64> {
-    let refused = |message: &'static str, hint: &'static str| {
-        Error::new(ErrorKind::Unsupported, message).with("bytes", len).hint(hint)
-    };
-    let least = len.div_ceil(MOST_PARTS);
-    let size = asked.unwrap_or_else(|| least.max(DEFAULT_PART).next_multiple_of(1 << 20));
-    if asked.is_some() && size < least {
-        return Err(refused("the parts are too small for the object", "an upload has at most 10,000 parts"));
-    }
-    if size > LARGEST_PART {
-        return Err(refused("the object is too large", "an object has at most 10,000 parts of 5 GiB"));
-    }
-    Ok(size)
-}
 
 /// An upload in parts. One that is dropped before [`MultipartUpload::complete`] is aborted.
 #[derive(Debug)]
@@ -121,6 +51,26 @@ impl MultipartUpload {
     /// `Io` or `PermissionDenied` if this part or an earlier one could not be sent, `Unsupported` for more than
     /// 10,000 parts.
     pub async fn queue(&mut self, part: Bytes) -> Result<()> {
+        let (number, len) = (self.next_part().await?, part.len() as u64);
+        let (client, key, upload_id) = (self.client.clone(), self.key.clone(), self.id().to_owned());
+        self.start(len, async move {
+            client.put_part(&key, &upload_id, number, part).await.map(|tag| (number, tag))
+        });
+        Ok(())
+    }
+
+    /// Has the service copy the next part; as [`MultipartUpload::queue`].
+    pub(super) async fn queue_copy(&mut self, copy: CopiedRange) -> Result<()> {
+        let (number, len) = (self.next_part().await?, copy.len);
+        let (client, key, upload_id) = (self.client.clone(), self.key.clone(), self.id().to_owned());
+        self.start(len, async move {
+            client.copy_part(&key, &upload_id, number, &copy).await.map(|tag| (number, tag))
+        });
+        Ok(())
+    }
+
+    /// The number of the next part, when it may be sent.
+    async fn next_part(&mut self) -> Result<u64> {
         if self.parts == MOST_PARTS {
             return Err(Error::new(ErrorKind::Unsupported, "the object has more than 10,000 parts")
                 .with("object", self.client.named(&self.key))
@@ -130,13 +80,12 @@ impl MultipartUpload {
             self.landed().await?;
         }
         self.parts += 1;
-        self.size += part.len() as u64;
-        let (client, key, number) = (self.client.clone(), self.key.clone(), self.parts);
-        let upload_id = self.id().to_owned();
-        let send =
-            async move { client.put_part(&key, &upload_id, number, part).await.map(|tag| (number, tag)) };
+        Ok(self.parts)
+    }
+
+    fn start(&mut self, len: u64, send: impl Future<Output = Result<(u64, String)>> + Send + 'static) {
+        self.size += len;
         self.sent.push(tokio::spawn(send));
-        Ok(())
     }
 
     /// Waits for one part.
@@ -157,7 +106,7 @@ impl MultipartUpload {
         self.finish().await?.into_result()
     }
 
-    async fn finish(mut self) -> Result<Completed> {
+    pub(super) async fn finish(mut self) -> Result<Completed> {
         while !self.sent.is_empty() {
             if let Err(error) = self.landed().await {
                 return Err(self.give_up(error).await);
@@ -169,8 +118,7 @@ impl MultipartUpload {
         self.complete_with(e_tags, size).await
     }
 
-    /// Completes an upload whose parts were made by other means.
-    pub(super) async fn complete_with(mut self, e_tags: Vec<String>, size: u64) -> Result<Completed> {
+    async fn complete_with(mut self, e_tags: Vec<String>, size: u64) -> Result<Completed> {
         let upload_id = self.id().to_owned();
         match self.client.complete_upload(&self.key, &upload_id, &e_tags, &self.options).await {
             Ok(e_tag) => {
@@ -349,14 +297,13 @@ impl S3Client {
         let size = part_size(source.len(), options.part_size)?;
         self.progress.start(source.len());
         let mut upload = self.start_upload(key, options).await?;
-        let mut start = 0;
-        while start < source.len() {
-            let queued = match source.part(start, size).await {
-                Ok(part) => {
-                    start += part.len() as u64;
-                    upload.queue(part).await
-                }
-                Err(error) => Err(error),
+        for piece in source.pieces(size) {
+            let queued = match piece {
+                Piece::Sent(range) => match source.part(range.start, range.end - range.start).await {
+                    Ok(part) => upload.queue(part).await,
+                    Err(error) => Err(error),
+                },
+                Piece::Copied(copy) => upload.queue_copy(copy).await,
             };
             if let Err(error) = queued {
                 return Err(upload.give_up(error).await);
@@ -378,6 +325,30 @@ impl S3Client {
             Error::new(ErrorKind::InvalidData, "the service took a part and gave no ETag")
                 .with("object", self.named(key))
         })
+    }
+
+    /// Has the service make a part of an upload of a range of an object.
+    async fn copy_part(&self, key: &str, upload_id: &str, number: u64, copy: &CopiedRange) -> Result<String> {
+        let mut request = self
+            .request(Method::PUT, key)?
+            .query("partNumber", number.to_string())
+            .query("uploadId", upload_id)
+            .header(SOURCE, &copy.source)?
+            .header(SOURCE_RANGE, &format!("bytes={}-{}", copy.start, copy.start + copy.len - 1))?;
+        if let Some(e_tag) = &copy.e_tag {
+            request = request.header(SOURCE_IF_MATCH, e_tag)?;
+        }
+        let copied =
+            request.fetch_result(|body| xml::read::<xml::CopyObjectResult>(body).map(|done| done.e_tag));
+        let e_tag = copied.await.map_err(|failed| match failed.code.as_str() {
+            // It is the source that has gone.
+            "NoSuchKey" => Error::new(ErrorKind::Conflict, "the object to copy from has changed meanwhile")
+                .hint("nothing was written; read it again")
+                .because(failed.error),
+            _ => failed.error,
+        })?;
+        self.progress.advance(copy.len);
+        Ok(e_tag)
     }
 
     pub(super) async fn complete_upload(
@@ -415,19 +386,4 @@ where
     let starts = (0..len.div_ceil(size)).map(|part| part * size);
     let parts = stream::iter(starts.map(|start| work(start, size.min(len - start))));
     parts.buffered(IN_FLIGHT).try_collect().await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_are_as_large_as_the_length_needs() {
-        assert_eq!(part_size(100, None).expect("a size"), 8 << 20);
-        assert_eq!(part_size(100 << 30, None).expect("a size"), 11 << 20);
-        let tib: u64 = 5 << 40;
-        assert!(tib.div_ceil(part_size(tib, None).expect("a size")) <= MOST_PARTS);
-        assert!(part_size(100 << 30, Some(5 << 20)).is_err());
-        assert!(part_size(60 << 40, None).is_err());
-    }
 }

@@ -8,8 +8,8 @@ use futures::{StreamExt, TryStreamExt};
 use http::header::{self, HeaderName};
 use http::{Method, StatusCode};
 
-use super::multipart::Source;
 use super::request::{Failed, Request};
+use super::source::Source;
 use super::{ObjectInfo, S3Client, xml};
 use crate::client::media_type;
 use crate::error::{Error, ErrorKind, Result};

@@ -14,7 +14,7 @@ use object_store::{
     UpdateVersion,
 };
 
-use super::{Abilities, Expected, Listed, ObjectVersion, Put, Store};
+use super::{Abilities, Body, Expected, Listed, ObjectVersion, Put, Store};
 use crate::client::io::blocking;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -71,7 +71,7 @@ impl Puts {
 impl Adapter {
     /// Memory that lives as long as this.
     pub(crate) fn memory() -> Self {
-        let abilities = Abilities { write: true, list: true };
+        let abilities = Abilities { write: true, list: true, copies: None };
         Self::new(Arc::new(object_store::memory::InMemory::new()), abilities, Puts::Memory)
     }
 
@@ -188,8 +188,11 @@ impl Store for Adapter {
         Ok(())
     }
 
-    async fn put(&self, key: &str, file: File, len: u64, expected: &Expected) -> Result<Put> {
-        let puts = self.puts;
+    async fn put(&self, key: &str, body: Body, expected: &Expected) -> Result<Put> {
+        let (puts, Body { file, len, copies }) = (self.puts, body);
+        if !copies.is_empty() {
+            return Err(Error::internal("this store copies no ranges of objects"));
+        }
         let body = blocking(move || puts.body(&file, len)).await?;
         let mode = match expected {
             Expected::Anything => PutMode::Overwrite,
@@ -277,7 +280,8 @@ mod tests {
     }
 
     async fn put(store: &Adapter, text: &str, expected: &Expected) -> Put {
-        store.put("a/b.csv", file(text), text.len() as u64, expected).await.expect("puts")
+        let body = Body { file: file(text), len: text.len() as u64, copies: Vec::new() };
+        store.put("a/b.csv", body, expected).await.expect("puts")
     }
 
     #[tokio::test]

@@ -20,7 +20,7 @@ use crate::client::http::{self, Plain};
 use crate::core::location::Location;
 use crate::error::{Error, ErrorKind, Result};
 
-const ALL: Abilities = Abilities { write: true, list: true };
+const ALL: Abilities = Abilities { write: true, list: true, copies: None };
 
 /// What one request can write, as their documentation says.
 #[cfg(feature = "gcs")]

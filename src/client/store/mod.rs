@@ -20,7 +20,6 @@ pub(crate) mod web;
 use std::fmt;
 use std::fs::File;
 use std::ops::Range;
-#[cfg(feature = "delta")]
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -63,6 +62,28 @@ pub(crate) enum Expected {
     Anything,
 }
 
+/// New content of an object: the bytes of a file, and in its gaps ranges of other objects, which the store copies.
+#[derive(Debug)]
+pub(crate) struct Body {
+    pub(crate) file: File,
+    /// In bytes, gaps counted.
+    pub(crate) len: u64,
+    /// In their order, as [`Abilities::copies`] allows.
+    pub(crate) copies: Vec<Copied>,
+}
+
+/// A range of an object's version that another object is to have.
+#[derive(Debug, Clone)]
+pub(crate) struct Copied {
+    /// Where it comes to stand.
+    pub(crate) at: u64,
+    pub(crate) len: u64,
+    pub(crate) key: Arc<str>,
+    pub(crate) version: ObjectVersion,
+    /// Where it stands.
+    pub(crate) start: u64,
+}
+
 /// How a write ended.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
@@ -93,6 +114,9 @@ pub(crate) struct Abilities {
     pub(crate) write: bool,
     /// Objects can be listed.
     pub(crate) list: bool,
+    /// Ranges of objects can be copied into another one, with so many bytes at least between two of them, and before the
+    /// first, or none.
+    pub(crate) copies: Option<u64>,
 }
 
 /// A place that keeps objects by key.
@@ -119,8 +143,8 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     /// Fails if the store does not keep the conditions of `put`; asks it once, by objects beside `key`.
     async fn check_conditions(&self, key: &str) -> Result<()>;
 
-    /// Writes `len` bytes of `file` as one object, if what is expected holds.
-    async fn put(&self, key: &str, file: File, len: u64, expected: &Expected) -> Result<Put>;
+    /// Writes an object, if what is expected holds.
+    async fn put(&self, key: &str, body: Body, expected: &Expected) -> Result<Put>;
 
     /// The objects whose keys begin with `prefix`, in order.
     async fn list(&self, prefix: &str) -> Result<Vec<Listed>>;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 #[cfg(feature = "delta")]
 use std::sync::Arc;
 
@@ -10,12 +11,17 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 
 use super::probe::{Keeps, Probe};
-use super::{Abilities, Expected, Listed, ObjectVersion, Put, Store};
-use crate::client::s3::{ObjectInfo, PutCondition, PutOptions, S3Client, UNKNOWN};
+use super::{Abilities, Body, Copied, Expected, Listed, ObjectVersion, Put, Store};
+use crate::client::s3::{
+    CopiedRange, ObjectInfo, PutCondition, PutOptions, S3Client, SMALLEST_PART, UNKNOWN,
+};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What is sent in one request where conditions are not kept for parts: it stands in memory.
 const LARGEST_WHOLE: u64 = 256 << 20;
+
+/// What is fetched in one request of a range that the service does not copy.
+const FETCHED: u64 = 8 << 20;
 
 /// A bucket, and what was found out about its service.
 #[derive(Debug)]
@@ -43,8 +49,23 @@ impl S3Store {
         self.probe.check(&self.client, key).await
     }
 
-    async fn write(&self, key: &str, file: File, len: u64, options: PutOptions) -> Result<ObjectInfo> {
-        match self.keeps(key).await? {
+    async fn write(&self, key: &str, body: Body, options: PutOptions) -> Result<ObjectInfo> {
+        let keeps = self.keeps(key).await?;
+        let Body { file, len, copies } = body;
+        if !copies.is_empty() {
+            if keeps != Keeps::Whole {
+                match self.write_pieces(key, &file, len, &copies, options.clone()).await {
+                    Err(error) if is_of_the_copies(&error) => {
+                        tracing::debug!(key, %error, "the service does not copy ranges: all bytes are sent");
+                    }
+                    done => return done,
+                }
+            }
+            for copy in &copies {
+                self.fetch(&file, copy).await?;
+            }
+        }
+        match keeps {
             Keeps::Whole if len > LARGEST_WHOLE => Err(Error::new(
                 ErrorKind::Unsupported,
                 "the service ignores the conditions of a write in parts, and the object is too large for one request",
@@ -54,6 +75,43 @@ impl S3Store {
             Keeps::Whole => self.client.put_open_file_whole(key, file, len, options).await,
             Keeps::All | Keeps::None => self.client.put_open_file(key, file, len, options).await,
         }
+    }
+
+    /// Has the service copy the ranges, and sends the rest.
+    async fn write_pieces(
+        &self,
+        key: &str,
+        file: &File,
+        len: u64,
+        copies: &[Copied],
+        options: PutOptions,
+    ) -> Result<ObjectInfo> {
+        let file = file.try_clone().map_err(|cause| Error::io("cannot open a temporary file", cause))?;
+        let ranges = copies.iter().map(|copy| {
+            Ok(CopiedRange {
+                at: copy.at,
+                len: copy.len,
+                source: self.client.copy_source(&copy.key)?.into(),
+                e_tag: copy.version.e_tag.clone(),
+                start: copy.start,
+            })
+        });
+        self.client.put_pieces(key, file, len, ranges.collect::<Result<_>>()?, options).await
+    }
+
+    /// Writes the bytes of a range where they are to stand.
+    async fn fetch(&self, file: &File, copy: &Copied) -> Result<()> {
+        let mut done = 0;
+        while done < copy.len {
+            let len = FETCHED.min(copy.len - done);
+            let from = copy.start + done;
+            let bytes = self.range(&copy.key, &copy.version, from..from + len).await?;
+            file.write_all_at(&bytes, copy.at + done).map_err(|cause| {
+                Error::io("cannot write a temporary file", cause).hint("is the disk full?")
+            })?;
+            done += len;
+        }
+        Ok(())
     }
 
     /// Media type and metadata of the object that is replaced.
@@ -82,6 +140,12 @@ impl S3Store {
     }
 }
 
+/// Whether a write may have failed because the service cannot copy ranges, or wants parts of one size, so that sending all
+/// bytes may do. One whose end is not known is not begun again.
+fn is_of_the_copies(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::InvalidInput | ErrorKind::PermissionDenied)
+}
+
 /// How it is told that what was expected does not hold.
 fn refused(expected: &Expected) -> ErrorKind {
     match expected {
@@ -108,7 +172,7 @@ fn info(key: &str, version: &ObjectVersion) -> ObjectInfo {
 #[async_trait]
 impl Store for S3Store {
     fn abilities(&self) -> Abilities {
-        Abilities { write: true, list: true }
+        Abilities { write: true, list: true, copies: Some(SMALLEST_PART) }
     }
 
     async fn head(&self, key: &str) -> Result<Option<ObjectVersion>> {
@@ -127,7 +191,7 @@ impl Store for S3Store {
         self.keeps(key).await.map(|_| ())
     }
 
-    async fn put(&self, key: &str, file: File, len: u64, expected: &Expected) -> Result<Put> {
+    async fn put(&self, key: &str, body: Body, expected: &Expected) -> Result<Put> {
         let condition = self.condition(key, expected).await?;
         // Someone who vouches that nobody else writes still wants to hear of what was seen.
         if condition == PutCondition::Overwrite
@@ -137,7 +201,7 @@ impl Store for S3Store {
             return Ok(Put::Conflict);
         }
         let options = self.like(key, expected).await?.with_condition(condition);
-        match self.write(key, file, len, options).await {
+        match self.write(key, body, options).await {
             Ok(written) => Ok(Put::Done(version(written))),
             Err(error) if error.message() == UNKNOWN => Ok(Put::Unknown),
             Err(error) if error.kind() == refused(expected) => Ok(Put::Conflict),

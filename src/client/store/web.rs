@@ -12,7 +12,7 @@ use http::{Method, StatusCode};
 use object_store::client::{HttpClient, HttpRequest, HttpRequestBody, HttpResponse};
 use url::Url;
 
-use super::{Abilities, Expected, Listed, ObjectVersion, Put, Store};
+use super::{Abilities, Body, Expected, Listed, ObjectVersion, Put, Store};
 use crate::client::http::{Plain, connect_patient, service_url};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -148,7 +148,7 @@ fn text(response: &HttpResponse, name: HeaderName) -> Option<&str> {
 #[async_trait]
 impl Store for WebStore {
     fn abilities(&self) -> Abilities {
-        Abilities { write: false, list: false }
+        Abilities { write: false, list: false, copies: None }
     }
 
     /// Asks for one byte: a presigned URL is good for reading only, not for asking about the file.
@@ -236,7 +236,7 @@ impl Store for WebStore {
         Err(self.cannot_write())
     }
 
-    async fn put(&self, _: &str, _: File, _: u64, _: &Expected) -> Result<Put> {
+    async fn put(&self, _: &str, _: Body, _: &Expected) -> Result<Put> {
         Err(self.cannot_write())
     }
 

@@ -83,6 +83,9 @@ async fn instead(effect: &Effect, uri: &http::Uri) -> io::Result<Option<Answer>>
             "ConditionalRequestConflict",
             "The conditional request cannot succeed due to a conflicting operation against this resource.",
         ),
+        Effect::Refused(status, code) => {
+            error(StatusCode::from_u16(*status).expect("a status"), code, "This service does not do that.")
+        }
         Effect::ExpiredToken => {
             error(StatusCode::FORBIDDEN, "ExpiredToken", "The provided token has expired.")
         }

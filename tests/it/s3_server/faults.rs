@@ -15,6 +15,8 @@ pub(crate) enum Effect {
     InternalError,
     /// 409 `ConditionalRequestConflict`; nothing takes effect.
     Conflict,
+    /// This status and code; nothing takes effect.
+    Refused(u16, &'static str),
     /// 403 `ExpiredToken`, whatever the credentials are.
     ExpiredToken,
     /// The request takes effect, and 500 `InternalError` is the answer.

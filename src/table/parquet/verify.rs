@@ -1,0 +1,105 @@
+//! Looks at a new file before it may take the place of the old one.
+
+use std::fs::File;
+use std::hash::{DefaultHasher, Hasher};
+
+use parquet::errors::Result as ParquetResult;
+use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::reader::ChunkReader;
+
+use super::chunks::Chunks;
+use super::stored::read_group;
+use super::{Opened, undecodable};
+use crate::client::file::Content;
+use crate::error::{Error, Result};
+use crate::table::cores::on_all_cores;
+
+/// Bytes at both ends of a column chunk by which it is known again.
+const EDGE: u64 = 64;
+
+/// What was written.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// Rows in the file.
+    pub(super) rows: u64,
+    /// Row groups that were copied as bytes, ascending.
+    pub(super) copied: Vec<CopiedGroup>,
+}
+
+/// A row group that was copied as bytes.
+#[derive(Debug)]
+pub(super) struct CopiedGroup {
+    /// Which one it is in the new file.
+    group: usize,
+    /// Of each column chunk its length and a digest of both ends.
+    chunks: Vec<(u64, u64)>,
+}
+
+impl CopiedGroup {
+    /// One that becomes the row group `group` of the new file.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` if the stored file ends before it does.
+    pub(super) fn new<'a>(
+        group: usize,
+        chunks: &Chunks,
+        columns: impl Iterator<Item = &'a ColumnChunkMetaData>,
+    ) -> Result<Self> {
+        let known = |column| Ok((len(column), digest(chunks, column).map_err(undecodable)?));
+        Ok(Self { group, chunks: columns.map(known).collect::<Result<_>>()? })
+    }
+}
+
+/// Reads a little of every column chunk that was encoded, and compares the ends of those that were copied.
+///
+/// # Errors
+///
+/// `Internal` if the new file is not what it should be.
+pub(super) fn verify(opened: &Opened, out: &File, expected: &Written) -> Result<()> {
+    let broken = |cause: Error| Error::internal("the new file cannot be read back").because(cause);
+    let file = out.try_clone().map_err(|cause| Error::io("cannot open the new file", cause))?;
+    let written = Opened::new(Content::Local(file)).map_err(broken)?;
+    if written.rows() != expected.rows || written.schema().fields() != opened.schema().fields() {
+        return Err(Error::internal("the new file has other rows or columns than it should"));
+    }
+    let mut encoded: Vec<usize> = (0..written.metadata.metadata().num_row_groups()).collect();
+    for copied in expected.copied.iter().rev() {
+        if copied.group >= encoded.len() || !is_same(&written, copied).map_err(broken)? {
+            return Err(Error::internal("a row group that was copied is not what it was"));
+        }
+        encoded.swap_remove(copied.group);
+    }
+    on_all_cores(encoded, |group| {
+        let first = read_group(&written, group, 1)?.next();
+        first.transpose().map(drop).map_err(|cause| broken(undecodable(cause)))
+    })
+}
+
+fn is_same(written: &Opened, copied: &CopiedGroup) -> Result<bool> {
+    let group = written.metadata.metadata().row_group(copied.group);
+    if group.num_columns() != copied.chunks.len() {
+        return Ok(false);
+    }
+    for (column, (own, known)) in group.columns().iter().zip(&copied.chunks) {
+        if len(column) != *own || digest(&written.chunks, column).map_err(undecodable)? != *known {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn len(column: &ColumnChunkMetaData) -> u64 {
+    column.byte_range().1
+}
+
+/// A digest of both ends of a column chunk.
+fn digest(chunks: &Chunks, column: &ColumnChunkMetaData) -> ParquetResult<u64> {
+    let (start, len) = column.byte_range();
+    let edge = len.min(EDGE);
+    let mut hasher = DefaultHasher::new();
+    for at in [start, start + len - edge] {
+        hasher.write(&chunks.get_bytes(at, usize::try_from(edge).unwrap_or(0))?);
+    }
+    Ok(hasher.finish())
+}
