@@ -45,7 +45,11 @@ fn work_line(report: &UpsertReport) -> String {
     let moved = [("read     ", report.work.bytes_read), ("wrote", report.work.bytes_written.unwrap_or(0))];
     let moved = moved.into_iter().filter(|(_, count)| *count > 0);
     let moved: Vec<_> = moved.map(|(label, count)| format!("{label} {}   ", bytes(count))).collect();
-    format!("{}in {} ({})", moved.concat(), time(report.elapsed_ms), report.backend)
+    let copied = match report.work.bytes_copied {
+        0 => String::new(),
+        count => format!("(the store copied {})   ", bytes(count)),
+    };
+    format!("{}{copied}in {} ({})", moved.concat(), time(report.elapsed_ms), report.backend)
 }
 
 fn headline(report: &UpsertReport) -> String {

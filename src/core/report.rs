@@ -154,6 +154,8 @@ pub struct WorkCounts {
     pub bytes_read: u64,
     /// Bytes written to the target; null in a dry run.
     pub bytes_written: Option<u64>,
+    /// Those of them that the store copied from stored files by itself; they did not pass through here.
+    pub bytes_copied: u64,
 }
 
 /// Milliseconds spent in each phase of an upsert.

@@ -30,11 +30,11 @@ pub(crate) mod write;
 mod z_curve;
 
 use std::fmt;
-use std::fs::File;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 
+use crate::client::file::Sink;
 use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
@@ -81,7 +81,7 @@ pub(crate) trait StoredFile: Send {
         &mut self,
         session: &Session,
         change: &Change<'_>,
-        out: &mut File,
+        out: &mut Sink<'_>,
         work: &mut WorkCounts,
     ) -> Result<()>;
 }

@@ -174,7 +174,7 @@ impl StoredTable for OneFile {
     fn apply(&mut self, session: &Session, change: &Change<'_>, done: &mut Done<'_>) -> Result<Applied> {
         let start = Instant::now();
         let mut stage = self.file.stage()?;
-        self.stored.rewrite(session, change, stage.file(), done.work)?;
+        self.stored.rewrite(session, change, &mut stage.sink(), done.work)?;
         done.times.apply += millis(start.elapsed());
         let start = Instant::now();
         session.check()?;

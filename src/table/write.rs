@@ -177,14 +177,14 @@ impl Target {
         let Some(locked) = self.file.lock(&self.session)? else { return Ok((Commit::Conflict, 0)) };
         let stored = locked.content()?;
         let mut stage = self.file.stage()?;
-        let (out, location) = (stage.file(), self.file.location());
+        let (mut out, location) = (stage.sink(), self.file.location());
         let (schema, batches) = rows.batches()?;
         let batches = checked(session, batches);
         let rows = match self.format {
-            Format::Parquet => parquet::append(session, stored, &schema, batches, out),
+            Format::Parquet => parquet::append(session, stored, &schema, batches, &mut out),
             Format::Delta => Err(no_file()),
             format => TextFile::open(session, stored.into_file()?, location, format, &options.csv)
-                .and_then(|stored| stored.append(session, &schema, batches, out)),
+                .and_then(|stored| stored.append(session, &schema, batches, out.file())),
         }?;
         session.check()?;
         Ok((stage.commit(Some(locked.version()))?, rows))

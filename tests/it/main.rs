@@ -52,9 +52,10 @@ mod run;
 mod s3_client;
 #[cfg(feature = "cli")]
 mod s3_commands;
+#[cfg(feature = "cli")]
+mod s3_copies;
 #[cfg(feature = "s3")]
 mod s3_server;
-#[cfg(feature = "cli")]
 mod s3_upserts;
 #[cfg(feature = "cli")]
 mod schema;

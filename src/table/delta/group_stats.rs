@@ -113,7 +113,7 @@ mod tests {
 
     use super::super::known::Known;
     use super::*;
-    use crate::client::file::Content;
+    use crate::client::file::{Content, Sink};
     use crate::client::session::Session;
     use crate::core::merge::MergeRule;
     use crate::core::merge::kernel::{Incoming, Matcher};
@@ -201,7 +201,14 @@ mod tests {
         let change = Change { rows: &NewRows::Held(&incoming), outcome: &outcome };
         assert!(stored.is_plainly(&rows.schema()));
         stored
-            .rewrite_in_place(&session, &change, &outcome.replaced, &mut witness, &mut out, &mut work)
+            .rewrite_in_place(
+                &session,
+                &change,
+                &outcome.replaced,
+                &mut witness,
+                &mut Sink::plain(&mut out),
+                &mut work,
+            )
             .expect("writes");
         let (pages, all) = read_back(out);
         (json(&statistics), json(&of_rows(&all)), pages)

@@ -113,12 +113,12 @@ impl<'de> Visitor<'de> for File<'_> {
                 }
                 Statistic::MinValues => {
                     map.next_value_seed(Values(self.0, |column: usize, value| {
-                        known.bounds[column].least = value
+                        known.bounds[column].least = value;
                     }))?;
                 }
                 Statistic::MaxValues => {
                     map.next_value_seed(Values(self.0, |column: usize, value| {
-                        known.bounds[column].greatest = value
+                        known.bounds[column].greatest = value;
                     }))?;
                 }
                 Statistic::Other => {

@@ -13,7 +13,7 @@ use parquet::basic::Compression as Codec;
 
 use super::features::Demands;
 use super::stats::{self, Statistics};
-use crate::client::file::{Commit, Stage};
+use crate::client::file::{Commit, Sink, Stage};
 use crate::client::session::Session;
 use crate::core::location::Location;
 use crate::core::options::Compression;
@@ -131,8 +131,8 @@ impl<'a> Draft<'a> {
     }
 
     /// What is to be written, and the statistics that go with it.
-    pub(super) fn parts(&mut self) -> (&mut File, &mut Statistics) {
-        (self.stage.file(), &mut self.statistics)
+    pub(super) fn parts(&mut self) -> (Sink<'_>, &mut Statistics) {
+        (self.stage.sink(), &mut self.statistics)
     }
 
     /// Puts the file in place; the action that makes it a part of the table.

@@ -113,9 +113,9 @@ impl Rewriter<'_> {
         work: &mut WorkCounts,
     ) -> Result<Rewritten> {
         let mut draft = Draft::new(self.session, self.layout, part.values.clone())?;
-        let (out, statistics) = draft.parts();
+        let (mut out, statistics) = draft.parts();
         let mut witness = group_stats::Rewritten::new(statistics, part, file);
-        file.rewrite_in_place(self.session, self.change, pairs, &mut witness, out, work)?;
+        file.rewrite_in_place(self.session, self.change, pairs, &mut witness, &mut out, work)?;
         let copied = file.rows() - pairs.len() as u64;
         Ok(Rewritten { add: Some(draft.finish()?), moved: Vec::new(), copied })
     }

@@ -50,6 +50,14 @@ impl Chunks {
         })))
     }
 
+    /// The object, if it is one.
+    pub(super) fn object(&self) -> Option<&ObjectContent> {
+        match self.0.as_ref() {
+            Inner::Local { .. } => None,
+            Inner::Object(content) => Some(content),
+        }
+    }
+
     /// Bytes read so far.
     pub(crate) fn bytes_read(&self) -> u64 {
         match self.0.as_ref() {

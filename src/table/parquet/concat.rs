@@ -7,10 +7,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use parquet::file::metadata::KeyValue;
 
 use super::groups::Copying;
-use super::rewrite::{MARK, verify};
+use super::rewrite::MARK;
 use super::stored::{BATCH_ROWS, read_group};
+use super::verify::verify;
 use super::{Opened, layout, undecodable};
-use crate::client::file::Content;
+use crate::client::file::{Content, Sink};
 use crate::client::session::Session;
 use crate::error::{Error, Result};
 
@@ -55,7 +56,8 @@ pub(crate) fn concat(
     let first = Opened::new(first?)?;
     let layout = Layout::of(&first)?;
     let mut expected = first.rows();
-    let mut writer = Copying::new(session, &first, Some(mark), out)?;
+    let mut sink = Sink::plain(out);
+    let mut writer = Copying::new(session, &first, Some(mark), &mut sink)?;
     for group in 0..first.metadata.metadata().num_row_groups() {
         writer.copy(group, |_, batch| Ok(batch))?;
     }
@@ -72,12 +74,12 @@ pub(crate) fn concat(
             }
         }
     }
-    let rows = writer.finish()?;
-    if rows != expected {
+    let written = writer.finish()?;
+    if written.rows != expected {
         return Err(Error::internal("files that were put together have another number of rows"));
     }
-    verify(&first, out, rows)?;
-    Ok(rows)
+    verify(&first, out, &written)?;
+    Ok(written.rows)
 }
 
 /// Writes a file like another one, without its rows.
@@ -87,6 +89,6 @@ pub(crate) fn concat(
 /// As [`concat`].
 pub(crate) fn emptied(session: &Session, file: Content, mark: &str, out: &mut File) -> Result<()> {
     let opened = Opened::new(file)?;
-    let rows = Copying::new(session, &opened, Some(mark), out)?.finish()?;
-    verify(&opened, out, rows)
+    let written = Copying::new(session, &opened, Some(mark), &mut Sink::plain(out))?.finish()?;
+    verify(&opened, out, &written)
 }

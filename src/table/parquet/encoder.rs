@@ -171,10 +171,20 @@ impl<W: Write + Send> Encoder<W> {
     /// # Errors
     ///
     /// `Io`.
-    pub(crate) fn finish(mut self) -> Result<u64> {
+    pub(crate) fn finish(self) -> Result<u64> {
+        self.end().map(|(rows, _)| rows)
+    }
+
+    /// The same, and what was written to.
+    ///
+    /// # Errors
+    ///
+    /// `Io`.
+    pub(super) fn end(mut self) -> Result<(u64, W)> {
         self.flush()?;
-        self.file.close().map_err(unwritable)?;
-        Ok(self.rows)
+        let out = self.file.into_inner().map_err(unwritable)?;
+        let out = out.into_inner().map_err(|cause| unwritable(cause.into_error().into()))?;
+        Ok((self.rows, out))
     }
 }
 

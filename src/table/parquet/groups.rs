@@ -4,8 +4,7 @@
 //! Bytes are taken over only where the new footer says the same of them as the old one: the same columns, and statistics
 //! that readers may trust under our name. Whatever is not sure of that is decoded.
 
-use std::fs::File;
-use std::io::{BufReader, Read, Take};
+use std::io::{self, BufReader, Read, Take};
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
@@ -14,7 +13,7 @@ use parquet::arrow::{ARROW_SCHEMA_META_KEY, ProjectionMask, encode_arrow_schema}
 use parquet::basic::{ColumnOrder, Compression as Codec, Encoding, EncodingMask};
 use parquet::bloom_filter::Sbbf;
 use parquet::column::writer::ColumnCloseResult;
-use parquet::errors::Result as ParquetResult;
+use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{
     ColumnChunkMetaData, KeyValue, PageIndexPolicy, ParquetMetaData, ParquetMetaDataOptions,
     ParquetMetaDataReader, RowGroupMetaData,
@@ -26,6 +25,8 @@ use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::statistics::Statistics;
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 
+use crate::client::file::Sink;
+use crate::client::object::ObjectContent;
 use crate::client::session::Session;
 use crate::core::options::Compression;
 use crate::error::Result;
@@ -34,14 +35,18 @@ use crate::table::parquet::chunks::{Chunks, Cursor};
 use crate::table::parquet::encoder::Encoder;
 use crate::table::parquet::rewrite::MARK;
 use crate::table::parquet::stored::{BATCH_ROWS, read_group};
+use crate::table::parquet::verify::{CopiedGroup, Written};
 use crate::table::parquet::writer::{GROUP_ROWS, properties, unwritable};
 use crate::table::parquet::{Opened, layout, undecodable};
 
+/// Where the first row group begins: behind the mark of a Parquet file.
+const MAGIC: u64 = 4;
+
 /// Writes row groups of one file into another.
-pub(super) struct Copying<'a> {
+pub(super) struct Copying<'a, 's> {
     session: &'a Session,
     opened: &'a Opened,
-    encoder: Encoder<&'a mut File>,
+    encoder: Encoder<&'a mut Sink<'s>>,
     /// Whether pages have an index.
     is_indexed: bool,
     /// The footer with all that is not needed to read rows, once it was needed.
@@ -50,16 +55,18 @@ pub(super) struct Copying<'a> {
     read: u64,
     /// Rows of row groups that were copied as bytes.
     passed: u64,
+    /// These row groups.
+    copied: Vec<CopiedGroup>,
     /// The most rows that a row group may have.
     limit: u64,
 }
 
-impl<'a> Copying<'a> {
+impl<'a, 's> Copying<'a, 's> {
     pub(super) fn new(
         session: &'a Session,
         opened: &'a Opened,
         mark: Option<&str>,
-        out: &'a mut File,
+        out: &'a mut Sink<'s>,
     ) -> Result<Self> {
         let metadata = opened.metadata.metadata();
         let groups = metadata.row_groups();
@@ -85,7 +92,17 @@ impl<'a> Copying<'a> {
             .with_parquet_schema(columns)
             .with_skip_arrow_metadata(true);
         let encoder = Encoder::new(out, opened.schema(), options, Some(limit))?;
-        Ok(Self { session, opened, encoder, is_indexed, footer: None, read: 0, passed: 0, limit })
+        Ok(Self {
+            session,
+            opened,
+            encoder,
+            is_indexed,
+            footer: None,
+            read: 0,
+            passed: 0,
+            copied: Vec::new(),
+            limit,
+        })
     }
 
     /// Stored rows gone through so far.
@@ -127,9 +144,20 @@ impl<'a> Copying<'a> {
             None => whole_footer(chunks)?,
         };
         let footer = self.footer.insert(footer);
-        chunks.hold_group(opened.metadata.metadata(), group, &ProjectionMask::all(), None)?;
-        let mut out = self.encoder.file()?.next_row_group().map_err(unwritable)?;
-        for (leaf, column) in footer.row_group(group).columns().iter().enumerate() {
+        let columns = footer.row_group(group).columns();
+        let file = self.encoder.file()?;
+        let (number, start) = (file.flushed_row_groups().len(), file.bytes_written() as u64);
+        let sink = file.inner_mut().get_mut();
+        let stays = chunks.object().filter(|object| is_dense(columns) && sink.can_copy(object));
+        if let Some(object) = stays {
+            copy_in_store(sink, start, object, columns);
+        } else {
+            chunks.hold_group(opened.metadata.metadata(), group, &ProjectionMask::all(), None)?;
+        }
+        let seen = stays.is_none().then_some(chunks);
+        self.copied.push(CopiedGroup::new(number, start, columns, seen)?);
+        let mut out = file.next_row_group().map_err(unwritable)?;
+        for (leaf, column) in columns.iter().enumerate() {
             let (start, length) = column.byte_range();
             let end = start + length;
             let index = footer.column_index().filter(|_| self.is_indexed);
@@ -145,7 +173,11 @@ impl<'a> Copying<'a> {
                 column_index: index.filter(|index| !matches!(index, ColumnIndexMetaData::NONE)).cloned(),
                 offset_index: pages.and_then(|pages| pages.get(group)?.get(leaf)).cloned(),
             };
-            out.append_column(&Whole { chunks, end }, close).map_err(unwritable)?;
+            let appended = match stays {
+                Some(_) => out.append_column(&Elsewhere, close),
+                None => out.append_column(&Whole { chunks, end }, close),
+            };
+            appended.map_err(unwritable)?;
         }
         out.close().map_err(unwritable)?;
         chunks.release();
@@ -197,8 +229,10 @@ impl<'a> Copying<'a> {
         self.encoder.write(batch)
     }
 
-    pub(super) fn finish(self) -> Result<u64> {
-        Ok(self.passed + self.encoder.finish()?)
+    pub(super) fn finish(self) -> Result<Written> {
+        let (rows, sink) = self.encoder.end()?;
+        sink.settle()?;
+        Ok(Written { rows: self.passed + rows, copied: self.copied })
     }
 }
 
@@ -274,6 +308,54 @@ impl ChunkReader for Whole<'_> {
 
     fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
         self.chunks.get_bytes(start, length)
+    }
+}
+
+/// Whether nothing lies between the columns of a row group. Some writers leave a little there: they are put together, and sent,
+/// once.
+fn is_dense(columns: &[ColumnChunkMetaData]) -> bool {
+    columns.windows(2).all(|pair| {
+        let (start, len) = pair[0].byte_range();
+        start + len == pair[1].byte_range().0
+    })
+}
+
+/// Has the store copy the columns of a row group, which come to stand at `at` and behind.
+fn copy_in_store(sink: &mut Sink<'_>, at: u64, object: &ObjectContent, columns: &[ColumnChunkMetaData]) {
+    let mut at = at;
+    for column in columns {
+        let (start, len) = column.byte_range();
+        // Every file begins with the same bytes.
+        let lead = if (at, start) == (MAGIC, MAGIC) { MAGIC } else { 0 };
+        sink.copy(at - lead, object, start - lead..start + len);
+        at += len;
+    }
+}
+
+/// Stands for bytes that are not here, which the sink drops: it tells their number, not what they are.
+struct Elsewhere;
+
+impl Length for Elsewhere {
+    fn len(&self) -> u64 {
+        u64::MAX
+    }
+}
+
+impl ChunkReader for Elsewhere {
+    type T = Self;
+
+    fn get_read(&self, _: u64) -> ParquetResult<Self::T> {
+        Ok(Self)
+    }
+
+    fn get_bytes(&self, _: u64, _: usize) -> ParquetResult<Bytes> {
+        Err(ParquetError::NYI("bytes that are not here cannot be looked at".to_owned()))
+    }
+}
+
+impl Read for Elsewhere {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(buffer.len())
     }
 }
 

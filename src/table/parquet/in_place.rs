@@ -1,19 +1,18 @@
 //! A file of a table written anew with updates in place, where it has the very columns of the table: row groups without a
 //! changed row are copied as bytes.
 
-use std::fs::File;
-
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use parquet::file::metadata::RowGroupMetaData;
 
+use crate::client::file::Sink;
 use crate::client::session::Session;
 use crate::core::merge::kernel::Pair;
 use crate::core::report::WorkCounts;
 use crate::error::{Error, Result};
 use crate::table::Change;
 use crate::table::parquet::groups::Copying;
-use crate::table::parquet::rewrite::verify;
+use crate::table::parquet::verify::verify;
 use crate::table::parquet::{Folded, Opened, ParquetFile, layout};
 
 /// Who wants to know what a file holds that is being written.
@@ -56,7 +55,7 @@ impl ParquetFile {
         change: &Change<'_>,
         pairs: &[Pair],
         witness: &mut dyn Witness,
-        out: &mut File,
+        out: &mut Sink<'_>,
         work: &mut WorkCounts,
     ) -> Result<()> {
         let opened = self.opened();
@@ -79,10 +78,11 @@ impl ParquetFile {
                 Ok(rows)
             })?;
         }
-        let rows = writer.finish()?;
-        if rows != opened.rows() {
+        let written = writer.finish()?;
+        if written.rows != opened.rows() {
             return Err(Error::internal("a rewritten file has another number of rows than it should"));
         }
-        verify(opened, out, rows)
+        work.bytes_copied += out.copied();
+        verify(opened, out.file(), &written)
     }
 }

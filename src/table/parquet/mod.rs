@@ -15,6 +15,7 @@ mod shape;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod writer;
 
 use std::sync::Arc;

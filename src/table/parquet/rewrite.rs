@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::Write;
 
-use crate::client::file::Content;
+use crate::client::file::{Content, Sink};
 use crate::client::session::Session;
 use crate::core::merge::kernel::Pair;
 use crate::core::report::WorkCounts;
@@ -15,8 +15,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::table::Change;
 use crate::table::fit::Fit;
 use crate::table::parquet::groups::Copying;
-use crate::table::parquet::stored::read_group;
-use crate::table::parquet::{Opened, layout, undecodable};
+use crate::table::parquet::verify::verify;
+use crate::table::parquet::{Opened, layout};
 use crate::table::partition::{self, Values};
 use crate::table::table_scan::keep;
 use arrow::array::{Array, ArrayRef, MutableArrayData, RecordBatch, make_array, new_null_array};
@@ -34,7 +34,7 @@ pub(super) fn rewrite(
     session: &Session,
     opened: &Opened,
     change: &Change<'_>,
-    out: &mut File,
+    out: &mut Sink<'_>,
     work: &mut WorkCounts,
 ) -> Result<()> {
     let outcome = change.outcome;
@@ -60,14 +60,16 @@ pub(super) fn rewrite(
         session.check()?;
         writer.append(&inserts?)?;
     }
-    let rows = writer.finish()?;
+    let written = writer.finish()?;
+    let rows = written.rows;
     if outcome.rows.rows_after.is_some_and(|expected| expected != rows) {
         return Err(
             Error::internal("the new file has another number of rows than the report").with("rows", rows)
         );
     }
-    work.bytes_written = Some(length(out)?);
-    verify(opened, out, rows)
+    work.bytes_written = Some(length(out.file())?);
+    work.bytes_copied = out.copied();
+    verify(opened, out.file(), &written)
 }
 
 /// What is done to a file that is one of many.
@@ -97,7 +99,8 @@ pub(crate) fn rewrite_part(
 ) -> Result<u64> {
     let opened = Opened::new(content)?;
     let folded = Folded::new(opened.schema(), change.change)?;
-    let mut writer = Copying::new(session, &opened, Some(change.mark), out)?;
+    let mut sink = Sink::plain(out);
+    let mut writer = Copying::new(session, &opened, Some(change.mark), &mut sink)?;
     for (number, group) in opened.metadata.metadata().row_groups().iter().enumerate() {
         let start = change.first + writer.read();
         let end = start + group.num_rows().unsigned_abs();
@@ -120,12 +123,12 @@ pub(crate) fn rewrite_part(
     work.bytes_read += read;
     work.value_bytes_read += read;
     let expected = opened.rows() - change.leaving.len() as u64;
-    let rows = writer.finish()?;
-    if rows != expected {
+    let written = writer.finish()?;
+    if written.rows != expected {
         return Err(Error::internal("a rewritten file has another number of rows than it should"));
     }
-    verify(&opened, out, rows)?;
-    Ok(rows)
+    verify(&opened, out, &written)?;
+    Ok(written.rows)
 }
 
 /// What tells a file from all others that keyfold wrote as one of many, if it is such a file.
@@ -149,7 +152,7 @@ pub(crate) fn append(
     stored: Content,
     schema: &SchemaRef,
     batches: impl Iterator<Item = Result<RecordBatch>>,
-    out: &mut File,
+    out: &mut Sink<'_>,
 ) -> Result<u64> {
     let opened = Opened::new(stored)?;
     check_writable(&opened)?;
@@ -168,9 +171,9 @@ pub(crate) fn append(
         session.check()?;
         writer.append(&widen(opened.schema(), &fit.batch(&batch?)?)?)?;
     }
-    let rows = writer.finish()?;
-    verify(&opened, out, rows)?;
-    Ok(rows - before)
+    let written = writer.finish()?;
+    verify(&opened, out.file(), &written)?;
+    Ok(written.rows - before)
 }
 
 /// Refuses to fill a missing column with nulls where the stored one takes none.
@@ -296,21 +299,6 @@ fn replaced(stored: &ArrayRef, new: &ArrayRef, first: u64, pairs: &[Pair]) -> Re
     }
     column.try_extend(0, next, stored.len())?;
     Ok(make_array(column.freeze()))
-}
-
-/// Reads a little of every column chunk of the new file back before it may replace the old one.
-pub(super) fn verify(opened: &Opened, out: &File, rows: u64) -> Result<()> {
-    let broken = |cause: Error| Error::internal("the new file cannot be read back").because(cause);
-    let file = out.try_clone().map_err(|cause| Error::io("cannot open the new file", cause))?;
-    let written = Opened::new(Content::Local(file)).map_err(broken)?;
-    if written.rows() != rows || written.schema().fields() != opened.schema().fields() {
-        return Err(Error::internal("the new file has other rows or columns than it should"));
-    }
-    for group in 0..written.metadata.metadata().num_row_groups() {
-        let first = read_group(&written, group, 1)?.next();
-        first.transpose().map_err(|cause| broken(undecodable(cause)))?;
-    }
-    Ok(())
 }
 
 fn length(out: &mut File) -> Result<u64> {

@@ -1,8 +1,6 @@
 //! One stored Parquet file, and its rows by row groups and columns. It may be one of many: its rows are then numbered on from
 //! those of the others, and some of them may count as deleted.
 
-use std::fs::File;
-
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use parquet::arrow::ProjectionMask;
@@ -11,7 +9,7 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::basic::Compression as Codec;
 
-use crate::client::file::Content;
+use crate::client::file::{Content, Sink};
 use crate::client::session::Session;
 use crate::core::merge::MergeRule;
 use crate::core::merge::kernel::{Matcher, Pair};
@@ -293,7 +291,7 @@ impl StoredFile for ParquetFile {
         &mut self,
         session: &Session,
         change: &Change<'_>,
-        out: &mut File,
+        out: &mut Sink<'_>,
         work: &mut WorkCounts,
     ) -> Result<()> {
         let before = self.opened.chunks.bytes_read();

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,8 +26,9 @@ use parquet::schema::parser::parse_message_type;
 
 use super::groups::Copying;
 use super::stored::{BATCH_ROWS, read_group};
+use super::verify::verify;
 use super::{Opened, ParquetFile};
-use crate::client::file::Content;
+use crate::client::file::{Content, Sink};
 use crate::client::session::Session;
 use crate::core::merge::MergeRule;
 use crate::core::merge::kernel::{Incoming, Matcher};
@@ -46,7 +48,7 @@ fn fold(path: &Path, incoming: RecordBatch) -> Result<(RecordBatch, WorkCounts, 
     let outcome = matcher.finish(Some(rows))?;
     let mut out = tempfile::tempfile().expect("a file");
     let change = Change { rows: &NewRows::Held(&incoming), outcome: &outcome };
-    stored.rewrite(&session, &change, &mut out, &mut work)?;
+    stored.rewrite(&session, &change, &mut Sink::plain(&mut out), &mut work)?;
     let opened = Opened::new(Content::Local(out))?;
     Ok((read_all(&opened), work, opened))
 }
@@ -294,9 +296,10 @@ fn bytes_are_not_taken_over_where_the_new_footer_would_say_more_than_the_old_one
         opened.metadata = ArrowReaderMetadata::try_new(footer, ArrowReaderOptions::new()).expect("a footer");
         let mut out = tempfile::tempfile().expect("a file");
         let session = Session::default();
-        let mut copying = Copying::new(&session, &opened, None, &mut out).expect("starts");
+        let mut sink = Sink::plain(&mut out);
+        let mut copying = Copying::new(&session, &opened, None, &mut sink).expect("starts");
         (0..10).for_each(|group| copying.pass(group).expect("passes"));
-        assert_eq!(copying.finish().expect("ends"), 1000);
+        assert_eq!(copying.finish().expect("ends").rows, 1000);
         let written = Opened::new(Content::Local(out)).expect("opened");
         assert_eq!(read_all(&written), read_all(&opened));
         pages(&written, 0)
@@ -326,6 +329,39 @@ fn bytes_are_not_taken_over_where_the_new_footer_would_say_more_than_the_old_one
 }
 
 #[test]
+fn a_new_file_that_is_not_what_it_should_be_is_found_out() {
+    let (file, session) = (paged(), Session::default());
+    let opened = Opened::new(Content::Local(file.reopen().expect("opened"))).expect("opened");
+    let mut out = tempfile::tempfile().expect("a file");
+    let mut sink = Sink::plain(&mut out);
+    let mut copying = Copying::new(&session, &opened, None, &mut sink).expect("starts");
+    (0..9).for_each(|group| copying.pass(group).expect("passes"));
+    copying.copy(9, |_, batch| Ok(batch)).expect("copies");
+    let written = copying.finish().expect("ends");
+    verify(&opened, &out, &written).expect("is whole");
+    let groups = Opened::new(Content::Local(out.try_clone().expect("a file"))).expect("opened");
+    let groups = groups.metadata.metadata().row_groups();
+    let first_bytes = |group: usize| groups[group].column(0).byte_range().0;
+    let last_byte =
+        |group: usize| groups[group].column(0).byte_range().0 + groups[group].column(0).byte_range().1 - 1;
+    for (place, told) in [
+        (first_bytes(4), "a row group that was copied is not what it was"),
+        (last_byte(0), "a row group that was copied is not what it was"),
+        (first_bytes(9), "the new file cannot be read back"),
+    ] {
+        let mut byte = [0];
+        out.read_exact_at(&mut byte, place).expect("reads");
+        out.write_all_at(&[byte[0] ^ 0xFF], place).expect("writes");
+        assert_eq!(
+            verify(&opened, &out, &written).map_err(|error| error.message().to_owned()),
+            Err(told.to_owned())
+        );
+        out.write_all_at(&byte, place).expect("writes");
+    }
+    verify(&opened, &out, &written).expect("is whole again");
+}
+
+#[test]
 fn decimals_stored_in_another_way_are_decoded_although_none_changes() {
     let schema = "message m { required int64 id; optional fixed_len_byte_array(16) d (DECIMAL(20,2)); }";
     let file = raw(schema, |index, column| match column {
@@ -337,7 +373,8 @@ fn decimals_stored_in_another_way_are_decoded_although_none_changes() {
     });
     let opened = Opened::new(Content::Local(file.reopen().expect("opened"))).expect("opened");
     let (session, mut out) = (Session::default(), tempfile::tempfile().expect("a file"));
-    let mut copying = Copying::new(&session, &opened, None, &mut out).expect("starts");
+    let mut sink = Sink::plain(&mut out);
+    let mut copying = Copying::new(&session, &opened, None, &mut sink).expect("starts");
     copying.pass(0).expect("passes");
     copying.finish().expect("ends");
     let rows = read_all(&Opened::new(Content::Local(out)).expect("opened"));

@@ -11,6 +11,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 
+use crate::client::file::Sink;
 use crate::client::session::Session;
 use crate::core::merge::MergeRule;
 use crate::core::merge::kernel::Matcher;
@@ -186,7 +187,7 @@ impl StoredFile for NewParquet {
         &mut self,
         session: &Session,
         change: &Change<'_>,
-        out: &mut File,
+        out: &mut Sink<'_>,
         work: &mut WorkCounts,
     ) -> Result<()> {
         // Nothing is stored, so every settled row is inserted.
@@ -197,6 +198,7 @@ impl StoredFile for NewParquet {
         };
         let rows = change.outcome.inserted.chunks(change.rows.chunk()?);
         let batches = rows.map(|rows| change.rows.take(rows.iter().copied()));
+        let out = out.file();
         write(session, &change.rows.schema(), batches, &options, out)?;
         out.flush().map_err(|cause| Error::io("cannot write the new file", cause))?;
         work.bytes_written = out.metadata().ok().map(|metadata| metadata.len());

@@ -17,6 +17,7 @@ use super::rewrite::Rewriter;
 use super::rows::Rows;
 use super::tell::{Types, tell};
 use super::window::Pass;
+use crate::client::file::Sink;
 use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
@@ -184,10 +185,10 @@ impl StoredFile for TextFile {
         &mut self,
         session: &Session,
         change: &Change<'_>,
-        out: &mut File,
+        out: &mut Sink<'_>,
         work: &mut WorkCounts,
     ) -> Result<()> {
-        let mut rewriter = Rewriter::new(self, out);
+        let mut rewriter = Rewriter::new(self, out.file());
         let (sources, outcome) = (change.rows.source_rows()?, change.outcome);
         rewriter.copy(self, session, &outcome.replaced, sources)?;
         rewriter.insert(self, outcome.inserted.iter().map(|row| sources[*row as usize] as usize))?;

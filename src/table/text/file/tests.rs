@@ -45,7 +45,7 @@ fn upsert(
     let outcome = matcher.finish(Some(stored))?;
     let mut out = tempfile::tempfile().expect("a file");
     let change = Change { rows: &NewRows::Held(&incoming), outcome: &outcome };
-    file.rewrite(&session, &change, &mut out, &mut work)?;
+    file.rewrite(&session, &change, &mut Sink::plain(&mut out), &mut work)?;
     let mut text = String::new();
     out.rewind().expect("rewinds");
     out.read_to_string(&mut text).expect("reads");
