@@ -190,7 +190,7 @@ class Bench:
             seconds = median(run.seconds for run in done)
             first = first or seconds
             peak = median(run.peak for run in done)
-            report = done[-1].report.get("work", {})
+            report = done[-1].report
             groups = f"{report['row_groups_read']} / {report['row_groups_rewritten']}" if report else ""
             read, written = median(run.read for run in done), median(run.written for run in done)
             print(
@@ -257,7 +257,7 @@ class Bench:
                 os.remove(path)
                 seconds.append(run.seconds)
             first, last = statistics.median(seconds[:10]), statistics.median(seconds[-10:])
-            print(f"| {title} | {first:.3f} s | {last:.3f} s | {run.report['work']['files_read']} |", flush=True)
+            print(f"| {title} | {first:.3f} s | {last:.3f} s | {run.report['files_read']} |", flush=True)
 
     def plan(self):
         """Planning alone: a row that no file can have, and a log of many files."""

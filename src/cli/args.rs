@@ -208,6 +208,11 @@ pub(crate) struct TargetArgs {
     #[arg(long, value_name = "COL,…", value_delimiter = ',')]
     pub(crate) partition_by: Option<Vec<String>>,
 
+    /// Columns of which new Parquet files keep a bloom filter, by which upserts rule row groups out: ids in no order, such as
+    /// UUIDs
+    #[arg(long, value_name = "COL,…", value_delimiter = ',')]
+    pub(crate) bloom_filter: Vec<String>,
+
     /// Let a new Delta table mark replaced rows in deletion vectors, so that upserts leave its files as they are; not all
     /// readers know them
     #[arg(long)]

@@ -125,6 +125,7 @@ pub(crate) fn plan(args: UpsertArgs, settings: &Settings) -> Result<UpsertPlan> 
         partition_by: args.target_layout.partition_by.clone(),
         memory_limit: args.memory_limit.or(settings.memory_limit),
         deletion_vectors: args.target_layout.deletion_vectors,
+        bloom_filter: args.target_layout.bloom_filter,
     };
     let read = args.source_layout.options(args.schema);
     read.validate()?;

@@ -218,7 +218,7 @@ mod tests {
         let session = Session::default();
         let mut stage = session.open(&location).expect("opens").stage().expect("stages");
         std::io::Write::write_all(stage.file(), b"id\n1\n").expect("written");
-        assert!(matches!(stage.commit(None).expect("commits"), Commit::Committed(_)));
+        assert!(matches!(stage.commit(None).expect("commits"), Commit::Committed { .. }));
         let version = |session: &Session| session.open(&location).expect("opens").version().expect("looks");
         assert_eq!(version(&session.clone()).map(|version| version.size()), Some(5));
         assert_eq!(version(&Session::default()), None);

@@ -16,9 +16,9 @@ use crate::core::options::UpsertOptions;
 use crate::core::report::{WorkCounts, millis};
 use crate::error::Result;
 use crate::table::fit::Fit;
-use crate::table::parquet::{NewParquet, ParquetFile};
+use crate::table::parquet::{FileLayout, NewParquet, ParquetFile};
 use crate::table::source::format_of;
-use crate::table::target::new_target_format;
+use crate::table::target::{check_bloom_filter, new_target_format};
 use crate::table::text::{TextFile, check_plain};
 use crate::table::{Applied, Change, Done, Found, StoredFile, StoredTable, UpsertTarget};
 
@@ -38,6 +38,7 @@ impl SingleFile {
         Ok(match format {
             Format::Parquet => Box::new(ParquetFile::open(content)?),
             Format::Csv | Format::Ndjson => {
+                check_bloom_filter(&self.options.bloom_filter, format)?;
                 let file = content.into_file()?;
                 check_plain(&file, self.file.location())?;
                 Box::new(TextFile::open(session, file, self.file.location(), format, &self.options.csv)?)
@@ -75,8 +76,11 @@ impl UpsertTarget for SingleFile {
 
     fn create(&mut self, _: &Session, schema: &SchemaRef) -> Result<Box<dyn StoredTable>> {
         let format = new_target_format(&self.file, &self.options)?;
+        check_bloom_filter(&self.options.bloom_filter, format)?;
         let stored: Box<dyn StoredFile> = match format {
-            Format::Parquet => Box::new(NewParquet::new(Arc::clone(schema), self.options.compression)),
+            Format::Parquet => {
+                Box::new(NewParquet::new(Arc::clone(schema), FileLayout::of_upsert(&self.options))?)
+            }
             Format::Csv | Format::Ndjson => {
                 Box::new(TextFile::create(format, &self.options.csv, schema, self.file.location())?)
             }
@@ -185,7 +189,10 @@ impl StoredTable for OneFile {
         let commit = stage.commit(expected)?;
         done.times.commit += millis(start.elapsed());
         Ok(match commit {
-            Commit::Committed(version) => Applied::Committed(version.to_string()),
+            Commit::Committed { version, copied } => {
+                done.work.bytes_copied = copied;
+                Applied::Committed(version.to_string())
+            }
             // Folding in the same rows again changes nothing, whether or not they were there already.
             Commit::Conflict | Commit::Unknown => Applied::Conflict,
         })

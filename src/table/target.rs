@@ -61,6 +61,20 @@ impl Kind {
     }
 }
 
+/// Refuses bloom filters of a file of another format than Parquet.
+///
+/// # Errors
+///
+/// `Usage`.
+pub(crate) fn check_bloom_filter(columns: &[String], format: Format) -> Result<()> {
+    if columns.is_empty() || format == Format::Parquet {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Usage, "only Parquet files have bloom filters")
+        .with("format", format)
+        .hint("write Parquet, a folder of it or a Delta table, or leave the option out"))
+}
+
 /// What stands at `location`; a file if nothing does.
 ///
 /// # Errors

@@ -21,7 +21,7 @@ use crate::interfaces::BatchStream;
 use crate::table::again::{look_again, pause};
 use crate::table::handover::on_own_thread;
 use crate::table::spill::{MEMORY_BYTES, Spilled};
-use crate::table::target::{Kind, appendable, new_format, will_stand};
+use crate::table::target::{Kind, appendable, check_bloom_filter, new_format, will_stand};
 use crate::table::text::{NewText, TextFile};
 use crate::table::{delta, folder, ipc, parquet};
 
@@ -66,6 +66,7 @@ impl Target {
         let appends = exists && mode == WriteMode::Append;
         let tell = || if appends { appendable(&file, options) } else { new_format(&file, options) };
         let (format, codec) = look_again(session, tell)?;
+        check_bloom_filter(&options.bloom_filter, format)?;
         let session = session.clone();
         Ok(Some(Self { session, file, format, mode, codec, exists, started, backend }))
     }
@@ -104,7 +105,7 @@ impl Target {
 
     fn finish(self, commit: Commit, rows: u64) -> Result<WriteReport> {
         let (written, rows, bytes_written) = match (commit, self.mode) {
-            (Commit::Committed(version), _) => (true, rows, version.size()),
+            (Commit::Committed { version, .. }, _) => (true, rows, version.size()),
             (Commit::Unknown, _) => {
                 return Err(Error::new(ErrorKind::Io, "whether the file was written is not known")
                     .with("file", self.file.location())

@@ -8,6 +8,8 @@ mod bad_input;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod blocking;
 #[cfg(feature = "cli")]
+mod bloom_filters;
+#[cfg(feature = "cli")]
 mod cli;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod conformance;
@@ -56,6 +58,7 @@ mod s3_commands;
 mod s3_copies;
 #[cfg(feature = "s3")]
 mod s3_server;
+#[cfg(feature = "cli")]
 mod s3_upserts;
 #[cfg(feature = "cli")]
 mod schema;

@@ -101,11 +101,27 @@ fn a_service_that_copies_no_ranges_is_sent_all_bytes() {
         let skip = usize::from(operation == Operation::CompleteMultipartUpload);
         server.fail(Fault::new(Effect::Refused(status, code)).on(operation).skip(skip));
         let report = upsert(&place, "new.csv", "s3://lake/t.parquet");
-        assert_eq!(counts(&report, &["inserted", "updated", "conflicts"]), [2, 1, 0], "{code}");
+        assert_eq!(
+            counts(&report, &["inserted", "updated", "conflicts", "bytes_copied"]),
+            [2, 1, 0, 0],
+            "{code}"
+        );
         assert_eq!(server.open_faults(), 0, "{code}");
         assert!(server.get_raw("lake", "t.parquet").expect("there") == expected, "{code}");
         assert!(server.uploads().is_empty(), "{code}: {:?}", server.uploads());
     }
+}
+
+#[test]
+fn a_service_that_copies_another_range_than_it_was_told_is_found_out() {
+    let (server, place) = start();
+    let expected = on_disk(&place);
+    put(&server, &place);
+    server.ignore_ranges(true);
+    let report = upsert(&place, "new.csv", "s3://lake/t.parquet");
+    assert_eq!(counts(&report, &["inserted", "updated", "bytes_copied"]), [2, 1, 0]);
+    assert!(server.get_raw("lake", "t.parquet").expect("there") == expected);
+    assert!(server.uploads().is_empty());
 }
 
 #[test]

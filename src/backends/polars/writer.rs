@@ -64,7 +64,8 @@ impl Writer for PolarsWriter {
         let Some(target) = self.open(location, &options).await? else {
             return Ok(left_alone(location, &options, NAME));
         };
-        if target.format() != Format::Parquet || target.appends() {
+        // Polars writes no bloom filters.
+        if target.format() != Format::Parquet || target.appends() || !options.bloom_filter.is_empty() {
             // It locks the file anew.
             drop(target);
             let rows = Frame::new(*frame).into_arrow().await?;

@@ -23,7 +23,11 @@ pub(crate) enum Stage {
 #[must_use]
 pub(crate) enum Commit {
     /// The new content is in place, and safe.
-    Committed(Version),
+    Committed {
+        version: Version,
+        /// Bytes of it that the store copied from stored objects.
+        copied: u64,
+    },
     /// Someone else changed the target since it was read; nothing was done.
     Conflict,
     /// Someone else changed the target, and whether this content was there in between cannot be known.
@@ -163,7 +167,9 @@ impl Stage {
 impl From<local::Commit> for Commit {
     fn from(commit: local::Commit) -> Self {
         match commit {
-            local::Commit::Committed(version) => Self::Committed(Version::Local(version)),
+            local::Commit::Committed(version) => {
+                Self::Committed { version: Version::Local(version), copied: 0 }
+            }
             local::Commit::Conflict => Self::Conflict,
         }
     }
@@ -172,7 +178,7 @@ impl From<local::Commit> for Commit {
 impl From<Put> for Commit {
     fn from(put: Put) -> Self {
         match put {
-            Put::Done(version) => Self::Committed(Version::Object(version)),
+            Put::Done { version, copied } => Self::Committed { version: Version::Object(version), copied },
             Put::Conflict => Self::Conflict,
             Put::Unknown => Self::Unknown,
         }

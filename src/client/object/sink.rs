@@ -89,11 +89,6 @@ impl<'a> Sink<'a> {
         }
     }
 
-    /// Bytes that the store copies.
-    pub(crate) fn copied(&self) -> u64 {
-        self.object.as_ref().map_or(0, |(_, copies)| copies.iter().map(|copy| copy.len).sum())
-    }
-
     /// Fetches what the store would not copy, when all is written: there must be enough bytes between two ranges, and a
     /// short one is not worth it.
     ///
@@ -129,12 +124,10 @@ fn fetch(file: &File, copy: &CopiedRange, len: u64) -> Result<()> {
     if len == 0 {
         return Ok(());
     }
-    let range = copy.start..copy.start + len;
-    for bytes in copy.from.ranges(&[range])? {
-        file.write_all_at(&bytes, copy.at)
-            .map_err(|cause| Error::io("cannot write a temporary file", cause).hint("is the disk full?"))?;
-    }
-    Ok(())
+    let len = usize::try_from(len).map_err(|_| Error::internal("a range is too long for memory"))?;
+    let bytes = copy.from.range(copy.start, len)?;
+    file.write_all_at(&bytes, copy.at)
+        .map_err(|cause| Error::io("cannot write a temporary file", cause).hint("is the disk full?"))
 }
 
 impl Write for Sink<'_> {

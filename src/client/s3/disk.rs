@@ -4,7 +4,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::multipart::in_parts;
+use super::multipart::{NOT_COPIED, in_parts};
 use super::put::PutOptions;
 use super::source::{CopiedRange, Source, part_size};
 use super::{ObjectInfo, S3Client};
@@ -18,6 +18,15 @@ const RANGE: u64 = 8 << 20;
 
 /// What goes up in one request.
 const LARGEST_SINGLE: u64 = 16 << 20;
+
+/// How an upload of pieces ended.
+#[derive(Debug)]
+pub(crate) enum Pieced {
+    /// The object is there.
+    Whole(ObjectInfo),
+    /// The service does not copy ranges, and nothing is there.
+    Refused(Error),
+}
 
 impl S3Client {
     /// Uploads a file; a large one goes up in parts, several at once.
@@ -62,8 +71,13 @@ impl S3Client {
         len: u64,
         ranges: Vec<CopiedRange>,
         options: PutOptions,
-    ) -> Result<ObjectInfo> {
-        self.put_parts(key, Source::Pieced(Arc::new(file), len, ranges.into()), options).await
+    ) -> Result<Pieced> {
+        let source = Source::Pieced(Arc::new(file), len, ranges.into());
+        match self.put_parts(key, source, options).await {
+            Ok(info) => Ok(Pieced::Whole(info)),
+            Err(error) if error.message() == NOT_COPIED => Ok(Pieced::Refused(error)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Uploads an open file in one request; it stands in memory meanwhile.

@@ -38,6 +38,7 @@ use address::{Endpoint, Target};
 use request::Request;
 
 pub use buckets::BucketInfo;
+pub(crate) use disk::Pieced;
 pub use get::Download;
 pub use list::ListEntry;
 pub use multipart::MultipartUpload;

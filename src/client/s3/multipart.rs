@@ -38,8 +38,10 @@ pub struct MultipartUpload {
     options: PutOptions,
     sent: FuturesUnordered<JoinHandle<Result<(u64, String)>>>,
     e_tags: Vec<(u64, String)>,
-    parts: u64,
-    size: u64,
+    /// The sizes of the parts.
+    parts: Vec<u64>,
+    /// Whether the service was asked to copy some.
+    has_copies: bool,
 }
 
 impl MultipartUpload {
@@ -51,27 +53,28 @@ impl MultipartUpload {
     /// `Io` or `PermissionDenied` if this part or an earlier one could not be sent, `Unsupported` for more than
     /// 10,000 parts.
     pub async fn queue(&mut self, part: Bytes) -> Result<()> {
-        let (number, len) = (self.next_part().await?, part.len() as u64);
+        let number = self.next_part(part.len() as u64).await?;
         let (client, key, upload_id) = (self.client.clone(), self.key.clone(), self.id().to_owned());
-        self.start(len, async move {
-            client.put_part(&key, &upload_id, number, part).await.map(|tag| (number, tag))
-        });
+        self.start(
+            async move { client.put_part(&key, &upload_id, number, part).await.map(|tag| (number, tag)) },
+        );
         Ok(())
     }
 
     /// Has the service copy the next part; as [`MultipartUpload::queue`].
     pub(super) async fn queue_copy(&mut self, copy: CopiedRange) -> Result<()> {
-        let (number, len) = (self.next_part().await?, copy.len);
+        let number = self.next_part(copy.len).await?;
+        self.has_copies = true;
         let (client, key, upload_id) = (self.client.clone(), self.key.clone(), self.id().to_owned());
-        self.start(len, async move {
+        self.start(async move {
             client.copy_part(&key, &upload_id, number, &copy).await.map(|tag| (number, tag))
         });
         Ok(())
     }
 
-    /// The number of the next part, when it may be sent.
-    async fn next_part(&mut self) -> Result<u64> {
-        if self.parts == MOST_PARTS {
+    /// The number of the next part, of so many bytes, when it may be sent.
+    async fn next_part(&mut self, len: u64) -> Result<u64> {
+        if self.parts.len() as u64 == MOST_PARTS {
             return Err(Error::new(ErrorKind::Unsupported, "the object has more than 10,000 parts")
                 .with("object", self.client.named(&self.key))
                 .hint("choose larger parts"));
@@ -79,12 +82,11 @@ impl MultipartUpload {
         while self.sent.len() >= IN_FLIGHT {
             self.landed().await?;
         }
-        self.parts += 1;
-        Ok(self.parts)
+        self.parts.push(len);
+        Ok(self.parts.len() as u64)
     }
 
-    fn start(&mut self, len: u64, send: impl Future<Output = Result<(u64, String)>> + Send + 'static) {
-        self.size += len;
+    fn start(&self, send: impl Future<Output = Result<(u64, String)>> + Send + 'static) {
         self.sent.push(tokio::spawn(send));
     }
 
@@ -114,8 +116,26 @@ impl MultipartUpload {
         }
         self.e_tags.sort_unstable();
         let e_tags = self.e_tags.drain(..).map(|(_, e_tag)| e_tag).collect();
-        let size = self.size;
+        if self.has_copies
+            && let Err(error) = self.check_parts().await
+        {
+            return Err(self.give_up(error).await);
+        }
+        let size = self.parts.iter().sum();
         self.complete_with(e_tags, size).await
+    }
+
+    /// Asks how large the parts are: who copies may take another range than it was told.
+    async fn check_parts(&self) -> Result<()> {
+        match self.client.part_sizes(&self.key, self.id()).await {
+            Ok(sizes) if sizes == self.parts => Ok(()),
+            Ok(_) => Err(not_copied(Error::new(
+                ErrorKind::InvalidData,
+                "a part has another size than was asked for",
+            ))),
+            Err(error) if error.kind() == ErrorKind::Io => Err(error),
+            Err(error) => Err(not_copied(error)),
+        }
     }
 
     async fn complete_with(mut self, e_tags: Vec<String>, size: u64) -> Result<Completed> {
@@ -127,6 +147,9 @@ impl MultipartUpload {
             }
             Err(failed) if failed.code == CONTENDED && !failed.ambiguous => {
                 Ok(Completed::Contended(self.give_up(failed.error).await))
+            }
+            Err(failed) if self.has_copies && !failed.ambiguous && is_about_parts(&failed.code) => {
+                Err(self.give_up(not_copied(failed.error)).await)
             }
             Err(failed) => {
                 let ambiguous = failed.ambiguous;
@@ -182,6 +205,26 @@ impl MultipartUpload {
             part.abort();
         }
     }
+}
+
+/// What is said if the service does not copy ranges of objects; nothing has been written then.
+pub(super) const NOT_COPIED: &str = "the service does not copy ranges of objects";
+
+fn not_copied(cause: Error) -> Error {
+    Error::new(ErrorKind::Unsupported, NOT_COPIED).because(cause)
+}
+
+/// Whether an upload was not completed because of its parts: some services want all of them equally large.
+fn is_about_parts(code: &str) -> bool {
+    matches!(
+        code,
+        "InvalidPart"
+            | "InvalidPartOrder"
+            | "EntityTooSmall"
+            | "InvalidArgument"
+            | "InvalidRequest"
+            | "NotImplemented"
+    )
 }
 
 /// How the end of an upload went.
@@ -270,8 +313,8 @@ impl S3Client {
             options,
             sent: FuturesUnordered::new(),
             e_tags: Vec::new(),
-            parts: 0,
-            size: 0,
+            parts: Vec::new(),
+            has_copies: false,
         })
     }
 
@@ -297,7 +340,11 @@ impl S3Client {
         let size = part_size(source.len(), options.part_size)?;
         self.progress.start(source.len());
         let mut upload = self.start_upload(key, options).await?;
-        for piece in source.pieces(size) {
+        let pieces = source.pieces(size);
+        if pieces.len() as u64 > MOST_PARTS {
+            return Err(upload.give_up(not_copied(Error::internal("there are too many pieces"))).await);
+        }
+        for piece in pieces {
             let queued = match piece {
                 Piece::Sent(range) => match source.part(range.start, range.end - range.start).await {
                     Ok(part) => upload.queue(part).await,
@@ -345,10 +392,28 @@ impl S3Client {
             "NoSuchKey" => Error::new(ErrorKind::Conflict, "the object to copy from has changed meanwhile")
                 .hint("nothing was written; read it again")
                 .because(failed.error),
-            _ => failed.error,
+            _ if failed.error.kind() == ErrorKind::Conflict => failed.error,
+            _ => not_copied(failed.error),
         })?;
         self.progress.advance(copy.len);
         Ok(e_tag)
+    }
+
+    /// The sizes of the parts of an upload, by their numbers.
+    async fn part_sizes(&self, key: &str, upload_id: &str) -> Result<Vec<u64>> {
+        let (mut sizes, mut marker) = (Vec::new(), None::<String>);
+        loop {
+            let request = self
+                .request(Method::GET, key)?
+                .query("uploadId", upload_id)
+                .maybe_query("part-number-marker", marker.take());
+            let page: xml::ListPartsResult = xml::read(&request.fetch().await?)?;
+            sizes.extend(page.part.iter().map(|part| part.size));
+            match (page.is_truncated, page.next_part_number_marker) {
+                (Some(true), Some(next)) => marker = Some(next),
+                _ => return Ok(sizes),
+            }
+        }
     }
 
     pub(super) async fn complete_upload(

@@ -20,7 +20,7 @@ pub(super) const LARGEST_PART: u64 = 5 << 30;
 const DEFAULT_PART: u64 = 8 << 20;
 
 /// The largest part that the service is asked to copy: several are copied at once.
-const COPIED_PART: u64 = 128 << 20;
+const COPIED_PART: u64 = 64 << 20;
 
 /// Bytes that lie somewhere, to be sent in parts.
 #[derive(Debug, Clone)]
@@ -138,7 +138,7 @@ pub(super) fn starts(range: Range<u64>, size: u64) -> impl Iterator<Item = Range
     })
 }
 
-/// Ranges that are about equal, none of them smaller than `size` if there are several.
+/// Ranges that are about equal, none of them smaller than `size`, but for a few bytes, if there are several.
 fn even(range: Range<u64>, size: u64) -> impl Iterator<Item = Range<u64>> {
     let len = range.end - range.start;
     let count = (len / size).max(1);
@@ -182,7 +182,7 @@ mod tests {
         }
         assert_eq!(end, source.len());
         let by_service = pieces.iter().filter(|piece| matches!(piece, Piece::Copied(_))).count();
-        assert_eq!((by_service, pieces.len()), (3, 6));
+        assert_eq!((by_service, pieces.len()), (5, 8));
     }
 
     #[test]

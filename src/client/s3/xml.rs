@@ -119,6 +119,21 @@ pub(super) struct Upload {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
+pub(super) struct ListPartsResult {
+    #[serde(default)]
+    pub(super) part: Vec<ListedPart>,
+    pub(super) is_truncated: Option<bool>,
+    pub(super) next_part_number_marker: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ListedPart {
+    pub(super) size: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
 pub(super) struct DeleteResult {
     #[serde(default)]
     pub(super) error: Vec<DeleteError>,
@@ -154,6 +169,7 @@ documents! {
     CompleteMultipartUploadResult: "CompleteMultipartUploadResult";
     CopyObjectResult: "CopyObjectResult" "CopyPartResult";
     ListMultipartUploadsResult: "ListMultipartUploadsResult";
+    ListPartsResult: "ListPartsResult";
     DeleteResult: "DeleteResult";
 }
 

@@ -87,7 +87,7 @@ impl Adapter {
             Ok(found) => {
                 let named = found.attributes.get(&Attribute::Metadata(WRITER.into()));
                 let ours = named.is_some_and(|named| named.as_ref() == writer);
-                Ok(if ours { Put::Done(version(&found.meta)) } else { otherwise })
+                Ok(if ours { Put::Done { version: version(&found.meta), copied: 0 } } else { otherwise })
             }
             Err(object_store::Error::NotFound { .. }) => Ok(otherwise),
             Err(cause) => {
@@ -209,7 +209,8 @@ impl Store for Adapter {
         let path = path(key)?;
         match self.store.put_opts(&path, body.into(), options).await {
             Ok(done) => {
-                Ok(Put::Done(ObjectVersion { size: len, e_tag: done.e_tag, generation: done.version }))
+                let version = ObjectVersion { size: len, e_tag: done.e_tag, generation: done.version };
+                Ok(Put::Done { version, copied: 0 })
             }
             // A request that was sent again after an answer was lost finds what it wrote itself.
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
@@ -221,7 +222,7 @@ impl Store for Adapter {
             }
             Err(cause @ object_store::Error::Generic { .. }) => {
                 match self.settle(&path, &writer, Put::Unknown).await {
-                    Ok(done @ Put::Done(_)) => Ok(done),
+                    Ok(done @ Put::Done { .. }) => Ok(done),
                     _ => {
                         Err(failed(cause)
                             .hint("whether the object was written is not known; look at it first"))
@@ -288,9 +289,12 @@ mod tests {
     async fn a_put_replaces_what_was_expected_or_nothing() {
         let store = Adapter::memory();
         assert_eq!(store.head("a/b.csv").await.expect("looks"), None);
-        let Put::Done(first) = put(&store, "one", &Expected::Absent).await else { panic!("conflict") };
+        let Put::Done { version: first, .. } = put(&store, "one", &Expected::Absent).await else {
+            panic!("conflict")
+        };
         assert_eq!(put(&store, "two", &Expected::Absent).await, Put::Conflict);
-        let Put::Done(second) = put(&store, "two", &Expected::Version(first.clone())).await else {
+        let Put::Done { version: second, .. } = put(&store, "two", &Expected::Version(first.clone())).await
+        else {
             panic!("conflict")
         };
         assert_eq!(put(&store, "three", &Expected::Version(first.clone())).await, Put::Conflict);

@@ -88,8 +88,8 @@ pub(crate) struct Copied {
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Put {
-    /// The object is there, whole.
-    Done(ObjectVersion),
+    /// The object is there, whole; so many of its bytes were copied by the store.
+    Done { version: ObjectVersion, copied: u64 },
     /// What was expected does not hold; nothing was written.
     Conflict,
     /// An answer was lost, and someone else has written since: whether this write was there in between cannot be known.

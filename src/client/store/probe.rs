@@ -20,6 +20,11 @@ pub(super) enum Keeps {
 }
 
 impl Probe {
+    /// What was found out, if it was asked.
+    pub(super) fn known(&self) -> Option<Keeps> {
+        self.0.get().copied()
+    }
+
     /// # Errors
     ///
     /// `Unsupported` if the service ignores conditions; what asking it fails with.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 #[cfg(feature = "delta")]
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use futures::TryStreamExt;
 use super::probe::{Keeps, Probe};
 use super::{Abilities, Body, Copied, Expected, Listed, ObjectVersion, Put, Store};
 use crate::client::s3::{
-    CopiedRange, ObjectInfo, PutCondition, PutOptions, S3Client, SMALLEST_PART, UNKNOWN,
+    CopiedRange, ObjectInfo, Pieced, PutCondition, PutOptions, S3Client, SMALLEST_PART, UNKNOWN,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -28,12 +29,14 @@ const FETCHED: u64 = 8 << 20;
 pub(crate) struct S3Store {
     client: S3Client,
     probe: Probe,
+    /// Whether it was asked to copy ranges, and did not.
+    refuses_copies: AtomicBool,
 }
 
 impl S3Store {
     /// A store over the bucket of `client`.
     pub(crate) fn new(client: S3Client) -> Self {
-        Self { client, probe: Probe::default() }
+        Self { client, probe: Probe::default(), refuses_copies: AtomicBool::new(false) }
     }
 
     /// The bucket.
@@ -49,32 +52,36 @@ impl S3Store {
         self.probe.check(&self.client, key).await
     }
 
-    async fn write(&self, key: &str, body: Body, options: PutOptions) -> Result<ObjectInfo> {
+    async fn write(&self, key: &str, body: Body, options: PutOptions) -> Result<(ObjectInfo, u64)> {
         let keeps = self.keeps(key).await?;
         let Body { file, len, copies } = body;
+        if keeps == Keeps::Whole && len > LARGEST_WHOLE {
+            return Err(too_large(len));
+        }
         if !copies.is_empty() {
-            if keeps != Keeps::Whole {
-                match self.write_pieces(key, &file, len, &copies, options.clone()).await {
-                    Err(error) if is_of_the_copies(&error) => {
-                        tracing::debug!(key, %error, "the service does not copy ranges: all bytes are sent");
+            if self.copies(keeps) {
+                match self.write_pieces(key, &file, len, &copies, options.clone()).await? {
+                    Pieced::Whole(written) => return Ok((written, copies.iter().map(|copy| copy.len).sum())),
+                    Pieced::Refused(error) => {
+                        self.refuses_copies.store(true, Ordering::Relaxed);
+                        tracing::warn!(key, %error, "the service does not copy ranges: all bytes are sent");
                     }
-                    done => return done,
                 }
             }
             for copy in &copies {
                 self.fetch(&file, copy).await?;
             }
         }
-        match keeps {
-            Keeps::Whole if len > LARGEST_WHOLE => Err(Error::new(
-                ErrorKind::Unsupported,
-                "the service ignores the conditions of a write in parts, and the object is too large for one request",
-            )
-            .with("bytes", len)
-            .hint("use another service; if you are sure that nobody else writes, say --single-writer")),
-            Keeps::Whole => self.client.put_open_file_whole(key, file, len, options).await,
-            Keeps::All | Keeps::None => self.client.put_open_file(key, file, len, options).await,
-        }
+        let written = match keeps {
+            Keeps::Whole => self.client.put_open_file_whole(key, file, len, options).await?,
+            Keeps::All | Keeps::None => self.client.put_open_file(key, file, len, options).await?,
+        };
+        Ok((written, 0))
+    }
+
+    /// Whether the service may be asked to copy ranges.
+    fn copies(&self, keeps: Keeps) -> bool {
+        keeps != Keeps::Whole && !self.refuses_copies.load(Ordering::Relaxed)
     }
 
     /// Has the service copy the ranges, and sends the rest.
@@ -85,7 +92,7 @@ impl S3Store {
         len: u64,
         copies: &[Copied],
         options: PutOptions,
-    ) -> Result<ObjectInfo> {
+    ) -> Result<Pieced> {
         let file = file.try_clone().map_err(|cause| Error::io("cannot open a temporary file", cause))?;
         let ranges = copies.iter().map(|copy| {
             Ok(CopiedRange {
@@ -140,10 +147,13 @@ impl S3Store {
     }
 }
 
-/// Whether a write may have failed because the service cannot copy ranges, or wants parts of one size, so that sending all
-/// bytes may do. One whose end is not known is not begun again.
-fn is_of_the_copies(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::InvalidInput | ErrorKind::PermissionDenied)
+fn too_large(len: u64) -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        "the service ignores the conditions of a write in parts, and the object is too large for one request",
+    )
+    .with("bytes", len)
+    .hint("use another service; if you are sure that nobody else writes, say --single-writer")
 }
 
 /// How it is told that what was expected does not hold.
@@ -172,7 +182,8 @@ fn info(key: &str, version: &ObjectVersion) -> ObjectInfo {
 #[async_trait]
 impl Store for S3Store {
     fn abilities(&self) -> Abilities {
-        Abilities { write: true, list: true, copies: Some(SMALLEST_PART) }
+        let copies = self.copies(self.probe.known().unwrap_or(Keeps::All));
+        Abilities { write: true, list: true, copies: copies.then_some(SMALLEST_PART) }
     }
 
     async fn head(&self, key: &str) -> Result<Option<ObjectVersion>> {
@@ -202,7 +213,7 @@ impl Store for S3Store {
         }
         let options = self.like(key, expected).await?.with_condition(condition);
         match self.write(key, body, options).await {
-            Ok(written) => Ok(Put::Done(version(written))),
+            Ok((written, copied)) => Ok(Put::Done { version: version(written), copied }),
             Err(error) if error.message() == UNKNOWN => Ok(Put::Unknown),
             Err(error) if error.kind() == refused(expected) => Ok(Put::Conflict),
             Err(error) => Err(error),

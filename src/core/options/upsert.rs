@@ -26,6 +26,9 @@ pub struct UpsertOptions {
     /// Whether a new Delta table marks rows that are replaced in deletion vectors, instead of writing their files anew.
     /// One that exists must do so already.
     pub deletion_vectors: bool,
+    /// The columns of which new Parquet files get a bloom filter for each row group, so that upserts by ids in no order rule
+    /// row groups out. Files that are there keep their own way.
+    pub bloom_filter: Vec<String>,
 }
 
 impl Default for UpsertOptions {
@@ -39,6 +42,7 @@ impl Default for UpsertOptions {
             partition_by: None,
             memory_limit: None,
             deletion_vectors: false,
+            bloom_filter: Vec::new(),
         }
     }
 }
@@ -76,6 +80,13 @@ impl UpsertOptions {
     #[must_use]
     pub fn with_compression(mut self, compression: Compression) -> Self {
         self.compression = compression;
+        self
+    }
+
+    /// Gives new Parquet files a bloom filter of each of these columns.
+    #[must_use]
+    pub fn with_bloom_filter(mut self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.bloom_filter = columns.into_iter().map(Into::into).collect();
         self
     }
 

@@ -50,6 +50,9 @@ pub struct WriteOptions {
     /// Whether a new Delta table marks rows that are replaced in deletion vectors, instead of writing their files anew.
     /// One that exists must do so already.
     pub deletion_vectors: bool,
+    /// The columns of which new Parquet files get a bloom filter for each row group, so that upserts by ids in no order rule
+    /// row groups out. Files that are there keep their own way.
+    pub bloom_filter: Vec<String>,
 }
 
 impl Default for WriteOptions {
@@ -63,6 +66,7 @@ impl Default for WriteOptions {
             csv: CsvOptions::default(),
             partition_by: None,
             deletion_vectors: false,
+            bloom_filter: Vec::new(),
         }
     }
 }
@@ -93,6 +97,13 @@ impl WriteOptions {
     #[must_use]
     pub fn with_row_group_rows(mut self, rows: usize) -> Self {
         self.row_group_rows = rows;
+        self
+    }
+
+    /// Gives new Parquet files a bloom filter of each of these columns.
+    #[must_use]
+    pub fn with_bloom_filter(mut self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.bloom_filter = columns.into_iter().map(Into::into).collect();
         self
     }
 

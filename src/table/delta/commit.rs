@@ -115,7 +115,7 @@ impl StagedVersion {
     /// `PermissionDenied` or `Io`; whether it is there is not known then.
     pub(super) fn commit(self, session: &Session) -> Result<bool> {
         match self.stage.commit(None) {
-            Ok(Commit::Committed(_)) => Ok(true),
+            Ok(Commit::Committed { .. }) => Ok(true),
             Ok(Commit::Conflict) => Ok(false),
             Ok(Commit::Unknown) => is_ours(session, &self.location, &self.id),
             // What is not known from the answer, the log itself tells.

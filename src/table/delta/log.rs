@@ -69,7 +69,11 @@ impl Snapshot {
     /// a damaged log.
     pub(crate) fn load(session: &Session, location: &Location, at: At) -> Result<Option<Self>> {
         let named = |error: Error| error.with_missing("table", location);
-        let log = log_store(session, location)?;
+        let log = match log_store(session, location) {
+            // Where there is no folder, there is no table.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            log => log?,
+        };
         let place = location.clone();
         let loaded = session.wait(async move { load(log, place, at).await }).map_err(named)?;
         if let Some(snapshot) = &loaded {

@@ -9,16 +9,14 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use deltalake_core::kernel::Add;
-use parquet::basic::Compression as Codec;
 
 use super::features::Demands;
 use super::stats::{self, Statistics};
 use crate::client::file::{Commit, Sink, Stage};
 use crate::client::session::Session;
 use crate::core::location::Location;
-use crate::core::options::Compression;
 use crate::error::{Error, ErrorKind, Result};
-use crate::table::parquet::{Encoder, GROUP_ROWS, properties};
+use crate::table::parquet::{Encoder, FileLayout, Ways};
 use crate::table::partition::{self, Values};
 
 /// How the files of a table are written.
@@ -28,8 +26,7 @@ pub(super) struct Layout {
     /// All columns of the table.
     pub(super) schema: SchemaRef,
     pub(super) partition_columns: Vec<String>,
-    compression: Compression,
-    row_group_rows: usize,
+    files: FileLayout,
     /// Whether replaced rows are marked in deletion vectors.
     pub(super) deletion_vectors: bool,
     /// The columns that stand in the files, by their places in `schema`.
@@ -48,7 +45,7 @@ impl Layout {
         schema: &SchemaRef,
         partition_columns: &[String],
         demands: &Demands,
-        compression: Compression,
+        files: FileLayout,
     ) -> Result<Self> {
         for column in partition_columns {
             let index = crate::core::schema::find_column(schema, column, "partition column")?;
@@ -66,12 +63,12 @@ impl Layout {
         }
         let fields: Vec<Field> = places.iter().map(|place| schema.field(*place).clone()).collect();
         let data_schema = Arc::new(Schema::new(fields));
+        files.check(&data_schema)?;
         Ok(Self {
             location: location.clone(),
             schema: Arc::clone(schema),
             partition_columns: partition_columns.to_vec(),
-            compression,
-            row_group_rows: GROUP_ROWS,
+            files,
             deletion_vectors: demands.wants_vectors(),
             places,
             stats_columns: stats::columns(&data_schema, demands),
@@ -88,11 +85,6 @@ impl Layout {
     /// Says it of a new table.
     pub(super) fn with_deletion_vectors(mut self, deletion_vectors: bool) -> Self {
         self.deletion_vectors = deletion_vectors;
-        self
-    }
-
-    pub(super) fn with_row_group_rows(mut self, rows: usize) -> Self {
-        self.row_group_rows = rows;
         self
     }
 }
@@ -135,18 +127,18 @@ impl<'a> Draft<'a> {
         (self.stage.sink(), &mut self.statistics)
     }
 
-    /// Puts the file in place; the action that makes it a part of the table.
+    /// Puts the file in place; the action that makes it a part of the table, and how many of its bytes the store copied.
     ///
     /// # Errors
     ///
     /// `PermissionDenied` or `Io`.
-    pub(super) fn finish(self) -> Result<Add> {
+    pub(super) fn finish(self) -> Result<(Add, u64)> {
         let stats = self.statistics.to_json()?;
-        let Commit::Committed(version) = self.stage.commit(None)? else {
+        let Commit::Committed { version, copied } = self.stage.commit(None)? else {
             return Err(Error::internal("a new file has the name of another").with("file", self.path));
         };
         let values: HashMap<_, _> = self.layout.partition_columns.iter().cloned().zip(self.values).collect();
-        Ok(Add {
+        let add = Add {
             path: self.path,
             partition_values: values,
             size: i64::try_from(version.size()).unwrap_or(i64::MAX),
@@ -158,12 +150,13 @@ impl<'a> Draft<'a> {
             base_row_id: None,
             default_row_commit_version: None,
             clustering_provider: None,
-        })
+        };
+        Ok((add, copied))
     }
 }
 
 impl<'a> NewFile<'a> {
-    /// Starts a file for rows of one partition, compressed by `codec` if that is said.
+    /// Starts a file for rows of one partition, in the `ways` of a stored one if there is one.
     ///
     /// # Errors
     ///
@@ -172,14 +165,13 @@ impl<'a> NewFile<'a> {
         session: &Session,
         layout: &'a Layout,
         values: Values,
-        codec: Option<Codec>,
+        ways: Option<&Ways>,
     ) -> Result<Self> {
         let mut draft = Draft::new(session, layout, values)?;
-        let mut options =
-            properties(layout.compression)?.set_max_row_group_row_count(Some(layout.row_group_rows));
-        if let Some(codec) = codec {
-            options = options.set_compression(codec);
-        }
+        let options = match ways {
+            Some(ways) => layout.files.properties_like(&layout.data_schema, ways)?,
+            None => layout.files.properties(&layout.data_schema)?,
+        };
         let file = draft.stage.file().try_clone();
         let file = file.map_err(|cause| Error::io("cannot open the new file", cause))?;
         let writer = Encoder::create(file, &layout.data_schema, options.build())?;
@@ -222,7 +214,7 @@ impl<'a> NewFile<'a> {
     /// `PermissionDenied` or `Io`.
     pub(super) fn finish(self) -> Result<Add> {
         self.writer.finish()?;
-        self.draft.finish()
+        self.draft.finish().map(|(add, _)| add)
     }
 }
 

@@ -18,10 +18,11 @@ use super::z_order;
 use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
-use crate::core::options::{Compression, OptimizeOptions};
+use crate::core::options::OptimizeOptions;
 use crate::core::report::OptimizeReport;
 use crate::error::{Error, Result};
 use crate::table::again::pause;
+use crate::table::parquet::FileLayout;
 use crate::table::parquet::ParquetFile;
 use crate::table::partition::{self, Values};
 use crate::table::table_scan::live;
@@ -106,7 +107,7 @@ impl Work {
         let said = snapshot.demands.property("delta.targetFileSize").and_then(|bytes| bytes.parse().ok());
         let target = options.target_bytes.or(said).unwrap_or(TARGET_BYTES);
         let (schema, columns) = (&snapshot.schema, &snapshot.partition_columns);
-        let layout = Layout::new(location, schema, columns, &snapshot.demands, Compression::default())?;
+        let layout = Layout::new(location, schema, columns, &snapshot.demands, FileLayout::default())?;
         let values = |part: &StoredPart| partition::normal(schema, columns, &part.values);
         let candidate = |part: &StoredPart| {
             let candidate = Candidate { bytes: part.size, is_worn: part.deletion_vector.is_some() };
@@ -196,7 +197,7 @@ impl Work {
         let expected = self.rows_of(session, parts, &self.columns(), |part, file, rows| {
             let mut new = match out.take() {
                 Some(new) => new,
-                None => NewFile::start(session, &self.layout, part.values.clone(), file.codec())?,
+                None => NewFile::start(session, &self.layout, part.values.clone(), file.ways().as_ref())?,
             };
             new.write(&rows)?;
             out = Some(new);

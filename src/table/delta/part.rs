@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use arrow::array::{Array, ArrayRef, AsArray, MapArray, RecordBatch, StructArray};
-use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Int32Type, Int64Type};
 use delta_kernel::engine::arrow_data::EngineDataArrowExt;
 use delta_kernel::scan::ScanMetadata;
@@ -117,10 +116,9 @@ impl StoredPart {
 ///
 /// `InvalidData` for a log that is damaged.
 pub(super) fn files_of(scanned: ScanMetadata, partition_columns: &[String]) -> Result<Vec<StoredPart>> {
-    let (rows, counted) = scanned.scan_files.into_parts();
-    let rows = rows.try_into_record_batch().map_err(|cause| damaged("files").because(cause))?;
     let rows =
-        filter_record_batch(&rows, &counted.into()).map_err(|cause| damaged("files").because(cause))?;
+        scanned.scan_files.apply_selection_vector().and_then(EngineDataArrowExt::try_into_record_batch);
+    let rows = rows.map_err(|cause| damaged("files").because(cause))?;
     let columns = Columns::new(&rows)?;
     (0..rows.num_rows()).map(|row| columns.part(row, partition_columns)).collect()
 }
@@ -160,7 +158,7 @@ impl<'a> Columns<'a> {
 
     fn part(&self, row: usize, partition_columns: &[String]) -> Result<StoredPart> {
         let path = text(self.paths, row).ok_or_else(|| damaged("path"))?;
-        let path = percent_decode_str(path).decode_utf8().map_err(|cause| damaged("path").because(cause))?;
+        let path = percent_decode_str(path).decode_utf8_lossy();
         Ok(StoredPart {
             path: path.into_owned(),
             size: number(self.sizes, row).and_then(|size| u64::try_from(size).ok()).unwrap_or(0),

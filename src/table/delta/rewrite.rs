@@ -81,7 +81,7 @@ impl Rewriter<'_> {
                             self.session,
                             self.layout,
                             part.values.clone(),
-                            file.codec(),
+                            file.ways().as_ref(),
                         )?);
                     }
                     if let Some(out) = &mut out {
@@ -117,7 +117,9 @@ impl Rewriter<'_> {
         let mut witness = group_stats::Rewritten::new(statistics, part, file);
         file.rewrite_in_place(self.session, self.change, pairs, &mut witness, &mut out, work)?;
         let copied = file.rows() - pairs.len() as u64;
-        Ok(Rewritten { add: Some(draft.finish()?), moved: Vec::new(), copied })
+        let (add, by_store) = draft.finish()?;
+        work.bytes_copied += by_store;
+        Ok(Rewritten { add: Some(add), moved: Vec::new(), copied })
     }
 
     /// The rows whose partition the incoming row changes.

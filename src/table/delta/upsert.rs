@@ -26,7 +26,7 @@ use crate::core::options::UpsertOptions;
 use crate::core::report::{WorkCounts, millis};
 use crate::error::Result;
 use crate::table::fit::{Fit, fit_batches};
-use crate::table::parquet::Folded;
+use crate::table::parquet::{FileLayout, Folded};
 use crate::table::partition;
 use crate::table::{Applied, Change, Done, Found, StoredTable, UpsertTarget};
 
@@ -63,7 +63,7 @@ impl UpsertTarget for DeltaTarget {
             &snapshot.schema,
             &snapshot.partition_columns,
             &snapshot.demands,
-            self.options.compression,
+            FileLayout::of_upsert(&self.options),
         )?;
         let snapshot = Some(snapshot);
         Ok(Found::Table(Box::new(Stored { layout, snapshot, index: None, opened: Vec::new() })))
@@ -73,9 +73,14 @@ impl UpsertTarget for DeltaTarget {
         write::check_new(session, &self.location)?;
         let schema = types::table_schema(schema)?;
         let columns = self.options.partition_by.clone().unwrap_or_default();
-        let layout =
-            Layout::new(&self.location, &schema, &columns, &write::no_demands(), self.options.compression)?
-                .with_deletion_vectors(self.options.deletion_vectors);
+        let layout = Layout::new(
+            &self.location,
+            &schema,
+            &columns,
+            &write::no_demands(),
+            FileLayout::of_upsert(&self.options),
+        )?
+        .with_deletion_vectors(self.options.deletion_vectors);
         Ok(Box::new(Stored { layout, snapshot: None, index: None, opened: Vec::new() }))
     }
 

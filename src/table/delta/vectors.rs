@@ -166,7 +166,7 @@ impl<'a> Marker<'a> {
         let mut stage = self.session.open(&self.snapshot.location.join(&path)?)?.stage()?;
         let written = write(stage.file(), vectors)?;
         self.session.check()?;
-        let Commit::Committed(version) = stage.commit(None)? else {
+        let Commit::Committed { version, .. } = stage.commit(None)? else {
             return Err(Error::internal("a new file has the name of another").with("file", path));
         };
         for (add, written) in marks.adds.iter_mut().zip(written) {

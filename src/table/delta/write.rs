@@ -28,6 +28,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::BatchStream;
 use crate::table::again::pause;
 use crate::table::handover::on_own_thread;
+use crate::table::parquet::FileLayout;
 use crate::table::source::check_new_name;
 use crate::table::write::left_alone;
 
@@ -220,7 +221,7 @@ impl Target {
         let mode = options.mode;
         let is_there = super::is_table(session, location)?;
         let snapshot = if is_there { Snapshot::load(session, location, At::Latest)? } else { None };
-        let compression = options.compression.unwrap_or_default();
+        let files = FileLayout::of_write(options);
         let layout = match &snapshot {
             Some(_) if mode == WriteMode::Ignore => return Ok(None),
             Some(_) if mode == WriteMode::Error => return Err(already_there(location)),
@@ -232,16 +233,15 @@ impl Target {
                 check_partitions(options.partition_by.as_deref(), snapshot)?;
                 check_vectors(options.deletion_vectors, snapshot)?;
                 let (schema, columns) = (&snapshot.schema, &snapshot.partition_columns);
-                Layout::new(location, schema, columns, &snapshot.demands, compression)?
+                Layout::new(location, schema, columns, &snapshot.demands, files)?
             }
             None => {
                 check_new(session, location)?;
                 let columns = options.partition_by.clone().unwrap_or_default();
-                Layout::new(location, &types::table_schema(&schema)?, &columns, &no_demands(), compression)?
+                Layout::new(location, &types::table_schema(&schema)?, &columns, &no_demands(), files)?
                     .with_deletion_vectors(options.deletion_vectors)
             }
         };
-        let layout = layout.with_row_group_rows(options.row_group_rows);
         Ok(Some(Self { layout, snapshot, schema, mode }))
     }
 

@@ -61,9 +61,9 @@ impl Work {
     ) -> Result<Vec<Add>> {
         let curve = self.curve(session, parts, columns)?;
         let mut sorter = Sorter::new(&self.layout.schema, MEMORY_BYTES);
-        let mut codec = None;
+        let mut ways = None;
         let expected = self.rows_of(session, parts, &self.columns(), |_, file, rows| {
-            codec = codec.or_else(|| file.codec());
+            ways = ways.take().or_else(|| file.ways());
             sorter.add(&rows, &curve.places(&values(&rows, columns)?)?)
         })?;
         let files = self.files_of(parts).min(expected.max(1));
@@ -79,7 +79,9 @@ impl Work {
                 while rows.num_rows() > 0 {
                     let mut new = match out.take() {
                         Some(new) => new,
-                        None => NewFile::start(session, &self.layout, parts[0].values.clone(), codec)?,
+                        None => {
+                            NewFile::start(session, &self.layout, parts[0].values.clone(), ways.as_ref())?
+                        }
                     };
                     let room = usize::try_from(end(adds.len()) - written).unwrap_or(usize::MAX);
                     let fitting = room.min(rows.num_rows());

@@ -202,7 +202,7 @@ impl Control {
             if now.is_none() {
                 make_parent(&file)?;
             }
-            if let Commit::Committed(_) = file.put(session, &staged, copy.take(), now.as_ref())? {
+            if let Commit::Committed { .. } = file.put(session, &staged, copy.take(), now.as_ref())? {
                 return Ok(Ended::InPlace);
             }
             pause(session, std::time::Duration::from_millis(10), look)?;

@@ -114,7 +114,7 @@ impl<'a> Draft<'a> {
                 stage.file().try_clone().map_err(|cause| Error::io("cannot open a temporary file", cause))?,
             ),
         };
-        let Commit::Committed(version) = stage.commit(None)? else {
+        let Commit::Committed { version, .. } = stage.commit(None)? else {
             // It was cleaned away: somebody else has made the change of this number.
             return Err(Error::new(ErrorKind::Conflict, "someone else changed the folder meanwhile")
                 .hint("nothing of this run was written; run it again"));

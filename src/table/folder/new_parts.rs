@@ -9,19 +9,18 @@ use super::draft::Draft;
 use super::files::Folder;
 use crate::client::file::Version;
 use crate::client::session::Session;
-use crate::core::options::Compression;
 use crate::core::report::WorkCounts;
 use crate::error::Result;
 use crate::table::ParquetTable;
 use crate::table::new_rows::Pending;
-use crate::table::parquet::{GROUP_ROWS, NewPart, properties};
+use crate::table::parquet::{FileLayout, NewPart};
 use crate::table::partition::{self, Part, Values};
 
 /// New rows on their way into new files.
 pub(super) struct NewParts<'a> {
     session: &'a Session,
     folder: &'a Folder,
-    compression: Compression,
+    layout: FileLayout,
     /// Files without rows, and their versions. The next rows of their partitions go there, for they will never be deleted.
     empty: HashMap<&'a Values, (&'a str, &'a Version)>,
     pending: Pending,
@@ -31,11 +30,11 @@ impl<'a> NewParts<'a> {
     pub(super) fn new(
         session: &'a Session,
         folder: &'a Folder,
-        compression: Compression,
+        layout: FileLayout,
         empty: HashMap<&'a Values, (&'a str, &'a Version)>,
         pending: Pending,
     ) -> Self {
-        Self { session, folder, compression, empty, pending }
+        Self { session, folder, layout, empty, pending }
     }
 
     /// Takes rows with all columns.
@@ -83,8 +82,7 @@ impl<'a> NewParts<'a> {
         let folder = self.folder;
         let mut fresh = draft.fresh()?;
         let mark = fresh.mark().to_owned();
-        let properties = properties(self.compression)?;
-        let mut file = NewPart::start(&folder.file_schema, properties, GROUP_ROWS, &mark, fresh.file())?;
+        let mut file = NewPart::start(&folder.file_schema, &self.layout, &mark, fresh.file())?;
         file.write(&folder.in_files(&part.rows)?)?;
         file.finish()?;
         work.files_added += 1;

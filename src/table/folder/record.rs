@@ -227,7 +227,7 @@ pub(super) fn write(
         .map_err(|cause| Error::internal("a change cannot be recorded").because(cause))?;
     stage.file().write_all(&text).map_err(|cause| Error::io("cannot write a temporary file", cause))?;
     match stage.swap(session, file, last.map(|last| &last.version))? {
-        Commit::Committed(version) => Ok(Written::Made(Recorded { change, version })),
+        Commit::Committed { version, .. } => Ok(Written::Made(Recorded { change, version })),
         Commit::Conflict => Ok(Written::Lost),
         Commit::Unknown => Ok(became(&change, read(session, file)?)),
     }

@@ -14,9 +14,9 @@ use super::upsert::{FolderTarget, settled};
 use crate::client::file::{DataFile, Version};
 use crate::client::session::Session;
 use crate::core::location::Location;
-use crate::core::options::{Compression, UpsertOptions};
+use crate::core::options::{UpsertOptions, WriteOptions};
 use crate::error::{ErrorKind, Result};
-use crate::table::parquet::{NewPart, describe, properties};
+use crate::table::parquet::{FileLayout, NewPart, describe};
 use crate::table::{Found, ParquetTable, UpsertTarget};
 
 struct Place {
@@ -58,7 +58,7 @@ impl Place {
         write(stage.file(), rows, "");
         assert!(matches!(
             stage.replace(&self.session, &file).expect("writes"),
-            crate::client::file::Commit::Committed(_)
+            crate::client::file::Commit::Committed { .. }
         ));
     }
 
@@ -105,8 +105,8 @@ impl Place {
 fn write(mut out: &std::fs::File, rows: usize, mark: &str) {
     let ids: ArrayRef = Arc::new((0..i64::try_from(rows).expect("few")).collect::<Int64Array>());
     let batch = RecordBatch::try_from_iter([("id", ids)]).expect("rows");
-    let properties = properties(Compression::default()).expect("known");
-    let mut part = NewPart::start(&batch.schema(), properties, 10, mark, out).expect("starts");
+    let layout = FileLayout::of_write(&WriteOptions::default().with_row_group_rows(10));
+    let mut part = NewPart::start(&batch.schema(), &layout, mark, out).expect("starts");
     part.write(&batch).expect("writes");
     part.finish().expect("ends");
     out.flush().expect("written");
@@ -351,7 +351,7 @@ fn a_record_that_cannot_be_read_is_told() {
             let mut stage = place.session.open(&head).expect("opens").stage().expect("stages");
             stage.file().write_all(text.as_bytes()).expect("written");
             let committed = stage.commit(None).expect("writes");
-            assert!(matches!(committed, crate::client::file::Commit::Committed(_)));
+            assert!(matches!(committed, crate::client::file::Commit::Committed { .. }));
             let error = place.settle().map(drop).expect_err("unreadable");
             assert!(error.kind() == kind && error.to_string().contains("head.json"), "{error}");
         }

@@ -23,12 +23,12 @@ use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::merge::MergeRule;
 use crate::core::merge::kernel::{Matcher, Pair};
-use crate::core::options::{Compression, UpsertOptions};
+use crate::core::options::UpsertOptions;
 use crate::core::report::{WorkCounts, millis};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::fit::{Fit, fit_batches};
 use crate::table::new_rows::Pending;
-use crate::table::parquet::{Folded, PartChange, rewrite_part};
+use crate::table::parquet::{FileLayout, Folded, PartChange, rewrite_part};
 use crate::table::partition::{self, Values};
 use crate::table::source::check_new_name;
 use crate::table::{Applied, Change, Done, Found, ParquetTable, StoredTable, UpsertTarget};
@@ -48,8 +48,8 @@ impl FolderTarget {
     }
 
     fn stored(&self, control: Control, folder: Folder, is_new: bool) -> Box<dyn StoredTable> {
-        let (last, compression) = (self.last.clone(), self.options.compression);
-        Box::new(Stored { control, last, folder, is_new, compression, opened: Vec::new() })
+        let (last, layout) = (self.last.clone(), FileLayout::of_upsert(&self.options));
+        Box::new(Stored { control, last, folder, is_new, layout, opened: Vec::new() })
     }
 }
 
@@ -115,7 +115,7 @@ struct Stored {
     last: Option<Recorded>,
     folder: Folder,
     is_new: bool,
-    compression: Compression,
+    layout: FileLayout,
     opened: Vec<Seen>,
 }
 
@@ -160,7 +160,7 @@ impl Stored {
             draft.moves_rows();
         }
         let pending = Pending::new(change.rows);
-        let mut new = NewParts::new(session, &self.folder, self.compression, self.empty(), pending);
+        let mut new = NewParts::new(session, &self.folder, self.layout.clone(), self.empty(), pending);
         for touched in &touched {
             let path = &self.folder.parts[touched.seen.place].path;
             let moved = self.moved(session, touched, &folded);

@@ -21,7 +21,7 @@ use crate::interfaces::BatchStream;
 use crate::table::ParquetTable;
 use crate::table::again::pause;
 use crate::table::fit::Fit;
-use crate::table::parquet::{NewPart, check_missing, properties, widen};
+use crate::table::parquet::{FileLayout, NewPart, check_missing, widen};
 use crate::table::partition::{self, Part, Values};
 use crate::table::source::check_new_name;
 use crate::table::spill::{MEMORY_BYTES, Spilled};
@@ -195,9 +195,8 @@ impl<'a> NewFiles<'a> {
         }
         let mut fresh = self.draft.fresh()?;
         let mark = fresh.mark().to_owned();
-        let (compression, rows) = (self.options.compression.unwrap_or_default(), self.options.row_group_rows);
-        let properties = properties(compression)?;
-        let file = NewPart::start(&self.folder.file_schema, properties, rows, &mark, fresh.file())?;
+        let layout = FileLayout::of_write(self.options);
+        let file = NewPart::start(&self.folder.file_schema, &layout, &mark, fresh.file())?;
         self.open.push((values.clone(), fresh, file));
         Ok(self.open.len() - 1)
     }

@@ -82,7 +82,6 @@ impl ParquetFile {
         if written.rows != opened.rows() {
             return Err(Error::internal("a rewritten file has another number of rows than it should"));
         }
-        work.bytes_copied += out.copied();
         verify(opened, out.file(), &written)
     }
 }

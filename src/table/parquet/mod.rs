@@ -38,7 +38,7 @@ pub(crate) use rewrite::{Folded, PartChange, append, check_missing, mark_of, rew
 pub(crate) use scan::Scan;
 pub(crate) use shape::Shape;
 pub(crate) use stored::ParquetFile;
-pub(crate) use writer::{GROUP_ROWS, NewParquet, NewPart, properties, unwritable, write};
+pub(crate) use writer::{FileLayout, NewParquet, NewPart, Ways, unwritable, write};
 
 /// A footer, and the file behind it.
 #[derive(Debug, Clone)]

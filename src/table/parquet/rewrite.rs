@@ -68,7 +68,6 @@ pub(super) fn rewrite(
         );
     }
     work.bytes_written = Some(length(out.file())?);
-    work.bytes_copied = out.copied();
     verify(opened, out.file(), &written)
 }
 

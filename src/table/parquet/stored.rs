@@ -7,7 +7,6 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
-use parquet::basic::Compression as Codec;
 
 use crate::client::file::{Content, Sink};
 use crate::client::session::Session;
@@ -17,7 +16,7 @@ use crate::core::report::WorkCounts;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::fit::{Fit, fit_batches};
 use crate::table::parquet::shape::{Selection, Shape};
-use crate::table::parquet::{Layout, Opened, groups, rewrite, undecodable};
+use crate::table::parquet::{Layout, Opened, Ways, groups, rewrite, undecodable};
 use crate::table::{Change, StoredFile};
 
 /// Rows that are decoded at a time.
@@ -117,10 +116,12 @@ impl ParquetFile {
         self.opened.chunks.bytes_read()
     }
 
-    /// How the first column is compressed, if there is any data.
-    pub(crate) fn codec(&self) -> Option<Codec> {
-        let group = self.opened.metadata.metadata().row_groups().first()?;
-        group.columns().first().map(|column| groups::rewritable(column.compression()))
+    /// How it was written, if there is any data.
+    pub(crate) fn ways(&self) -> Option<Ways> {
+        let columns = self.opened.metadata.metadata().row_groups().first()?.columns();
+        let codec = groups::rewritable(columns.first()?.compression());
+        let filtered = columns.iter().filter(|column| column.bloom_filter_offset().is_some());
+        Some(Ways { codec, bloom_filter: filtered.map(|column| column.column_path().string()).collect() })
     }
 
     /// The rows of a row group, each batch with the number of its first row; deleted rows are among them.

@@ -9,15 +9,16 @@ use arrow::datatypes::{DataType, Schema, SchemaRef};
 use parquet::basic::{BrotliLevel, Compression as Codec, GzipLevel, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
+use parquet::file::properties::{BloomFilterPosition, WriterProperties, WriterPropertiesBuilder};
+use parquet::schema::types::ColumnPath;
 
 use crate::client::file::Sink;
 use crate::client::session::Session;
 use crate::core::merge::MergeRule;
 use crate::core::merge::kernel::Matcher;
-use crate::core::options::{Compression, WriteOptions};
+use crate::core::options::{Compression, UpsertOptions, WriteOptions};
 use crate::core::report::WorkCounts;
-use crate::core::schema::{check_names, type_name};
+use crate::core::schema::{check_names, find_column, type_name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::fit::Fit;
 use crate::table::parquet::rewrite::MARK;
@@ -34,12 +35,20 @@ pub(crate) fn write(
     options: &WriteOptions,
     out: &mut File,
 ) -> Result<u64> {
+    write_as(session, schema, batches, &FileLayout::of_write(options), out)
+}
+
+fn write_as(
+    session: &Session,
+    schema: &SchemaRef,
+    batches: impl Iterator<Item = Result<RecordBatch>>,
+    layout: &FileLayout,
+    out: &mut File,
+) -> Result<u64> {
     check_names(schema)?;
     check_types(schema)?;
-    let properties = properties(options.compression.unwrap_or_default())?
-        .set_max_row_group_row_count(Some(options.row_group_rows))
-        .build();
-    let mut writer = Encoder::create(again(out)?, schema, properties)?;
+    let properties = layout.properties(schema)?;
+    let mut writer = Encoder::create(again(out)?, schema, properties.build())?;
     for batch in batches {
         session.check()?;
         writer.write(&batch?)?;
@@ -60,16 +69,10 @@ impl NewPart {
     /// # Errors
     ///
     /// `Unsupported` for columns that Parquet cannot hold, `Io`.
-    pub(crate) fn start(
-        schema: &SchemaRef,
-        properties: WriterPropertiesBuilder,
-        row_group_rows: usize,
-        mark: &str,
-        out: &File,
-    ) -> Result<Self> {
+    pub(crate) fn start(schema: &SchemaRef, layout: &FileLayout, mark: &str, out: &File) -> Result<Self> {
         check_types(schema)?;
-        let properties = properties
-            .set_max_row_group_row_count(Some(row_group_rows))
+        let properties = layout
+            .properties(schema)?
             .set_key_value_metadata(Some(vec![KeyValue::new(MARK.to_owned(), mark.to_owned())]))
             .build();
         Encoder::create(again(out)?, schema, properties).map(Self)
@@ -132,7 +135,7 @@ pub(crate) fn unwritable(cause: ParquetError) -> Error {
     }
 }
 
-pub(crate) fn properties(compression: Compression) -> Result<WriterPropertiesBuilder> {
+pub(super) fn properties(compression: Compression) -> Result<WriterPropertiesBuilder> {
     let wrong = |cause: ParquetError| {
         Error::new(ErrorKind::Usage, "this level of compression does not exist").because(cause)
     };
@@ -145,19 +148,118 @@ pub(crate) fn properties(compression: Compression) -> Result<WriterPropertiesBui
         Compression::Brotli(level) => Codec::BROTLI(BrotliLevel::try_new(level).map_err(wrong)?),
     };
     let created_by = concat!("keyfold version ", env!("CARGO_PKG_VERSION"));
-    Ok(WriterProperties::builder().set_compression(codec).set_created_by(created_by.to_owned()))
+    // Behind all row groups, so that what is copied of them can be copied in one piece.
+    Ok(WriterProperties::builder()
+        .set_compression(codec)
+        .set_created_by(created_by.to_owned())
+        .set_bloom_filter_position(BloomFilterPosition::End))
+}
+
+/// How a stored file was written.
+#[derive(Debug, Clone)]
+pub(crate) struct Ways {
+    /// Of its first column.
+    pub(super) codec: Codec,
+    /// Columns with a bloom filter.
+    pub(super) bloom_filter: Vec<String>,
+}
+
+/// How new Parquet files are written.
+#[derive(Debug, Clone)]
+pub(crate) struct FileLayout {
+    compression: Compression,
+    row_group_rows: usize,
+    /// Columns with a bloom filter for each row group.
+    bloom_filter: Vec<String>,
+}
+
+impl FileLayout {
+    /// As a write asks for.
+    pub(crate) fn of_write(options: &WriteOptions) -> Self {
+        Self {
+            compression: options.compression.unwrap_or_default(),
+            row_group_rows: options.row_group_rows,
+            bloom_filter: options.bloom_filter.clone(),
+        }
+    }
+
+    /// As an upsert asks for.
+    pub(crate) fn of_upsert(options: &UpsertOptions) -> Self {
+        Self {
+            compression: options.compression,
+            row_group_rows: GROUP_ROWS,
+            bloom_filter: options.bloom_filter.clone(),
+        }
+    }
+
+    /// Refuses bloom filters of columns that cannot have them.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a column that is not there, `Unsupported` for one of lists or structs.
+    pub(crate) fn check(&self, schema: &Schema) -> Result<()> {
+        for name in &self.bloom_filter {
+            let field = schema.field(find_column(schema, name, "bloom filter column")?);
+            if field.data_type().is_nested() {
+                return Err(Error::new(ErrorKind::Unsupported, "a column of this type has no bloom filter")
+                    .with("column", name)
+                    .with("type", type_name(field.data_type()))
+                    .hint("name columns of plain values, such as ids"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for rows of a file that was written so: its codec, and its bloom filters too.
+    ///
+    /// # Errors
+    ///
+    /// As [`FileLayout::properties`].
+    pub(crate) fn properties_like(&self, schema: &Schema, ways: &Ways) -> Result<WriterPropertiesBuilder> {
+        let is_there = |name: &&String| schema.field_with_name(name).is_ok();
+        let kept = ways.bloom_filter.iter().filter(is_there).cloned();
+        let bloom_filter = self.bloom_filter.iter().cloned().chain(kept).collect();
+        let layout = Self { bloom_filter, ..self.clone() };
+        Ok(layout.properties(schema)?.set_compression(ways.codec))
+    }
+
+    /// The properties of a file with the columns of `schema`.
+    ///
+    /// # Errors
+    ///
+    /// As [`FileLayout::check`], and `Usage` for a level of compression that there is not.
+    pub(crate) fn properties(&self, schema: &Schema) -> Result<WriterPropertiesBuilder> {
+        self.check(schema)?;
+        let properties = properties(self.compression)?.set_max_row_group_row_count(Some(self.row_group_rows));
+        Ok(self.bloom_filter.iter().fold(properties, |properties, name| {
+            let column = ColumnPath::new(vec![name.clone()]);
+            properties
+                .set_column_bloom_filter_enabled(column.clone(), true)
+                .set_column_bloom_filter_max_ndv(column, self.row_group_rows as u64)
+        }))
+    }
+}
+
+impl Default for FileLayout {
+    fn default() -> Self {
+        Self::of_write(&WriteOptions::default())
+    }
 }
 
 /// A Parquet file that does not exist yet: it has the incoming columns and no rows.
 #[derive(Debug)]
 pub(crate) struct NewParquet {
     schema: SchemaRef,
-    compression: Compression,
+    layout: FileLayout,
 }
 
 impl NewParquet {
-    pub(crate) fn new(schema: SchemaRef, compression: Compression) -> Self {
-        Self { schema, compression }
+    /// # Errors
+    ///
+    /// As [`FileLayout::check`].
+    pub(crate) fn new(schema: SchemaRef, layout: FileLayout) -> Result<Self> {
+        layout.check(&schema)?;
+        Ok(Self { schema, layout })
     }
 }
 
@@ -191,15 +293,10 @@ impl StoredFile for NewParquet {
         work: &mut WorkCounts,
     ) -> Result<()> {
         // Nothing is stored, so every settled row is inserted.
-        let options = WriteOptions {
-            compression: Some(self.compression),
-            row_group_rows: GROUP_ROWS,
-            ..WriteOptions::default()
-        };
         let rows = change.outcome.inserted.chunks(change.rows.chunk()?);
         let batches = rows.map(|rows| change.rows.take(rows.iter().copied()));
         let out = out.file();
-        write(session, &change.rows.schema(), batches, &options, out)?;
+        write_as(session, &change.rows.schema(), batches, &self.layout, out)?;
         out.flush().map_err(|cause| Error::io("cannot write the new file", cause))?;
         work.bytes_written = out.metadata().ok().map(|metadata| metadata.len());
         Ok(())

@@ -254,6 +254,11 @@ impl TestServer {
         self.shared.ignore_conditions(ignore);
     }
 
+    /// Whether to copy whole objects where a range of one is asked for, as some servers did.
+    pub(crate) fn ignore_ranges(&self, ignore: bool) {
+        self.shared.ignore_ranges(ignore);
+    }
+
     /// Delays every request.
     pub(crate) fn set_latency(&self, latency: Duration) {
         self.shared.set_latency(latency);

@@ -31,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) wrong_region: WrongRegion,
     min_part_size: AtomicUsize,
     ignores_conditions: AtomicBool,
+    ignores_ranges: AtomicBool,
     latency: Mutex<Duration>,
 }
 
@@ -44,6 +45,7 @@ impl Shared {
             wrong_region,
             min_part_size: AtomicUsize::new(min_part_size),
             ignores_conditions: AtomicBool::new(false),
+            ignores_ranges: AtomicBool::new(false),
             latency: Mutex::default(),
         }
     }
@@ -58,6 +60,14 @@ impl Shared {
 
     pub(crate) fn set_min_part_size(&self, bytes: usize) {
         self.min_part_size.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn ignores_ranges(&self) -> bool {
+        self.ignores_ranges.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn ignore_ranges(&self, ignore: bool) {
+        self.ignores_ranges.store(ignore, Ordering::Relaxed);
     }
 
     pub(crate) fn ignore_conditions(&self, ignore: bool) {

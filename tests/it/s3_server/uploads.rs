@@ -69,7 +69,8 @@ pub(crate) fn part_copy(shared: &Shared, input: UploadPartCopyInput) -> S3Result
         unmodified_since: input.copy_source_if_unmodified_since,
     };
     let from = objects::source(shared, &input.copy_source, conditions)?;
-    let part = Part::new(slice(&from.bytes, input.copy_source_range.as_deref())?, Checksum::default());
+    let range = input.copy_source_range.as_deref().filter(|_| !shared.ignores_ranges());
+    let part = Part::new(slice(&from.bytes, range)?, Checksum::default());
     let result = CopyPartResult {
         e_tag: Some(part.e_tag()),
         last_modified: Some(part.modified.into()),
