@@ -58,9 +58,7 @@ pub(crate) fn concat(
     let mut expected = first.rows();
     let mut sink = Sink::plain(out);
     let mut writer = Copying::new(session, &first, Some(mark), &mut sink)?;
-    for group in 0..first.metadata.metadata().num_row_groups() {
-        writer.copy(group, |_, batch| Ok(batch))?;
-    }
+    writer.copy(0..first.metadata.metadata().num_row_groups(), |_, batch| Ok(batch))?;
     for file in files {
         let file = Opened::new(file?)?;
         if Layout::of(&file)? != layout {

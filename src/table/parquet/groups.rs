@@ -5,9 +5,11 @@
 //! that readers may trust under our name. Whatever is not sure of that is decoded.
 
 use std::io::{self, BufReader, Read, Take};
+use std::ops::Range;
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::{ARROW_SCHEMA_META_KEY, ProjectionMask, encode_arrow_schema};
 use parquet::basic::{ColumnOrder, Compression as Codec, Encoding, EncodingMask};
@@ -105,11 +107,6 @@ impl<'a, 's> Copying<'a, 's> {
         })
     }
 
-    /// Stored rows gone through so far.
-    pub(super) fn read(&self) -> u64 {
-        self.read
-    }
-
     /// Rows written so far.
     pub(super) fn written(&self) -> u64 {
         self.passed + self.encoder.rows()
@@ -135,7 +132,7 @@ impl<'a, 's> Copying<'a, 's> {
             return Ok(());
         }
         if !self.can_pass(group) {
-            return self.copy(group, |_, batch| Ok(batch));
+            return self.copy(group..group + 1, |_, batch| Ok(batch));
         }
         self.session.check()?;
         let chunks = &opened.chunks;
@@ -187,38 +184,64 @@ impl<'a, 's> Copying<'a, 's> {
         Ok(())
     }
 
-    /// Writes one row group, each batch changed by `change`, which is given its first row.
+    /// Writes row groups that follow each other, each batch changed by `change`, which is given its first row. One is decoded
+    /// while the one before is encoded.
     pub(super) fn copy(
         &mut self,
-        group: usize,
+        groups: Range<usize>,
         mut change: impl FnMut(u64, RecordBatch) -> Result<RecordBatch> + Send,
     ) -> Result<()> {
+        if groups.is_empty() {
+            return Ok(());
+        }
         // The rows before are a row group of their own; the last group is left open for inserts.
         self.encoder.flush()?;
-        let metadata = self.opened.metadata.metadata().row_group(group);
-        let end = self.read + metadata.num_rows().unsigned_abs();
-        let batches = metadata.num_rows().unsigned_abs().div_ceil(BATCH_ROWS as u64);
         let mut next = self.read;
-        let changed = read_group(self.opened, group, BATCH_ROWS)?.map(move |batch| {
-            let batch = batch.map_err(undecodable)?;
+        let decoded = Decoded { opened: self.opened, groups: groups.clone(), open: None };
+        let changed = decoded.map(move |decoded| {
+            let (group, batch) = decoded?;
             let first = next;
             next += batch.num_rows() as u64;
-            change(first, batch).map(|batch| (next, batch))
+            change(first, batch).map(|batch| (group, next, batch))
         });
+        let batches = groups.clone().map(|group| self.rows_of(group).div_ceil(BATCH_ROWS as u64)).sum();
+        let mut open = groups.start;
+        let mut end = self.read + self.rows_of(open);
         ahead(changed, batches, |changed| {
             self.session.check()?;
-            let (next, batch) = changed?;
+            let (group, next, batch) = changed?;
+            while open < group {
+                self.close(open, end)?;
+                self.encoder.flush()?;
+                open += 1;
+                end += self.rows_of(open);
+            }
             self.encoder.write(&batch)?;
             self.read = next;
             Ok(())
         })?;
+        while open + 1 < groups.end {
+            self.close(open, end)?;
+            open += 1;
+            end += self.rows_of(open);
+        }
+        self.close(open, end)
+    }
+
+    /// Ends a stored row group, of which the last row has to be the one before `end`.
+    fn close(&self, group: usize, end: u64) -> Result<()> {
         if self.read != end {
             return Err(
                 undecodable("a row group has fewer rows than its footer says").with("row group", group)
             );
         }
-        self.session.progress().advance(metadata.compressed_size().unsigned_abs());
+        let size = self.opened.metadata.metadata().row_group(group).compressed_size();
+        self.session.progress().advance(size.unsigned_abs());
         Ok(())
+    }
+
+    fn rows_of(&self, group: usize) -> u64 {
+        self.opened.metadata.metadata().row_group(group).num_rows().unsigned_abs()
     }
 
     pub(super) fn append(&mut self, batch: &RecordBatch) -> Result<()> {
@@ -233,6 +256,32 @@ impl<'a, 's> Copying<'a, 's> {
         let (rows, sink) = self.encoder.end()?;
         sink.settle()?;
         Ok(Written { rows: self.passed + rows, copied: self.copied })
+    }
+}
+
+/// The batches of row groups, each with the number of its row group.
+struct Decoded<'a> {
+    opened: &'a Opened,
+    groups: Range<usize>,
+    open: Option<(usize, ParquetRecordBatchReader)>,
+}
+
+impl Iterator for Decoded<'_> {
+    type Item = Result<(usize, RecordBatch)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some((group, reader)) = &mut self.open
+                && let Some(batch) = reader.next()
+            {
+                return Some(batch.map(|batch| (*group, batch)).map_err(undecodable));
+            }
+            let group = self.groups.next()?;
+            match read_group(self.opened, group, BATCH_ROWS) {
+                Ok(reader) => self.open = Some((group, reader)),
+                Err(error) => return Some(Err(error)),
+            }
+        }
     }
 }
 

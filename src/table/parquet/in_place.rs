@@ -12,6 +12,7 @@ use crate::core::report::WorkCounts;
 use crate::error::{Error, Result};
 use crate::table::Change;
 use crate::table::parquet::groups::Copying;
+use crate::table::parquet::rewrite::{Run, changed, runs};
 use crate::table::parquet::verify::verify;
 use crate::table::parquet::{Folded, Opened, ParquetFile, layout};
 
@@ -62,21 +63,24 @@ impl ParquetFile {
         let folded = Folded::new(opened.schema(), change)?;
         let mut writer = Copying::new(session, opened, None, out)?;
         let first = self.first();
-        for (number, group) in opened.metadata.metadata().row_groups().iter().enumerate() {
-            let start = first + writer.read();
-            let end = start + group.num_rows().unsigned_abs();
-            let next = pairs.partition_point(|pair| pair.stored_row < start);
-            let is_changed = pairs.get(next).is_some_and(|pair| pair.stored_row < end);
-            work.row_groups_rewritten += u64::from(is_changed);
-            if !is_changed && writer.can_pass(number) && witness.group(group, opened)? {
-                writer.pass(number)?;
-                continue;
+        let groups = opened.metadata.metadata().row_groups();
+        let is_changed = changed(groups, first, pairs);
+        work.row_groups_rewritten += is_changed.iter().map(|changed| u64::from(*changed)).sum::<u64>();
+        // One that can be copied may have to be decoded all the same, for the witness to see its rows.
+        let mut is_copied = Vec::with_capacity(groups.len());
+        for (number, group) in groups.iter().enumerate() {
+            let can_pass = !is_changed[number] && writer.can_pass(number);
+            is_copied.push(!(can_pass && witness.group(group, opened)?));
+        }
+        for run in runs(&is_copied) {
+            match run {
+                Run::Same(group) => writer.pass(group)?,
+                Run::Changed(groups) => writer.copy(groups, |read, batch| {
+                    let rows = folded.update(&batch, first + read, pairs)?;
+                    witness.rows(&rows)?;
+                    Ok(rows)
+                })?,
             }
-            writer.copy(number, |read, batch| {
-                let rows = folded.update(&batch, first + read, pairs)?;
-                witness.rows(&rows)?;
-                Ok(rows)
-            })?;
         }
         let written = writer.finish()?;
         if written.rows != opened.rows() {

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::Write;
+use std::ops::Range;
 
 use crate::client::file::{Content, Sink};
 use crate::client::session::Session;
@@ -22,6 +23,7 @@ use crate::table::table_scan::keep;
 use arrow::array::{Array, ArrayRef, MutableArrayData, RecordBatch, make_array, new_null_array};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
+use parquet::file::metadata::RowGroupMetaData;
 
 /// Refuses files that could be read but not written again with the same types.
 pub(super) fn check_writable(opened: &Opened) -> Result<()> {
@@ -41,20 +43,22 @@ pub(super) fn rewrite(
     let folded = Folded::new(opened.schema(), change)?;
     let mut writer = Copying::new(session, opened, None, out)?;
     let groups = opened.metadata.metadata().row_groups();
-    let mut left = outcome.replaced.as_slice();
-    for (number, group) in groups.iter().enumerate() {
-        let end = writer.read() + group.num_rows().unsigned_abs();
-        let (own, rest) = left.split_at(left.partition_point(|pair| pair.stored_row < end));
-        work.row_groups_rewritten += u64::from(!own.is_empty());
-        if own.is_empty() && !writer.takes(number, outcome.inserted.len()) {
-            writer.pass(number)?;
-        } else {
-            writer.copy(number, |first, batch| folded.update(&batch, first, own))?;
-        }
-        left = rest;
-    }
-    if !left.is_empty() {
+    let replaced = outcome.replaced.as_slice();
+    let mut is_changed = changed(groups, 0, replaced);
+    if outcome.replaced.last().is_some_and(|pair| pair.stored_row >= opened.rows()) {
         return Err(Error::internal("rows to be replaced lie behind the end of the file"));
+    }
+    work.row_groups_rewritten += is_changed.iter().map(|changed| u64::from(*changed)).sum::<u64>();
+    for (number, changed) in is_changed.iter_mut().enumerate() {
+        *changed |= writer.takes(number, outcome.inserted.len());
+    }
+    for run in runs(&is_changed) {
+        match run {
+            Run::Same(group) => writer.pass(group)?,
+            Run::Changed(groups) => {
+                writer.copy(groups, |first, batch| folded.update(&batch, first, replaced))?;
+            }
+        }
     }
     for inserts in folded.inserts() {
         session.check()?;
@@ -69,6 +73,39 @@ pub(super) fn rewrite(
     }
     work.bytes_written = Some(length(out.file())?);
     verify(opened, out.file(), &written)
+}
+
+/// Which row groups have a row of `pairs`; the first of all rows has the number `first`.
+pub(super) fn changed(groups: &[RowGroupMetaData], first: u64, pairs: &[Pair]) -> Vec<bool> {
+    let mut start = first;
+    let has_one = |group: &RowGroupMetaData| {
+        let end = start + group.num_rows().unsigned_abs();
+        let next = pairs.partition_point(|pair| pair.stored_row < start);
+        start = end;
+        pairs.get(next).is_some_and(|pair| pair.stored_row < end)
+    };
+    groups.iter().map(has_one).collect()
+}
+
+/// Row groups that are written in one go.
+pub(super) enum Run {
+    /// One that stays as it is.
+    Same(usize),
+    /// Some that follow each other.
+    Changed(Range<usize>),
+}
+
+/// All row groups, of which these are changed.
+pub(super) fn runs(is_changed: &[bool]) -> Vec<Run> {
+    let mut runs = Vec::new();
+    for (group, changed) in is_changed.iter().enumerate() {
+        match (runs.last_mut(), changed) {
+            (Some(Run::Changed(groups)), true) => groups.end = group + 1,
+            (_, true) => runs.push(Run::Changed(group..group + 1)),
+            (_, false) => runs.push(Run::Same(group)),
+        }
+    }
+    runs
 }
 
 /// What is done to a file that is one of many.
@@ -100,17 +137,17 @@ pub(crate) fn rewrite_part(
     let folded = Folded::new(opened.schema(), change.change)?;
     let mut sink = Sink::plain(out);
     let mut writer = Copying::new(session, &opened, Some(change.mark), &mut sink)?;
-    for (number, group) in opened.metadata.metadata().row_groups().iter().enumerate() {
-        let start = change.first + writer.read();
-        let end = start + group.num_rows().unsigned_abs();
-        let next = change.pairs.partition_point(|pair| pair.stored_row < start);
-        let changed = change.pairs.get(next).is_some_and(|pair| pair.stored_row < end);
-        work.row_groups_rewritten += u64::from(changed);
-        if !changed {
-            writer.pass(number)?;
-            continue;
-        }
-        writer.copy(number, |read, batch| {
+    let is_changed = changed(opened.metadata.metadata().row_groups(), change.first, change.pairs);
+    work.row_groups_rewritten += is_changed.iter().map(|changed| u64::from(*changed)).sum::<u64>();
+    for run in runs(&is_changed) {
+        let groups = match run {
+            Run::Same(group) => {
+                writer.pass(group)?;
+                continue;
+            }
+            Run::Changed(groups) => groups,
+        };
+        writer.copy(groups, |read, batch| {
             let first = change.first + read;
             let end = first + batch.num_rows() as u64;
             let batch = folded.update(&batch, first, change.pairs)?;
@@ -160,7 +197,7 @@ pub(crate) fn append(
     let mut writer = Copying::new(session, &opened, None, out)?;
     for group in 0..opened.metadata.metadata().num_row_groups() {
         if writer.takes(group, 1) {
-            writer.copy(group, |_, batch| Ok(batch))?;
+            writer.copy(group..group + 1, |_, batch| Ok(batch))?;
         } else {
             writer.pass(group)?;
         }

@@ -336,7 +336,7 @@ fn a_new_file_that_is_not_what_it_should_be_is_found_out() {
     let mut sink = Sink::plain(&mut out);
     let mut copying = Copying::new(&session, &opened, None, &mut sink).expect("starts");
     (0..9).for_each(|group| copying.pass(group).expect("passes"));
-    copying.copy(9, |_, batch| Ok(batch)).expect("copies");
+    copying.copy(9..10, |_, batch| Ok(batch)).expect("copies");
     let written = copying.finish().expect("ends");
     verify(&opened, &out, &written).expect("is whole");
     let groups = Opened::new(Content::Local(out.try_clone().expect("a file"))).expect("opened");
