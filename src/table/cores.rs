@@ -1,5 +1,6 @@
 //! Work on several cores: pieces that need not wait for each other, and batches that are made while others are used.
 
+use std::iter;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Mutex, PoisonError};
 use std::thread::{available_parallelism, scope};
@@ -68,6 +69,43 @@ pub(super) fn ahead<T: Send>(
     })
 }
 
+/// The same, but what has been made meanwhile, at most `most` items, is used together: work on several is spread over the cores
+/// more evenly.
+///
+/// # Errors
+///
+/// What `act` fails with.
+pub(super) fn ahead_together<T: Send>(
+    items: impl Iterator<Item = T> + Send,
+    expected: u64,
+    most: usize,
+    mut act: impl FnMut(Vec<T>) -> Result<()>,
+) -> Result<()> {
+    if expected <= 1 {
+        return items.map(|item| vec![item]).try_for_each(act);
+    }
+    let (made, wanted) = sync_channel(most);
+    scope(|scope| {
+        let maker = scope.spawn(move || {
+            for item in items {
+                // Nobody wants it once an item could not be used.
+                if made.send(item).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut use_all = || {
+            while let Ok(first) = wanted.recv() {
+                act(iter::once(first).chain(wanted.try_iter().take(most - 1)).collect())?;
+            }
+            Ok(())
+        };
+        let used = use_all();
+        drop(wanted);
+        maker.join().map_err(|_| panicked()).and(used)
+    })
+}
+
 fn panicked() -> Error {
     Error::internal("a worker thread panicked")
 }
@@ -108,6 +146,18 @@ mod tests {
         assert_eq!(ahead(items(), 1_000, &mut take).map_err(|e| e.to_string()), Err("enough".to_owned()));
         assert_eq!(seen, (0..10).collect::<Vec<_>>());
         assert!(made.load(Ordering::Relaxed) < 20);
+        let (mut all, mut rounds) = (Vec::new(), 0);
+        ahead_together(items(), 1_000, 8, |some| {
+            rounds += 1;
+            assert!((1..=8).contains(&some.len()));
+            all.extend(some);
+            Ok(())
+        })
+        .expect("all are used");
+        assert_eq!(all, (0..1_000).collect::<Vec<_>>());
+        assert!(rounds > 100);
+        let stopped = ahead_together(items(), 1_000, 8, |_| Err(Error::internal("enough")));
+        assert_eq!(stopped.map_err(|e| e.to_string()), Err("enough".to_owned()));
         for expected in [1, 1_000] {
             let before = made.load(Ordering::Relaxed);
             ahead(items(), expected, |_| Ok(())).expect("all are used");

@@ -1,6 +1,7 @@
 //! Rows on their way into a Parquet file, row group by row group; the columns of each are encoded on as many threads as there
 //! are cores.
 
+use std::cmp::Reverse;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::arrow_writer::{
-    ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriter, ArrowWriterOptions, compute_leaves,
+    ArrowColumnWriter, ArrowLeafColumn, ArrowRowGroupWriterFactory, ArrowWriter, ArrowWriterOptions,
+    compute_leaves,
 };
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
@@ -113,6 +115,24 @@ impl<W: Write + Send> Encoder<W> {
         self.file.bytes_written() + self.open.as_ref().map_or(0, OpenGroup::bytes)
     }
 
+    /// Takes the rows of several batches.
+    ///
+    /// # Errors
+    ///
+    /// `Io`.
+    pub(super) fn write_all(&mut self, batches: &[RecordBatch]) -> Result<()> {
+        let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();
+        match &mut self.open {
+            Some(open) if open.rows + rows < self.limit && open.bytes() < GROUP_BYTES / 2 => {
+                encode(&self.schema, batches, &mut open.leaves)?;
+                open.rows += rows;
+                self.rows += rows;
+                Ok(())
+            }
+            _ => batches.iter().try_for_each(|batch| self.write(batch)),
+        }
+    }
+
     /// Takes rows.
     ///
     /// # Errors
@@ -129,7 +149,7 @@ impl<W: Write + Send> Encoder<W> {
                 OpenGroup { leaves, rows: 0 }
             };
             let room = usize::try_from(self.limit - open.rows).unwrap_or(usize::MAX).min(rest.num_rows());
-            encode(&self.schema, &rest.slice(0, room), &mut open.leaves)?;
+            encode(&self.schema, &[rest.slice(0, room)], &mut open.leaves)?;
             open.rows += room as u64;
             self.rows += room as u64;
             let is_full = open.rows == self.limit || open.bytes() > GROUP_BYTES;
@@ -188,17 +208,28 @@ impl<W: Write + Send> Encoder<W> {
     }
 }
 
-fn encode(schema: &SchemaRef, batch: &RecordBatch, leaves: &mut [ArrowColumnWriter]) -> Result<()> {
-    let mut encoders = leaves.iter_mut();
-    let mut work = Vec::with_capacity(encoders.len());
-    for (field, column) in schema.fields().iter().zip(batch.columns()) {
-        for leaf in compute_leaves(field, column).map_err(unwritable)? {
-            let encoder = encoders.next().ok_or_else(|| Error::internal("a column has no encoder"))?;
-            work.push((leaf, encoder));
+/// Encodes batches, each column on a thread of its own.
+fn encode(schema: &SchemaRef, batches: &[RecordBatch], leaves: &mut [ArrowColumnWriter]) -> Result<()> {
+    let mut work: Vec<_> =
+        leaves.iter_mut().map(|encoder| (0, Vec::with_capacity(batches.len()), encoder)).collect();
+    for batch in batches {
+        let mut next = work.iter_mut();
+        for (field, column) in schema.fields().iter().zip(batch.columns()) {
+            for leaf in compute_leaves(field, column).map_err(unwritable)? {
+                let (size, values, _) =
+                    next.next().ok_or_else(|| Error::internal("a column has no encoder"))?;
+                *size += column.get_array_memory_size();
+                values.push(leaf);
+            }
         }
     }
-    if batch.num_rows() < ROWS_OF_A_THREAD {
-        return work.into_iter().try_for_each(|(leaf, encoder)| encoder.write(&leaf)).map_err(unwritable);
+    let write = |(_, values, encoder): (usize, Vec<ArrowLeafColumn>, &mut ArrowColumnWriter)| {
+        values.iter().try_for_each(|leaf| encoder.write(leaf)).map_err(unwritable)
+    };
+    if batches.iter().map(RecordBatch::num_rows).sum::<usize>() < ROWS_OF_A_THREAD {
+        return work.into_iter().try_for_each(write);
     }
-    on_all_cores(work, |(leaf, encoder)| encoder.write(&leaf).map_err(unwritable))
+    // The largest first, so that no core waits for another at the end.
+    work.sort_by_key(|(size, ..)| Reverse(*size));
+    on_all_cores(work, write)
 }

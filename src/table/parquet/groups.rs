@@ -5,6 +5,7 @@
 //! that readers may trust under our name. Whatever is not sure of that is decoded.
 
 use std::io::{self, BufReader, Read, Take};
+use std::mem::take;
 use std::ops::Range;
 
 use arrow::array::RecordBatch;
@@ -32,7 +33,7 @@ use crate::client::object::ObjectContent;
 use crate::client::session::Session;
 use crate::core::options::Compression;
 use crate::error::Result;
-use crate::table::cores::ahead;
+use crate::table::cores::ahead_together;
 use crate::table::parquet::chunks::{Chunks, Cursor};
 use crate::table::parquet::encoder::Encoder;
 use crate::table::parquet::rewrite::MARK;
@@ -43,6 +44,10 @@ use crate::table::parquet::{Opened, layout, undecodable};
 
 /// Where the first row group begins: behind the mark of a Parquet file.
 const MAGIC: u64 = 4;
+
+/// The most decoded batches that are encoded together, and about how many bytes they may have.
+const TOGETHER: usize = 8;
+const TOGETHER_BYTES: u64 = 32 << 20;
 
 /// Writes row groups of one file into another.
 pub(super) struct Copying<'a, 's> {
@@ -204,21 +209,27 @@ impl<'a, 's> Copying<'a, 's> {
             next += batch.num_rows() as u64;
             change(first, batch).map(|batch| (group, next, batch))
         });
-        let batches = groups.clone().map(|group| self.rows_of(group).div_ceil(BATCH_ROWS as u64)).sum();
+        let batches: u64 = groups.clone().map(|group| self.rows_of(group).div_ceil(BATCH_ROWS as u64)).sum();
         let mut open = groups.start;
         let mut end = self.read + self.rows_of(open);
-        ahead(changed, batches, |changed| {
+        ahead_together(changed, batches, self.together(&groups, batches), |changed| {
             self.session.check()?;
-            let (group, next, batch) = changed?;
-            while open < group {
-                self.close(open, end)?;
-                self.encoder.flush()?;
-                open += 1;
-                end += self.rows_of(open);
+            let mut ready = Vec::with_capacity(changed.len());
+            for changed in changed {
+                let (group, next, batch) = changed?;
+                if open < group {
+                    self.encoder.write_all(&take(&mut ready))?;
+                }
+                while open < group {
+                    self.close(open, end)?;
+                    self.encoder.flush()?;
+                    open += 1;
+                    end += self.rows_of(open);
+                }
+                ready.push(batch);
+                self.read = next;
             }
-            self.encoder.write(&batch)?;
-            self.read = next;
-            Ok(())
+            self.encoder.write_all(&ready)
         })?;
         while open + 1 < groups.end {
             self.close(open, end)?;
@@ -226,6 +237,16 @@ impl<'a, 's> Copying<'a, 's> {
             end += self.rows_of(open);
         }
         self.close(open, end)
+    }
+
+    /// How many decoded batches may be used together: of wide rows fewer.
+    fn together(&self, groups: &Range<usize>, batches: u64) -> usize {
+        let groups = &self.opened.metadata.metadata().row_groups()[groups.clone()];
+        let bytes = groups
+            .iter()
+            .fold(1_u64, |sum, group| sum.saturating_add(group.total_byte_size().unsigned_abs()));
+        let most = TOGETHER_BYTES.saturating_mul(batches) / bytes;
+        usize::try_from(most).unwrap_or(usize::MAX).clamp(2, TOGETHER)
     }
 
     /// Ends a stored row group, of which the last row has to be the one before `end`.
