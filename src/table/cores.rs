@@ -1,8 +1,8 @@
 //! Work on several cores: pieces that need not wait for each other, and batches that are made while others are used.
 
-use std::iter;
+use std::mem::take;
 use std::sync::mpsc::sync_channel;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{available_parallelism, scope};
 
 use crate::error::{Error, Result};
@@ -69,41 +69,106 @@ pub(super) fn ahead<T: Send>(
     })
 }
 
-/// The same, but what has been made meanwhile, at most `most` items, is used together: work on several is spread over the cores
-/// more evenly.
+/// The same, but what has been made meanwhile is used together: work on several items is spread over the cores more evenly. Each
+/// item comes with its weight; those that are used together weigh no more than `most`, nor do those that wait, but for one.
 ///
 /// # Errors
 ///
 /// What `act` fails with.
 pub(super) fn ahead_together<T: Send>(
-    items: impl Iterator<Item = T> + Send,
+    items: impl Iterator<Item = (usize, T)> + Send,
     expected: u64,
     most: usize,
     mut act: impl FnMut(Vec<T>) -> Result<()>,
 ) -> Result<()> {
     if expected <= 1 {
-        return items.map(|item| vec![item]).try_for_each(act);
+        return items.map(|(_, item)| vec![item]).try_for_each(act);
     }
-    let (made, wanted) = sync_channel(most);
+    let queue = Queue { state: Mutex::new(Waiting::default()), changed: Condvar::new() };
     scope(|scope| {
-        let maker = scope.spawn(move || {
-            for item in items {
-                // Nobody wants it once an item could not be used.
-                if made.send(item).is_err() {
+        let maker = scope.spawn(|| {
+            // However it ends, whoever waits hears of it.
+            let _end = End(&queue);
+            for (weight, item) in items {
+                if !queue.put(weight, item, most) {
                     break;
                 }
             }
         });
+        let end = End(&queue);
         let mut use_all = || {
-            while let Ok(first) = wanted.recv() {
-                act(iter::once(first).chain(wanted.try_iter().take(most - 1)).collect())?;
+            while let Some(ready) = queue.take() {
+                act(ready)?;
             }
             Ok(())
         };
         let used = use_all();
-        drop(wanted);
+        drop(end);
         maker.join().map_err(|_| panicked()).and(used)
     })
+}
+
+/// Items between who makes them and who uses them.
+struct Queue<T> {
+    state: Mutex<Waiting<T>>,
+    changed: Condvar,
+}
+
+struct Waiting<T> {
+    items: Vec<T>,
+    weight: usize,
+    is_over: bool,
+}
+
+impl<T> Default for Waiting<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), weight: 0, is_over: false }
+    }
+}
+
+impl<T> Queue<T> {
+    fn state(&self) -> MutexGuard<'_, Waiting<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds an item, when there is room for it; whether somebody still wants it.
+    fn put(&self, weight: usize, item: T, most: usize) -> bool {
+        let is_full = |state: &mut Waiting<T>| {
+            !state.is_over && !state.items.is_empty() && state.weight.saturating_add(weight) > most
+        };
+        let waited = self.changed.wait_while(self.state(), is_full);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        if state.is_over {
+            return false;
+        }
+        state.items.push(item);
+        state.weight = state.weight.saturating_add(weight);
+        drop(state);
+        self.changed.notify_all();
+        true
+    }
+
+    /// All that there is, as soon as there is something; nothing when no more will come.
+    fn take(&self) -> Option<Vec<T>> {
+        let is_empty = |state: &mut Waiting<T>| !state.is_over && state.items.is_empty();
+        let waited = self.changed.wait_while(self.state(), is_empty);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        state.weight = 0;
+        let items = take(&mut state.items);
+        drop(state);
+        self.changed.notify_all();
+        (!items.is_empty()).then_some(items)
+    }
+}
+
+/// Ends a queue when it is dropped.
+struct End<'a, T>(&'a Queue<T>);
+
+impl<T> Drop for End<'_, T> {
+    fn drop(&mut self) {
+        self.0.state().is_over = true;
+        self.0.changed.notify_all();
+    }
 }
 
 fn panicked() -> Error {
@@ -146,22 +211,34 @@ mod tests {
         assert_eq!(ahead(items(), 1_000, &mut take).map_err(|e| e.to_string()), Err("enough".to_owned()));
         assert_eq!(seen, (0..10).collect::<Vec<_>>());
         assert!(made.load(Ordering::Relaxed) < 20);
-        let (mut all, mut rounds) = (Vec::new(), 0);
-        ahead_together(items(), 1_000, 8, |some| {
-            rounds += 1;
-            assert!((1..=8).contains(&some.len()));
-            all.extend(some);
-            Ok(())
-        })
-        .expect("all are used");
-        assert_eq!(all, (0..1_000).collect::<Vec<_>>());
-        assert!(rounds > 100);
-        let stopped = ahead_together(items(), 1_000, 8, |_| Err(Error::internal("enough")));
-        assert_eq!(stopped.map_err(|e| e.to_string()), Err("enough".to_owned()));
         for expected in [1, 1_000] {
             let before = made.load(Ordering::Relaxed);
             ahead(items(), expected, |_| Ok(())).expect("all are used");
             assert_eq!(made.load(Ordering::Relaxed) - before, 1_000);
         }
+    }
+
+    #[test]
+    fn items_that_are_ready_are_used_together_as_far_as_they_weigh_no_more_than_they_may() {
+        let weighed = |weight: usize| (0..1_000).map(move |item: usize| (weight, item));
+        for (weight, most) in [(1, 8), (5, 1), (9, 1), (0, 1_000)] {
+            let (mut all, mut rounds) = (Vec::new(), 0);
+            ahead_together(weighed(weight), 1_000, 8, |some| {
+                rounds += 1;
+                assert!((1..=most).contains(&some.len()), "{weight}: {}", some.len());
+                all.extend(some);
+                Ok(())
+            })
+            .expect("all are used");
+            assert_eq!(all, (0..1_000).collect::<Vec<_>>());
+            assert!(rounds >= 1_000 / most);
+        }
+        let enough = |_| Err(Error::internal("enough"));
+        for expected in [1, 1_000] {
+            let stopped = ahead_together(weighed(1), expected, 8, enough);
+            assert_eq!(stopped.map_err(|e| e.to_string()), Err("enough".to_owned()));
+        }
+        let breaks = weighed(1).inspect(|(_, item)| assert!(*item < 5, "on purpose"));
+        assert!(ahead_together(breaks, 1_000, 8, |_| Ok(())).is_err(), "a panic is told");
     }
 }

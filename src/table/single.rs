@@ -36,7 +36,11 @@ impl SingleFile {
 
     fn stored(&self, session: &Session, content: Content, format: Format) -> Result<Box<dyn StoredFile>> {
         Ok(match format {
-            Format::Parquet => Box::new(ParquetFile::open(content)?),
+            Format::Parquet => {
+                let file = ParquetFile::open(content)?;
+                FileLayout::of_upsert(&self.options).check(&file.schema())?;
+                Box::new(file)
+            }
             Format::Csv | Format::Ndjson => {
                 check_bloom_filter(&self.options.bloom_filter, format)?;
                 let file = content.into_file()?;

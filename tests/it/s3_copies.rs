@@ -144,7 +144,7 @@ fn a_copy_that_fails_once_is_asked_for_again() {
 fn an_object_that_changes_while_it_is_copied_is_folded_into_anew() {
     let (server, place) = start();
     put(&server, &place);
-    let held = Duration::from_secs(2);
+    let held = Duration::from_secs(6);
     server.fail(Fault::new(Effect::Latency(held)).on(Operation::UploadPartCopy));
     place.file("other.csv", "id,wide\n3,other\n");
     thread::scope(|scope| {
@@ -155,9 +155,11 @@ fn an_object_that_changes_while_it_is_copied_is_folded_into_anew() {
             thread::sleep(Duration::from_millis(5));
         }
         let fast = upsert(&place, "other.csv", "s3://lake/t.parquet");
-        assert_eq!(counts(&fast, &["updated", "conflicts"]), [1, 0]);
         let slow = slow.join().expect("ends");
-        assert_eq!(counts(&slow, &["inserted", "updated", "conflicts"]), [2, 1, 1]);
+        assert_eq!(counts(&slow, &["inserted", "updated"]), [2, 1]);
+        assert_eq!(counts(&fast, &["updated"]), [1]);
+        // Whoever was second has begun anew.
+        assert_eq!(counts(&fast, &["conflicts"])[0] + counts(&slow, &["conflicts"])[0], 1);
     });
     let changed =
         ["read", "s3://lake/t.parquet", "--where", "wide in ('changed', 'other', 'new')", "--output", "csv"];

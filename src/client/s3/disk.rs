@@ -24,6 +24,8 @@ const LARGEST_SINGLE: u64 = 16 << 20;
 pub(crate) enum Pieced {
     /// The object is there.
     Whole(ObjectInfo),
+    /// There are more pieces than an upload has parts.
+    TooMany,
     /// The service does not copy ranges, and nothing is there.
     Refused(Error),
 }
@@ -73,6 +75,9 @@ impl S3Client {
         options: PutOptions,
     ) -> Result<Pieced> {
         let source = Source::Pieced(Arc::new(file), len, ranges.into());
+        if !source.is_possible() {
+            return Ok(Pieced::TooMany);
+        }
         match self.put_parts(key, source, options).await {
             Ok(info) => Ok(Pieced::Whole(info)),
             Err(error) if error.message() == NOT_COPIED => Ok(Pieced::Refused(error)),

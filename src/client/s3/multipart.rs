@@ -40,8 +40,8 @@ pub struct MultipartUpload {
     e_tags: Vec<(u64, String)>,
     /// The sizes of the parts.
     parts: Vec<u64>,
-    /// Whether the service was asked to copy some.
-    has_copies: bool,
+    /// Whether the parts are to be measured, for the service was asked to copy some.
+    is_measured: bool,
 }
 
 impl MultipartUpload {
@@ -64,7 +64,6 @@ impl MultipartUpload {
     /// Has the service copy the next part; as [`MultipartUpload::queue`].
     pub(super) async fn queue_copy(&mut self, copy: CopiedRange) -> Result<()> {
         let number = self.next_part(copy.len).await?;
-        self.has_copies = true;
         let (client, key, upload_id) = (self.client.clone(), self.key.clone(), self.id().to_owned());
         self.start(async move {
             client.copy_part(&key, &upload_id, number, &copy).await.map(|tag| (number, tag))
@@ -116,7 +115,7 @@ impl MultipartUpload {
         }
         self.e_tags.sort_unstable();
         let e_tags = self.e_tags.drain(..).map(|(_, e_tag)| e_tag).collect();
-        if self.has_copies
+        if self.is_measured
             && let Err(error) = self.check_parts().await
         {
             return Err(self.give_up(error).await);
@@ -127,7 +126,7 @@ impl MultipartUpload {
 
     /// Asks how large the parts are: who copies may take another range than it was told.
     async fn check_parts(&self) -> Result<()> {
-        match self.client.part_sizes(&self.key, self.id()).await {
+        match self.client.part_sizes(&self.key, self.id(), self.parts.len()).await {
             Ok(sizes) if sizes == self.parts => Ok(()),
             Ok(_) => Err(not_copied(Error::new(
                 ErrorKind::InvalidData,
@@ -148,7 +147,7 @@ impl MultipartUpload {
             Err(failed) if failed.code == CONTENDED && !failed.ambiguous => {
                 Ok(Completed::Contended(self.give_up(failed.error).await))
             }
-            Err(failed) if self.has_copies && !failed.ambiguous && is_about_parts(&failed.code) => {
+            Err(failed) if self.is_measured && !failed.ambiguous && is_about_parts(&failed.code) => {
                 Err(self.give_up(not_copied(failed.error)).await)
             }
             Err(failed) => {
@@ -314,7 +313,7 @@ impl S3Client {
             sent: FuturesUnordered::new(),
             e_tags: Vec::new(),
             parts: Vec::new(),
-            has_copies: false,
+            is_measured: false,
         })
     }
 
@@ -340,11 +339,8 @@ impl S3Client {
         let size = part_size(source.len(), options.part_size)?;
         self.progress.start(source.len());
         let mut upload = self.start_upload(key, options).await?;
-        let pieces = source.pieces(size);
-        if pieces.len() as u64 > MOST_PARTS {
-            return Err(upload.give_up(not_copied(Error::internal("there are too many pieces"))).await);
-        }
-        for piece in pieces {
+        upload.is_measured = matches!(source, Source::Pieced(..));
+        for piece in source.pieces(size) {
             let queued = match piece {
                 Piece::Sent(range) => match source.part(range.start, range.end - range.start).await {
                     Ok(part) => upload.queue(part).await,
@@ -392,15 +388,15 @@ impl S3Client {
             "NoSuchKey" => Error::new(ErrorKind::Conflict, "the object to copy from has changed meanwhile")
                 .hint("nothing was written; read it again")
                 .because(failed.error),
-            _ if failed.error.kind() == ErrorKind::Conflict => failed.error,
+            _ if matches!(failed.error.kind(), ErrorKind::Conflict | ErrorKind::Io) => failed.error,
             _ => not_copied(failed.error),
         })?;
         self.progress.advance(copy.len);
         Ok(e_tag)
     }
 
-    /// The sizes of the parts of an upload, by their numbers.
-    async fn part_sizes(&self, key: &str, upload_id: &str) -> Result<Vec<u64>> {
+    /// The sizes of the parts of an upload, by their numbers; there should be `expected` of them.
+    async fn part_sizes(&self, key: &str, upload_id: &str, expected: usize) -> Result<Vec<u64>> {
         let (mut sizes, mut marker) = (Vec::new(), None::<String>);
         loop {
             let request = self
@@ -410,7 +406,7 @@ impl S3Client {
             let page: xml::ListPartsResult = xml::read(&request.fetch().await?)?;
             sizes.extend(page.part.iter().map(|part| part.size));
             match (page.is_truncated, page.next_part_number_marker) {
-                (Some(true), Some(next)) => marker = Some(next),
+                (Some(true), Some(next)) if sizes.len() < expected => marker = Some(next),
                 _ => return Ok(sizes),
             }
         }

@@ -61,6 +61,11 @@ impl Source {
         }
     }
 
+    /// Whether an upload can have so many parts.
+    pub(super) fn is_possible(&self) -> bool {
+        part_size(self.len(), None).is_ok_and(|size| self.pieces(size).len() as u64 <= MOST_PARTS)
+    }
+
     /// The parts of an upload: what is sent in parts of `size`.
     pub(super) fn pieces(&self, size: u64) -> Vec<Piece> {
         let Self::Pieced(_, len, copies) = self else {

@@ -62,6 +62,7 @@ impl S3Store {
             if self.copies(keeps) {
                 match self.write_pieces(key, &file, len, &copies, options.clone()).await? {
                     Pieced::Whole(written) => return Ok((written, copies.iter().map(|copy| copy.len).sum())),
+                    Pieced::TooMany => {}
                     Pieced::Refused(error) => {
                         self.refuses_copies.store(true, Ordering::Relaxed);
                         tracing::warn!(key, %error, "the service does not copy ranges: all bytes are sent");

@@ -121,15 +121,23 @@ impl<W: Write + Send> Encoder<W> {
     ///
     /// `Io`.
     pub(super) fn write_all(&mut self, batches: &[RecordBatch]) -> Result<()> {
-        let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();
-        match &mut self.open {
-            Some(open) if open.rows + rows < self.limit && open.bytes() < GROUP_BYTES / 2 => {
-                encode(&self.schema, batches, &mut open.leaves)?;
-                open.rows += rows;
-                self.rows += rows;
-                Ok(())
+        let mut rest = batches;
+        loop {
+            let rows = rest.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();
+            match &mut self.open {
+                Some(open) if open.rows + rows < self.limit && open.bytes() < GROUP_BYTES / 2 => {
+                    encode(&self.schema, rest, &mut open.leaves)?;
+                    open.rows += rows;
+                    self.rows += rows;
+                    return Ok(());
+                }
+                // A row group begins, or ends, among them.
+                _ => {
+                    let Some((first, others)) = rest.split_first() else { return Ok(()) };
+                    self.write(first)?;
+                    rest = others;
+                }
             }
-            _ => batches.iter().try_for_each(|batch| self.write(batch)),
         }
     }
 

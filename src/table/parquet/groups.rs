@@ -45,9 +45,8 @@ use crate::table::parquet::{Opened, layout, undecodable};
 /// Where the first row group begins: behind the mark of a Parquet file.
 const MAGIC: u64 = 4;
 
-/// The most decoded batches that are encoded together, and about how many bytes they may have.
-const TOGETHER: usize = 8;
-const TOGETHER_BYTES: u64 = 32 << 20;
+/// What decoded batches that are encoded together may weigh in memory; those that wait may weigh as much.
+const TOGETHER: usize = 32 << 20;
 
 /// Writes row groups of one file into another.
 pub(super) struct Copying<'a, 's> {
@@ -209,10 +208,14 @@ impl<'a, 's> Copying<'a, 's> {
             next += batch.num_rows() as u64;
             change(first, batch).map(|batch| (group, next, batch))
         });
+        let changed = changed.map(|changed| {
+            let size = changed.as_ref().map_or(0, |(.., batch)| batch.get_array_memory_size());
+            (size, changed)
+        });
         let batches: u64 = groups.clone().map(|group| self.rows_of(group).div_ceil(BATCH_ROWS as u64)).sum();
         let mut open = groups.start;
         let mut end = self.read + self.rows_of(open);
-        ahead_together(changed, batches, self.together(&groups, batches), |changed| {
+        ahead_together(changed, batches, TOGETHER, |changed| {
             self.session.check()?;
             let mut ready = Vec::with_capacity(changed.len());
             for changed in changed {
@@ -237,16 +240,6 @@ impl<'a, 's> Copying<'a, 's> {
             end += self.rows_of(open);
         }
         self.close(open, end)
-    }
-
-    /// How many decoded batches may be used together: of wide rows fewer.
-    fn together(&self, groups: &Range<usize>, batches: u64) -> usize {
-        let groups = &self.opened.metadata.metadata().row_groups()[groups.clone()];
-        let bytes = groups
-            .iter()
-            .fold(1_u64, |sum, group| sum.saturating_add(group.total_byte_size().unsigned_abs()));
-        let most = TOGETHER_BYTES.saturating_mul(batches) / bytes;
-        usize::try_from(most).unwrap_or(usize::MAX).clamp(2, TOGETHER)
     }
 
     /// Ends a stored row group, of which the last row has to be the one before `end`.

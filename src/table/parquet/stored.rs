@@ -118,10 +118,18 @@ impl ParquetFile {
 
     /// How it was written, if there is any data.
     pub(crate) fn ways(&self) -> Option<Ways> {
-        let columns = self.opened.metadata.metadata().row_groups().first()?.columns();
+        let groups = self.opened.metadata.metadata().row_groups();
+        let columns = groups.first()?.columns();
         let codec = groups::rewritable(columns.first()?.compression());
-        let filtered = columns.iter().filter(|column| column.bloom_filter_offset().is_some());
-        Some(Ways { codec, bloom_filter: filtered.map(|column| column.column_path().string()).collect() })
+        let is_plain = |leaf: &usize| columns[*leaf].column_path().parts().len() == 1;
+        let has_filter = |leaf: &usize| {
+            groups.iter().any(|group| {
+                group.columns().get(*leaf).is_some_and(|column| column.bloom_filter_offset().is_some())
+            })
+        };
+        let filtered = (0..columns.len()).filter(is_plain).filter(has_filter);
+        let name = |leaf: usize| columns[leaf].column_path().string();
+        Some(Ways { codec, bloom_filter: filtered.map(name).collect() })
     }
 
     /// The rows of a row group, each batch with the number of its first row; deleted rows are among them.

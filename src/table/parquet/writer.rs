@@ -216,7 +216,8 @@ impl FileLayout {
     ///
     /// As [`FileLayout::properties`].
     pub(crate) fn properties_like(&self, schema: &Schema, ways: &Ways) -> Result<WriterPropertiesBuilder> {
-        let is_there = |name: &&String| schema.field_with_name(name).is_ok();
+        let is_there =
+            |name: &&String| schema.field_with_name(name).is_ok_and(|field| !field.data_type().is_nested());
         let kept = ways.bloom_filter.iter().filter(is_there).cloned();
         let bloom_filter = self.bloom_filter.iter().cloned().chain(kept).collect();
         let layout = Self { bloom_filter, ..self.clone() };
