@@ -158,6 +158,28 @@ pub struct WorkCounts {
     pub bytes_copied: u64,
 }
 
+impl WorkCounts {
+    /// Adds what a part of the work has counted.
+    pub(crate) fn add(&mut self, part: &Self) {
+        self.files_read += part.files_read;
+        self.files_skipped += part.files_skipped;
+        self.files_added += part.files_added;
+        self.files_removed += part.files_removed;
+        self.deletion_vectors += part.deletion_vectors;
+        self.row_groups_read += part.row_groups_read;
+        self.row_groups_skipped += part.row_groups_skipped;
+        self.row_groups_rewritten += part.row_groups_rewritten;
+        self.key_bytes_read += part.key_bytes_read;
+        self.value_bytes_read += part.value_bytes_read;
+        self.bytes_read += part.bytes_read;
+        self.bytes_written = match (self.bytes_written, part.bytes_written) {
+            (Some(own), Some(part)) => Some(own + part),
+            (own, part) => own.or(part),
+        };
+        self.bytes_copied += part.bytes_copied;
+    }
+}
+
 /// Milliseconds spent in each phase of an upsert.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]

@@ -1,9 +1,12 @@
 //! Work on several cores: pieces that need not wait for each other, and batches that are made while others are used.
 
+use std::collections::VecDeque;
 use std::mem::take;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{available_parallelism, scope};
+
+use tracing::Span;
 
 use crate::error::{Error, Result};
 
@@ -69,60 +72,104 @@ pub(super) fn ahead<T: Send>(
     })
 }
 
-/// The same, but what has been made meanwhile is used together: work on several items is spread over the cores more evenly. Each
-/// item comes with its weight; those that are used together weigh no more than `most`, nor do those that wait, but for one.
+/// Work that comes in rounds, each of pieces that need not wait for each other.
+pub(super) trait Rounds {
+    type Piece: Send;
+    type Made: Send;
+
+    /// Whether a round may begin although so many, at least one, have not ended.
+    fn may_begin(&self, open: usize) -> bool;
+
+    /// The pieces of the next round, the longest first; `None` when there are no more rounds.
+    fn begin(&mut self) -> Result<Option<Vec<Self::Piece>>>;
+
+    /// Takes what was made of the pieces of a round, in any order. Rounds end in the order in which they began.
+    fn end(&mut self, made: Vec<Self::Made>) -> Result<()>;
+}
+
+/// Goes through all rounds. Their pieces are made into something on as many threads as there are cores; this one begins and ends
+/// rounds, the next before the last of the one before is made.
 ///
 /// # Errors
 ///
-/// What `act` fails with.
-pub(super) fn ahead_together<T: Send>(
-    items: impl Iterator<Item = (usize, T)> + Send,
-    expected: u64,
-    most: usize,
-    mut act: impl FnMut(Vec<T>) -> Result<()>,
+/// What a round or `make` fails with.
+pub(super) fn in_rounds<R: Rounds>(
+    rounds: &mut R,
+    make: impl Fn(R::Piece) -> Result<R::Made> + Sync,
 ) -> Result<()> {
-    if expected <= 1 {
-        return items.map(|(_, item)| vec![item]).try_for_each(act);
-    }
     let queue = Queue { state: Mutex::new(Waiting::default()), changed: Condvar::new() };
+    let (done, results) = channel();
+    // Lines that are logged over there belong to this run.
+    let span = Span::current();
     scope(|scope| {
-        let maker = scope.spawn(|| {
-            // However it ends, whoever waits hears of it.
-            let _end = End(&queue);
-            for (weight, item) in items {
-                if !queue.put(weight, item, most) {
+        let (queue, make, span) = (&queue, &make, &span);
+        let work = |done: Sender<_>| {
+            let _span = span.enter();
+            // However it ends, nobody waits for what it took.
+            let _end = End(queue);
+            while let Some((round, piece)) = queue.take() {
+                if done.send((round, make(piece))).is_err() {
                     break;
                 }
             }
-        });
-        let end = End(&queue);
-        let mut use_all = || {
-            while let Some(ready) = queue.take() {
-                act(ready)?;
-            }
-            Ok(())
         };
-        let used = use_all();
-        drop(end);
-        maker.join().map_err(|_| panicked()).and(used)
+        let start = |done: Sender<_>| scope.spawn(move || work(done));
+        let workers: Vec<_> = (0..threads()).map(|_| start(done.clone())).collect();
+        drop(done);
+        let ended = {
+            let _end = End(queue);
+            begin_and_end(rounds, queue, &results)
+        };
+        let workers = workers.into_iter().map(|worker| worker.join().map_err(|_| panicked()));
+        workers.fold(ended, Result::and)
     })
 }
 
-/// Items between who makes them and who uses them.
+fn begin_and_end<R: Rounds>(
+    rounds: &mut R,
+    queue: &Queue<(usize, R::Piece)>,
+    results: &Receiver<(usize, Result<R::Made>)>,
+) -> Result<()> {
+    let (mut open, mut ended, mut is_last) = (VecDeque::new(), 0, false);
+    loop {
+        while !is_last && (open.is_empty() || rounds.may_begin(open.len())) {
+            match rounds.begin()? {
+                Some(pieces) => {
+                    let round = ended + open.len();
+                    open.push_back((pieces.len(), Vec::with_capacity(pieces.len())));
+                    queue.put(pieces.into_iter().map(|piece| (round, piece)));
+                }
+                None => is_last = true,
+            }
+        }
+        let Some((pieces, ready)) = open.front_mut() else { return Ok(()) };
+        if *pieces == ready.len() {
+            rounds.end(take(ready))?;
+            open.pop_front();
+            ended += 1;
+            continue;
+        }
+        let (round, outcome) = results.recv().map_err(|_| panicked())?;
+        let (_, ready): &mut (usize, Vec<_>) =
+            open.get_mut(round - ended).ok_or_else(|| Error::internal("a round ended too early"))?;
+        ready.push(outcome?);
+    }
+}
+
+/// Pieces that nobody has taken yet.
 struct Queue<T> {
     state: Mutex<Waiting<T>>,
     changed: Condvar,
 }
 
 struct Waiting<T> {
-    items: Vec<T>,
-    weight: usize,
+    pieces: VecDeque<T>,
     is_over: bool,
 }
 
 impl<T> Default for Waiting<T> {
     fn default() -> Self {
-        Self { items: Vec::new(), weight: 0, is_over: false }
+        Self { pieces: VecDeque::new(), is_over: false }
     }
 }
 
@@ -131,33 +178,17 @@ impl<T> Queue<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an item, when there is room for it; whether somebody still wants it.
-    fn put(&self, weight: usize, item: T, most: usize) -> bool {
-        let is_full = |state: &mut Waiting<T>| {
-            !state.is_over && !state.items.is_empty() && state.weight.saturating_add(weight) > most
-        };
-        let waited = self.changed.wait_while(self.state(), is_full);
-        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
-        if state.is_over {
-            return false;
-        }
-        state.items.push(item);
-        state.weight = state.weight.saturating_add(weight);
-        drop(state);
+    fn put(&self, pieces: impl Iterator<Item = T>) {
+        self.state().pieces.extend(pieces);
         self.changed.notify_all();
-        true
     }
 
-    /// All that there is, as soon as there is something; nothing when no more will come.
-    fn take(&self) -> Option<Vec<T>> {
-        let is_empty = |state: &mut Waiting<T>| !state.is_over && state.items.is_empty();
+    /// The next one, as soon as there is one; `None` when it is over.
+    fn take(&self) -> Option<T> {
+        let is_empty = |state: &mut Waiting<T>| !state.is_over && state.pieces.is_empty();
         let waited = self.changed.wait_while(self.state(), is_empty);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
-        state.weight = 0;
-        let items = take(&mut state.items);
-        drop(state);
-        self.changed.notify_all();
-        (!items.is_empty()).then_some(items)
+        if state.is_over { None } else { state.pieces.pop_front() }
     }
 }
 
@@ -218,27 +249,63 @@ mod tests {
         }
     }
 
+    /// Rounds of one piece more each; at most three are open, and the last piece of each is late.
+    struct Growing {
+        begun: usize,
+        ended: Vec<Vec<usize>>,
+        most_open: usize,
+        fails_at: usize,
+    }
+
+    impl Rounds for Growing {
+        type Piece = (usize, usize);
+        type Made = usize;
+
+        fn may_begin(&self, open: usize) -> bool {
+            assert_eq!(open, self.begun - self.ended.len());
+            open < 3
+        }
+
+        fn begin(&mut self) -> Result<Option<Vec<Self::Piece>>> {
+            if self.begun == 40 {
+                return Ok(None);
+            }
+            self.begun += 1;
+            self.most_open = self.most_open.max(self.begun - self.ended.len());
+            Ok(Some((1..self.begun).map(|piece| (self.begun, piece)).collect()))
+        }
+
+        fn end(&mut self, mut made: Vec<usize>) -> Result<()> {
+            made.sort_unstable();
+            self.ended.push(made);
+            if self.ended.len() == self.fails_at { Err(Error::internal("late")) } else { Ok(()) }
+        }
+    }
+
+    fn growing() -> Growing {
+        Growing { begun: 0, ended: Vec::new(), most_open: 0, fails_at: 0 }
+    }
+
     #[test]
-    fn items_that_are_ready_are_used_together_as_far_as_they_weigh_no_more_than_they_may() {
-        let weighed = |weight: usize| (0..1_000).map(move |item: usize| (weight, item));
-        for (weight, most) in [(1, 8), (5, 1), (9, 1), (0, 1_000)] {
-            let (mut all, mut rounds) = (Vec::new(), 0);
-            ahead_together(weighed(weight), 1_000, 8, |some| {
-                rounds += 1;
-                assert!((1..=most).contains(&some.len()), "{weight}: {}", some.len());
-                all.extend(some);
-                Ok(())
-            })
-            .expect("all are used");
-            assert_eq!(all, (0..1_000).collect::<Vec<_>>());
-            assert!(rounds >= 1_000 / most);
-        }
-        let enough = |_| Err(Error::internal("enough"));
-        for expected in [1, 1_000] {
-            let stopped = ahead_together(weighed(1), expected, 8, enough);
-            assert_eq!(stopped.map_err(|e| e.to_string()), Err("enough".to_owned()));
-        }
-        let breaks = weighed(1).inspect(|(_, item)| assert!(*item < 5, "on purpose"));
-        assert!(ahead_together(breaks, 1_000, 8, |_| Ok(())).is_err(), "a panic is told");
+    fn rounds_end_in_their_order_with_all_their_pieces() {
+        let mut rounds = growing();
+        in_rounds(&mut rounds, |(_, piece)| Ok(piece * 2)).expect("all are made");
+        let expected: Vec<Vec<usize>> = (0..40).map(|n| (1..=n).map(|piece| piece * 2).collect()).collect();
+        assert_eq!((rounds.ended, rounds.most_open), (expected, 3));
+    }
+
+    #[test]
+    fn a_piece_that_fails_or_panics_ends_all_rounds() {
+        let fails =
+            |(round, piece)| if (round, piece) == (9, 4) { Err(Error::internal("odd")) } else { Ok(0) };
+        let failed = in_rounds(&mut growing(), fails);
+        assert_eq!(failed.map_err(|e| e.to_string()), Err("odd".to_owned()));
+        let breaks = |(round, piece)| {
+            assert_ne!((round, piece), (9, 4), "on purpose");
+            Ok(0)
+        };
+        assert_eq!(in_rounds(&mut growing(), breaks).map_err(|e| e.to_string()), Err(panicked().to_string()));
+        let mut odd = Growing { fails_at: 7, ..growing() };
+        assert_eq!(in_rounds(&mut odd, |_| Ok(0)).map_err(|e| e.to_string()), Err("late".to_owned()));
     }
 }

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::BufReader;
 use std::sync::{Mutex, PoisonError};
 
-use arrow::array::{RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, take_record_batch};
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::ipc::reader::FileReader;
@@ -53,13 +53,37 @@ impl NewRows<'_> {
         }
     }
 
+    /// The values of one column.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if the disk cannot be read.
+    pub(crate) fn column(&self, index: usize) -> Result<NewColumn> {
+        Ok(match self {
+            Self::Held(incoming) => NewColumn::Held(ArrayRef::clone(incoming.batch().column(index))),
+            Self::OnDisk(disk) => NewColumn::OnDisk(Box::new(disk.column(index)?)),
+        })
+    }
+
     /// How many rows are picked at a time.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if the disk cannot be read.
     pub(crate) fn chunk(&self) -> Result<usize> {
-        let (rows, bytes) = match self {
+        self.size().map(|(rows, bytes)| chunk_of(rows, bytes))
+    }
+
+    /// The number of rows, and their bytes, about.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if the disk cannot be read.
+    pub(crate) fn size(&self) -> Result<(usize, u64)> {
+        Ok(match self {
             Self::Held(incoming) => (incoming.batch().num_rows(), size_of_rows(incoming.batch()) as u64),
             Self::OnDisk(disk) => (disk.len() as usize, disk.file.bytes()?),
-        };
-        Ok(chunk_of(rows, bytes))
+        })
     }
 
     /// How many bytes of rows wait until there are more for the same files. Those in memory are there already: all of one
@@ -80,6 +104,23 @@ impl NewRows<'_> {
         match self {
             Self::Held(incoming) => Ok(incoming.source_rows()),
             Self::OnDisk(_) => Err(Error::internal("the text of the incoming rows is not at hand")),
+        }
+    }
+}
+
+/// One column of [`NewRows`].
+#[derive(Debug)]
+pub(crate) enum NewColumn {
+    Held(ArrayRef),
+    OnDisk(Box<OnDisk>),
+}
+
+impl NewColumn {
+    /// As [`NewRows::take`].
+    pub(crate) fn take(&self, rows: impl ExactSizeIterator<Item = u32>) -> Result<ArrayRef> {
+        match self {
+            Self::Held(values) => take(values, &UInt32Array::from_iter_values(rows), None).map_err(failed),
+            Self::OnDisk(disk) => disk.take(rows).map(|batch| ArrayRef::clone(batch.column(0))),
         }
     }
 }
@@ -122,6 +163,13 @@ impl OnDisk {
         }
         let reader = Mutex::new(Reader { file: file.reader()?, at: None });
         Ok(Self { file, starts, reader })
+    }
+
+    /// One column alone.
+    fn column(&self, index: usize) -> Result<Self> {
+        let (file, reader) = self.file.column(index)?;
+        let reader = Mutex::new(Reader { file: reader, at: None });
+        Ok(Self { file, starts: self.starts.clone(), reader })
     }
 
     /// The number of rows.

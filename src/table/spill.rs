@@ -179,10 +179,25 @@ impl SpillFile {
     ///
     /// `Io` if the file cannot be read.
     pub(super) fn reader(&self) -> Result<FileReader<BufReader<File>>> {
+        self.open(None)
+    }
+
+    fn open(&self, columns: Option<Vec<usize>>) -> Result<FileReader<BufReader<File>>> {
         let file = File::open(&*self.path)
             .map_err(|cause| Error::io("cannot read a temporary file", cause))
             .map_err(|error| error.with("file", self.path.display()))?;
-        FileReader::try_new_buffered(file, None).map_err(unreadable)
+        FileReader::try_new_buffered(file, columns).map_err(unreadable)
+    }
+
+    /// One column alone, and the file opened for it.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if the file cannot be read.
+    pub(super) fn column(&self, index: usize) -> Result<(Self, FileReader<BufReader<File>>)> {
+        let schema = self.schema.project(&[index]).map_err(unreadable)?;
+        let reader = self.open(Some(vec![index]))?;
+        Ok((Self { schema: Arc::new(schema), path: Arc::clone(&self.path) }, reader))
     }
 
     /// The batch of this number, of which there must be one.

@@ -38,6 +38,15 @@ pub(super) struct Rewritten {
     pub(super) moved: Vec<RecordBatch>,
     /// Rows that are written as they were.
     pub(super) copied: u64,
+    /// What it took.
+    pub(super) work: WorkCounts,
+}
+
+impl Rewritten {
+    fn count_read(&mut self, file: &ParquetFile) {
+        self.work.bytes_read += file.bytes_read();
+        self.work.value_bytes_read += file.bytes_read();
+    }
 }
 
 impl Rewriter<'_> {
@@ -46,20 +55,13 @@ impl Rewriter<'_> {
     /// # Errors
     ///
     /// `InvalidData` if it cannot be read, `Io` if the new one cannot be written.
-    pub(super) fn rewrite(
-        &self,
-        part: &StoredPart,
-        first: u64,
-        pairs: &[Pair],
-        work: &mut WorkCounts,
-    ) -> Result<Rewritten> {
+    pub(super) fn rewrite(&self, part: &StoredPart, first: u64, pairs: &[Pair]) -> Result<Rewritten> {
         let deleted = self.snapshot.deleted(self.session, part)?;
         let file = self.snapshot.open_part(self.session, part, first, &deleted)?;
         let movers = self.movers(part, pairs)?;
         if deleted.is_empty() && movers.is_empty() && file.is_plainly(&self.layout.data_schema) {
-            let rewritten = self.rewrite_in_place(part, &file, pairs, work)?;
-            work.bytes_read += file.bytes_read();
-            work.value_bytes_read += file.bytes_read();
+            let mut rewritten = self.rewrite_in_place(part, &file, pairs)?;
+            rewritten.count_read(&file);
             return Ok(rewritten);
         }
         let mut rewritten = Rewritten::default();
@@ -90,10 +92,10 @@ impl Rewriter<'_> {
                 }
                 Ok(())
             })?;
-            work.row_groups_rewritten += u64::from(is_changed);
+            rewritten.work.row_groups_rewritten += u64::from(is_changed);
         }
-        work.bytes_read += file.bytes_read();
-        work.value_bytes_read += file.bytes_read();
+        rewritten.count_read(&file);
+        self.session.progress().advance(part.size);
         let kept = out.as_ref().map_or(0, NewFile::rows);
         if kept + (movers.len() + deleted.len()) as u64 != file.rows() {
             return Err(Error::internal("a rewritten file has another number of rows than it should")
@@ -105,21 +107,16 @@ impl Rewriter<'_> {
     }
 
     /// The same where all rows stay in the file.
-    fn rewrite_in_place(
-        &self,
-        part: &StoredPart,
-        file: &ParquetFile,
-        pairs: &[Pair],
-        work: &mut WorkCounts,
-    ) -> Result<Rewritten> {
+    fn rewrite_in_place(&self, part: &StoredPart, file: &ParquetFile, pairs: &[Pair]) -> Result<Rewritten> {
+        let mut work = WorkCounts::default();
         let mut draft = Draft::new(self.session, self.layout, part.values.clone())?;
         let (mut out, statistics) = draft.parts();
-        let mut witness = group_stats::Rewritten::new(statistics, part, file);
-        file.rewrite_in_place(self.session, self.change, pairs, &mut witness, &mut out, work)?;
+        let witness = group_stats::Rewritten::new(statistics, part, file);
+        file.rewrite_in_place(self.session, self.change, pairs, &witness, &mut out, &mut work)?;
         let copied = file.rows() - pairs.len() as u64;
         let (add, by_store) = draft.finish()?;
         work.bytes_copied += by_store;
-        Ok(Rewritten { add: Some(add), moved: Vec::new(), copied })
+        Ok(Rewritten { add: Some(add), moved: Vec::new(), copied, work })
     }
 
     /// The rows whose partition the incoming row changes.

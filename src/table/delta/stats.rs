@@ -94,27 +94,23 @@ impl Statistics {
         self.columns.iter().map(|column| (column.index, column.name.as_str()))
     }
 
-    /// Takes in a row group of which this is known of each column.
-    pub(super) fn add_group(&mut self, rows: u64, known: Vec<GroupColumn>) {
+    /// Counts rows, of which what is known of each column is [told](Statistics::add_known).
+    pub(super) fn add_rows(&mut self, rows: u64) {
         self.rows += rows;
-        for (column, known) in self.columns.iter_mut().zip(known) {
-            column.nulls += known.nulls;
-            match (known.bounds, &mut column.bounds) {
-                (GroupBounds::Of(low, high), Some((least, greatest))) => {
-                    least.push(low);
-                    greatest.push(high);
-                }
-                (GroupBounds::None, bounds) => *bounds = None,
-                _ => {}
-            }
+    }
+
+    /// Takes in what is known of some values of the column at `index`.
+    pub(super) fn add_known(&mut self, index: usize, known: GroupColumn) {
+        if let Some(column) = self.columns.iter_mut().find(|column| column.index == index) {
+            column.add(known);
         }
     }
 
     /// Takes in some rows.
     pub(super) fn add(&mut self, batch: &RecordBatch) {
-        self.rows += batch.num_rows() as u64;
+        self.add_rows(batch.num_rows() as u64);
         for column in &mut self.columns {
-            column.add(batch.column(column.index));
+            column.add(GroupColumn::of(batch.column(column.index)));
         }
     }
 
@@ -146,16 +142,33 @@ impl Statistics {
 }
 
 impl Column {
-    fn add(&mut self, values: &ArrayRef) {
-        self.nulls += values.logical_null_count() as u64;
-        if !is_finite(values) {
-            // JSON has no word for them, and NaN is greater than all others to some readers, not to others.
-            self.bounds = None;
+    fn add(&mut self, known: GroupColumn) {
+        self.nulls += known.nulls;
+        match (known.bounds, &mut self.bounds) {
+            (GroupBounds::Of(low, high), Some((least, greatest))) => {
+                least.push(low);
+                greatest.push(high);
+            }
+            (GroupBounds::None, bounds) => *bounds = None,
+            _ => {}
         }
-        if let Some((least, greatest)) = &mut self.bounds {
-            least.extend(first(values, Side::Least));
-            greatest.extend(first(values, Side::Greatest));
-        }
+    }
+}
+
+impl GroupColumn {
+    /// What there is to know of some values.
+    pub(super) fn of(values: &ArrayRef) -> Self {
+        let nulls = values.logical_null_count() as u64;
+        // JSON has no word for some numbers, and NaN is greater than all others to some readers, not to others.
+        let bounds = if is_finite(values) {
+            match (first(values, Side::Least), first(values, Side::Greatest)) {
+                (Some(least), Some(greatest)) => GroupBounds::Of(least, greatest),
+                _ => GroupBounds::Empty,
+            }
+        } else {
+            GroupBounds::None
+        };
+        Self { nulls, bounds }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use chrono::Utc;
@@ -11,7 +12,7 @@ use super::log::Snapshot;
 use super::new_file::{Layout, delete};
 use super::new_files::Files;
 use super::part::StoredPart;
-use super::rewrite::Rewriter;
+use super::rewrite::{Rewriter, Rewritten};
 use super::vectors::{Marker, Marks};
 use crate::client::session::Session;
 use crate::core::location::Location;
@@ -19,8 +20,9 @@ use crate::core::merge::kernel::Pair;
 use crate::core::report::WorkCounts;
 use crate::error::Result;
 use crate::table::Change;
+use crate::table::cores::{Rounds, in_rounds};
 use crate::table::new_rows::Pending;
-use crate::table::parquet::Folded;
+use crate::table::parquet::{Folded, GROUP_BYTES};
 
 /// A file with a changed row.
 #[derive(Debug, Clone)]
@@ -146,16 +148,22 @@ impl FileWriter<'_> {
     ) -> Result<()> {
         let (session, layout) = (self.session, self.layout);
         let rewriter = Rewriter { session, snapshot, layout, change: self.change, folded };
-        let now = Utc::now().timestamp_millis();
-        for Touched { part, rows: own, pairs } in touched {
-            let rewritten = rewriter.rewrite(part, own.start, pairs, work);
-            let rewritten = rewritten.map_err(|error| error.with_missing("file", &part.path))?;
-            written.adds.extend(rewritten.add);
-            written.removes.push(part.remove(&snapshot.partition_columns, now));
-            written.copied += rewritten.copied;
-            rewritten.moved.into_iter().try_for_each(|moved| rows.add(moved))?;
-        }
-        Ok(())
+        session.progress().start(touched.iter().map(|touched| touched.part.size).sum());
+        let in_place = Mutex::new(BTreeMap::new());
+        let mut rewriting =
+            Rewriting { snapshot, touched, next: 0, now: Utc::now().timestamp_millis(), rows, work, written };
+        let done = in_rounds(&mut rewriting, |number: usize| {
+            let Touched { part, rows: own, pairs } = &touched[number];
+            let rewritten = rewriter.rewrite(part, own.start, pairs);
+            let mut rewritten = rewritten.map_err(|error| error.with_missing("file", &part.path))?;
+            if let Some(add) = rewritten.add.take() {
+                in_place.lock().unwrap_or_else(PoisonError::into_inner).insert(number, add);
+            }
+            Ok(rewritten)
+        });
+        // Also those that were done when another failed.
+        written.adds.extend(in_place.into_inner().unwrap_or_else(PoisonError::into_inner).into_values());
+        done
     }
 
     /// Marks the rows that are replaced, and leaves their files as they are; what takes their place is among the new rows.
@@ -174,6 +182,50 @@ impl FileWriter<'_> {
             shown.map_err(|error| error.with_missing("file", &part.path))?;
         }
         marker.finish()
+    }
+}
+
+/// Files that are rewritten at the same time: the next is decoded while the end of one is written. Not if they are so large that
+/// their row groups would take too much memory together.
+const OPEN_FILES: usize = 2;
+
+/// Files that are being rewritten; each is a round of its own.
+struct Rewriting<'a, 'r> {
+    snapshot: &'a Snapshot,
+    touched: &'a [Touched<'a>],
+    next: usize,
+    /// When they are removed.
+    now: i64,
+    rows: &'a mut Rows<'r>,
+    work: &'a mut WorkCounts,
+    written: &'a mut Written,
+}
+
+impl Rounds for Rewriting<'_, '_> {
+    type Piece = usize;
+    type Made = Rewritten;
+
+    fn may_begin(&self, open: usize) -> bool {
+        let open = &self.touched[self.next - open..(self.next + 1).min(self.touched.len())];
+        let bytes: u64 = open.iter().map(|touched| touched.part.size).sum();
+        open.len() <= OPEN_FILES && bytes <= GROUP_BYTES as u64
+    }
+
+    fn begin(&mut self) -> Result<Option<Vec<usize>>> {
+        let number = self.next;
+        self.next += 1;
+        Ok((number < self.touched.len()).then(|| vec![number]))
+    }
+
+    fn end(&mut self, made: Vec<Rewritten>) -> Result<()> {
+        for rewritten in made {
+            let part = self.touched[self.written.removes.len()].part;
+            self.written.removes.push(part.remove(&self.snapshot.partition_columns, self.now));
+            self.written.copied += rewritten.copied;
+            self.work.add(&rewritten.work);
+            rewritten.moved.into_iter().try_for_each(|moved| self.rows.add(moved))?;
+        }
+        Ok(())
     }
 }
 

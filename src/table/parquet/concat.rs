@@ -58,7 +58,10 @@ pub(crate) fn concat(
     let mut expected = first.rows();
     let mut sink = Sink::plain(out);
     let mut writer = Copying::new(session, &first, Some(mark), &mut sink)?;
-    writer.copy(0..first.metadata.metadata().num_row_groups(), |_, batch| Ok(batch))?;
+    writer.expect(1);
+    for group in 0..first.metadata.metadata().num_row_groups() {
+        writer.pass(group)?;
+    }
     for file in files {
         let file = Opened::new(file?)?;
         if Layout::of(&file)? != layout {

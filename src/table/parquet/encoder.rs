@@ -26,7 +26,7 @@ const ROWS_OF_A_THREAD: usize = 1_024;
 const PIECE: usize = 1 << 20;
 
 /// A row group is in memory until it is written: of wide rows it has fewer.
-const GROUP_BYTES: usize = 128 << 20;
+pub(crate) const GROUP_BYTES: usize = 128 << 20;
 
 /// Writes rows into one file.
 pub(crate) struct Encoder<W: Write + Send> {
@@ -115,30 +115,26 @@ impl<W: Write + Send> Encoder<W> {
         self.file.bytes_written() + self.open.as_ref().map_or(0, OpenGroup::bytes)
     }
 
-    /// Takes the rows of several batches.
+    /// Writers for the leaf columns of the row group that comes behind `open` others that are not in the file yet.
     ///
     /// # Errors
     ///
     /// `Io`.
-    pub(super) fn write_all(&mut self, batches: &[RecordBatch]) -> Result<()> {
-        let mut rest = batches;
-        loop {
-            let rows = rest.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();
-            match &mut self.open {
-                Some(open) if open.rows + rows < self.limit && open.bytes() < GROUP_BYTES / 2 => {
-                    encode(&self.schema, rest, &mut open.leaves)?;
-                    open.rows += rows;
-                    self.rows += rows;
-                    return Ok(());
-                }
-                // A row group begins, or ends, among them.
-                _ => {
-                    let Some((first, others)) = rest.split_first() else { return Ok(()) };
-                    self.write(first)?;
-                    rest = others;
-                }
-            }
-        }
+    pub(super) fn leaves(&self, open: usize) -> Result<Vec<ArrowColumnWriter>> {
+        let number = self.file.flushed_row_groups().len() + open;
+        self.encoders.create_column_writers(number).map_err(unwritable)
+    }
+
+    /// Goes on with a row group, of which so many rows have gone into its leaf columns.
+    ///
+    /// # Errors
+    ///
+    /// `Io` from what was open before.
+    pub(super) fn resume(&mut self, leaves: Vec<ArrowColumnWriter>, rows: u64) -> Result<()> {
+        self.flush()?;
+        self.open = Some(OpenGroup { leaves, rows });
+        self.rows += rows;
+        Ok(())
     }
 
     /// Takes rows.
@@ -152,12 +148,10 @@ impl<W: Write + Send> Encoder<W> {
             let mut open = if let Some(open) = self.open.take() {
                 open
             } else {
-                let number = self.file.flushed_row_groups().len();
-                let leaves = self.encoders.create_column_writers(number).map_err(unwritable)?;
-                OpenGroup { leaves, rows: 0 }
+                OpenGroup { leaves: self.leaves(0)?, rows: 0 }
             };
             let room = usize::try_from(self.limit - open.rows).unwrap_or(usize::MAX).min(rest.num_rows());
-            encode(&self.schema, &[rest.slice(0, room)], &mut open.leaves)?;
+            encode(&self.schema, &rest.slice(0, room), &mut open.leaves)?;
             open.rows += room as u64;
             self.rows += room as u64;
             let is_full = open.rows == self.limit || open.bytes() > GROUP_BYTES;
@@ -216,25 +210,20 @@ impl<W: Write + Send> Encoder<W> {
     }
 }
 
-/// Encodes batches, each column on a thread of its own.
-fn encode(schema: &SchemaRef, batches: &[RecordBatch], leaves: &mut [ArrowColumnWriter]) -> Result<()> {
-    let mut work: Vec<_> =
-        leaves.iter_mut().map(|encoder| (0, Vec::with_capacity(batches.len()), encoder)).collect();
-    for batch in batches {
-        let mut next = work.iter_mut();
-        for (field, column) in schema.fields().iter().zip(batch.columns()) {
-            for leaf in compute_leaves(field, column).map_err(unwritable)? {
-                let (size, values, _) =
-                    next.next().ok_or_else(|| Error::internal("a column has no encoder"))?;
-                *size += column.get_array_memory_size();
-                values.push(leaf);
-            }
+/// Encodes a batch, each column on a thread of its own.
+fn encode(schema: &SchemaRef, batch: &RecordBatch, leaves: &mut [ArrowColumnWriter]) -> Result<()> {
+    let mut work = Vec::with_capacity(leaves.len());
+    let mut encoders = leaves.iter_mut();
+    for (field, column) in schema.fields().iter().zip(batch.columns()) {
+        for leaf in compute_leaves(field, column).map_err(unwritable)? {
+            let encoder = encoders.next().ok_or_else(|| Error::internal("a column has no encoder"))?;
+            work.push((column.get_array_memory_size(), leaf, encoder));
         }
     }
-    let write = |(_, values, encoder): (usize, Vec<ArrowLeafColumn>, &mut ArrowColumnWriter)| {
-        values.iter().try_for_each(|leaf| encoder.write(leaf)).map_err(unwritable)
+    let write = |(_, leaf, encoder): (usize, ArrowLeafColumn, &mut ArrowColumnWriter)| {
+        encoder.write(&leaf).map_err(unwritable)
     };
-    if batches.iter().map(RecordBatch::num_rows).sum::<usize>() < ROWS_OF_A_THREAD {
+    if batch.num_rows() < ROWS_OF_A_THREAD {
         return work.into_iter().try_for_each(write);
     }
     // The largest first, so that no core waits for another at the end.

@@ -1,7 +1,7 @@
 //! A file of a table written anew with updates in place, where it has the very columns of the table: row groups without a
 //! changed row are copied as bytes.
 
-use arrow::array::RecordBatch;
+use arrow::array::ArrayRef;
 use arrow::datatypes::Schema;
 use parquet::file::metadata::RowGroupMetaData;
 
@@ -11,18 +11,25 @@ use crate::core::merge::kernel::Pair;
 use crate::core::report::WorkCounts;
 use crate::error::{Error, Result};
 use crate::table::Change;
+use crate::table::parquet::columns::Fold;
 use crate::table::parquet::groups::Copying;
 use crate::table::parquet::rewrite::{Run, changed, runs};
 use crate::table::parquet::verify::verify;
 use crate::table::parquet::{Folded, Opened, ParquetFile, layout};
 
 /// Who wants to know what a file holds that is being written.
-pub(crate) trait Witness: Send {
-    /// Is shown rows that are written.
-    fn rows(&mut self, rows: &RecordBatch) -> Result<()>;
+pub(crate) trait Witness: Sync {
+    /// Is told that so many rows are written, of which it sees, or has seen, all columns.
+    fn rows(&self, rows: u64);
+
+    /// Is shown some values of a column that are written.
+    fn values(&self, column: usize, values: &ArrayRef);
+
+    /// Is shown a column of a row group that is copied; says whether the footer tells enough, or else wants to see the values.
+    fn column(&self, column: usize, group: &RowGroupMetaData, opened: &Opened) -> bool;
 
     /// Is shown a row group that can be copied; says whether its footer tells enough, or else wants to see the rows.
-    fn group(&mut self, group: &RowGroupMetaData, opened: &Opened) -> Result<bool>;
+    fn group(&self, group: &RowGroupMetaData, opened: &Opened) -> bool;
 }
 
 impl ParquetFile {
@@ -55,31 +62,28 @@ impl ParquetFile {
         session: &Session,
         change: &Change<'_>,
         pairs: &[Pair],
-        witness: &mut dyn Witness,
+        witness: &dyn Witness,
         out: &mut Sink<'_>,
         work: &mut WorkCounts,
     ) -> Result<()> {
         let opened = self.opened();
         let folded = Folded::new(opened.schema(), change)?;
         let mut writer = Copying::new(session, opened, None, out)?;
-        let first = self.first();
         let groups = opened.metadata.metadata().row_groups();
-        let is_changed = changed(groups, first, pairs);
+        let fold =
+            Fold { first: self.first(), pairs, folded: Some(&folded), leaving: &[], witness: Some(witness) };
+        let is_changed = changed(groups, &fold);
         work.row_groups_rewritten += is_changed.iter().map(|changed| u64::from(*changed)).sum::<u64>();
-        // One that can be copied may have to be decoded all the same, for the witness to see its rows.
-        let mut is_copied = Vec::with_capacity(groups.len());
+        // Of one that can be copied columns may have to be decoded all the same, for the witness to see their values.
+        let mut is_decoded = Vec::with_capacity(groups.len());
         for (number, group) in groups.iter().enumerate() {
             let can_pass = !is_changed[number] && writer.can_pass(number);
-            is_copied.push(!(can_pass && witness.group(group, opened)?));
+            is_decoded.push(!(can_pass && witness.group(group, opened)));
         }
-        for run in runs(&is_copied) {
+        for run in runs(&is_decoded) {
             match run {
                 Run::Same(group) => writer.pass(group)?,
-                Run::Changed(groups) => writer.copy(groups, |read, batch| {
-                    let rows = folded.update(&batch, first + read, pairs)?;
-                    witness.rows(&rows)?;
-                    Ok(rows)
-                })?,
+                Run::Changed(groups) => writer.fold(groups, &fold)?,
             }
         }
         let written = writer.finish()?;

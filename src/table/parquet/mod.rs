@@ -1,13 +1,17 @@
 //! Parquet files at rest: footers, key columns, pruning by statistics, and rewriting.
 
+mod as_bytes;
 mod bloom;
 mod chunks;
+mod columns;
 mod concat;
 mod encoder;
 mod find;
+mod folding;
 mod groups;
 mod in_place;
 mod layout;
+mod like;
 mod prune;
 mod rewrite;
 mod scan;
@@ -31,7 +35,7 @@ use crate::error::{Error, ErrorKind, Result};
 use chunks::Chunks;
 
 pub(crate) use concat::{Layout, concat, emptied};
-pub(crate) use encoder::Encoder;
+pub(crate) use encoder::{Encoder, GROUP_BYTES};
 pub(crate) use in_place::Witness;
 pub(crate) use prune::is_decodable;
 pub(crate) use rewrite::{Folded, PartChange, append, check_missing, mark_of, rewrite_part, widen};
@@ -93,6 +97,12 @@ impl Opened {
     /// The columns, dictionaries as their values.
     pub(crate) fn schema(&self) -> &SchemaRef {
         self.metadata.schema()
+    }
+
+    /// Bytes of all row groups, as they are stored.
+    fn bytes(&self) -> u64 {
+        let groups = self.metadata.metadata().row_groups().iter();
+        groups.map(|group| group.compressed_size().unsigned_abs()).sum()
     }
 
     /// Rows in all row groups, as the footer says.

@@ -15,11 +15,12 @@ use crate::core::report::WorkCounts;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::Change;
 use crate::table::fit::Fit;
+use crate::table::new_rows::NewColumn;
+use crate::table::parquet::columns::Fold;
 use crate::table::parquet::groups::Copying;
 use crate::table::parquet::verify::verify;
 use crate::table::parquet::{Opened, layout};
 use crate::table::partition::{self, Values};
-use crate::table::table_scan::keep;
 use arrow::array::{Array, ArrayRef, MutableArrayData, RecordBatch, make_array, new_null_array};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
@@ -41,23 +42,20 @@ pub(super) fn rewrite(
 ) -> Result<()> {
     let outcome = change.outcome;
     let folded = Folded::new(opened.schema(), change)?;
+    session.progress().start(opened.bytes());
     let mut writer = Copying::new(session, opened, None, out)?;
+    writer.expect(outcome.inserted.len());
     let groups = opened.metadata.metadata().row_groups();
-    let replaced = outcome.replaced.as_slice();
-    let mut is_changed = changed(groups, 0, replaced);
+    let fold = Fold { pairs: &outcome.replaced, folded: Some(&folded), ..Fold::NONE };
+    let is_changed = changed(groups, &fold);
     if outcome.replaced.last().is_some_and(|pair| pair.stored_row >= opened.rows()) {
         return Err(Error::internal("rows to be replaced lie behind the end of the file"));
     }
     work.row_groups_rewritten += is_changed.iter().map(|changed| u64::from(*changed)).sum::<u64>();
-    for (number, changed) in is_changed.iter_mut().enumerate() {
-        *changed |= writer.takes(number, outcome.inserted.len());
-    }
     for run in runs(&is_changed) {
         match run {
             Run::Same(group) => writer.pass(group)?,
-            Run::Changed(groups) => {
-                writer.copy(groups, |first, batch| folded.update(&batch, first, replaced))?;
-            }
+            Run::Changed(groups) => writer.fold(groups, &fold)?,
         }
     }
     for inserts in folded.inserts() {
@@ -75,14 +73,13 @@ pub(super) fn rewrite(
     verify(opened, out.file(), &written)
 }
 
-/// Which row groups have a row of `pairs`; the first of all rows has the number `first`.
-pub(super) fn changed(groups: &[RowGroupMetaData], first: u64, pairs: &[Pair]) -> Vec<bool> {
-    let mut start = first;
+/// Which row groups have a row that is replaced.
+pub(super) fn changed(groups: &[RowGroupMetaData], fold: &Fold<'_>) -> Vec<bool> {
+    let mut end = 0;
     let has_one = |group: &RowGroupMetaData| {
-        let end = start + group.num_rows().unsigned_abs();
-        let next = pairs.partition_point(|pair| pair.stored_row < start);
-        start = end;
-        pairs.get(next).is_some_and(|pair| pair.stored_row < end)
+        let start = end;
+        end += group.num_rows().unsigned_abs();
+        !fold.pairs_of(&(start..end)).is_empty()
     };
     groups.iter().map(has_one).collect()
 }
@@ -136,24 +133,22 @@ pub(crate) fn rewrite_part(
     let opened = Opened::new(content)?;
     let folded = Folded::new(opened.schema(), change.change)?;
     let mut sink = Sink::plain(out);
+    session.progress().start(opened.bytes());
     let mut writer = Copying::new(session, &opened, Some(change.mark), &mut sink)?;
-    let is_changed = changed(opened.metadata.metadata().row_groups(), change.first, change.pairs);
+    let fold = Fold {
+        first: change.first,
+        pairs: change.pairs,
+        folded: Some(&folded),
+        leaving: change.leaving,
+        witness: None,
+    };
+    let is_changed = changed(opened.metadata.metadata().row_groups(), &fold);
     work.row_groups_rewritten += is_changed.iter().map(|changed| u64::from(*changed)).sum::<u64>();
     for run in runs(&is_changed) {
-        let groups = match run {
-            Run::Same(group) => {
-                writer.pass(group)?;
-                continue;
-            }
-            Run::Changed(groups) => groups,
-        };
-        writer.copy(groups, |read, batch| {
-            let first = change.first + read;
-            let end = first + batch.num_rows() as u64;
-            let batch = folded.update(&batch, first, change.pairs)?;
-            let leaving = &change.leaving[change.leaving.partition_point(|row| *row < first)..];
-            keep(&batch, first, leaving.iter().copied().take_while(|row| *row < end))
-        })?;
+        match run {
+            Run::Same(group) => writer.pass(group)?,
+            Run::Changed(groups) => writer.fold(groups, &fold)?,
+        }
     }
     let read = opened.chunks.bytes_read();
     work.bytes_read += read;
@@ -194,13 +189,11 @@ pub(crate) fn append(
     check_writable(&opened)?;
     let mut fit = Fit::new(opened.schema(), schema)?;
     check_missing(opened.schema(), fit.schema())?;
+    session.progress().start(opened.bytes());
     let mut writer = Copying::new(session, &opened, None, out)?;
+    writer.expect(1);
     for group in 0..opened.metadata.metadata().num_row_groups() {
-        if writer.takes(group, 1) {
-            writer.copy(group..group + 1, |_, batch| Ok(batch))?;
-        } else {
-            writer.pass(group)?;
-        }
+        writer.pass(group)?;
     }
     let before = writer.written();
     for batch in batches {
@@ -268,13 +261,22 @@ impl<'a> Folded<'a> {
         let mut columns = Vec::with_capacity(self.columns.len());
         for (stored, incoming) in batch.columns().iter().zip(&self.columns) {
             columns.push(match incoming {
-                Some(incoming) => replaced(stored, new.column(*incoming), first, own)
-                    .map_err(|cause| Error::internal("rows could not be replaced").because(cause))?,
+                Some(incoming) => replaced(stored, new.column(*incoming), first, own)?,
                 None => ArrayRef::clone(stored),
             });
         }
         RecordBatch::try_new(batch.schema(), columns)
             .map_err(|cause| Error::internal("replaced rows do not fit the stored columns").because(cause))
+    }
+
+    /// The new values of a stored column, if it came in.
+    pub(super) fn column(&self, stored: usize) -> Result<Option<NewColumn>> {
+        self.columns[stored].map(|incoming| self.change.rows.column(incoming)).transpose()
+    }
+
+    /// Bytes of a new row, about.
+    pub(super) fn row_bytes(&self) -> Result<u64> {
+        self.change.rows.size().map(|(rows, bytes)| bytes / (rows as u64).max(1))
     }
 
     /// The columns that a stored row keeps when it is replaced: those that did not come in.
@@ -323,17 +325,18 @@ impl<'a> Folded<'a> {
 
 /// A stored column, whose first row is `first` in the file, with the new values of `pairs` in place: what lies between
 /// them is copied in one go.
-fn replaced(stored: &ArrayRef, new: &ArrayRef, first: u64, pairs: &[Pair]) -> Result<ArrayRef, ArrowError> {
+pub(super) fn replaced(stored: &ArrayRef, new: &ArrayRef, first: u64, pairs: &[Pair]) -> Result<ArrayRef> {
+    let failed = |cause: ArrowError| Error::internal("rows could not be replaced").because(cause);
     let (old, new) = (stored.to_data(), new.to_data());
     let mut column = MutableArrayData::new(vec![&old, &new], false, stored.len());
     let mut next = 0;
     for (place, pair) in pairs.iter().enumerate() {
         let row = usize::try_from(pair.stored_row - first).unwrap_or(usize::MAX);
-        column.try_extend(0, next, row)?;
-        column.try_extend(1, place, place + 1)?;
+        column.try_extend(0, next, row).map_err(failed)?;
+        column.try_extend(1, place, place + 1).map_err(failed)?;
         next = row + 1;
     }
-    column.try_extend(0, next, stored.len())?;
+    column.try_extend(0, next, stored.len()).map_err(failed)?;
     Ok(make_array(column.freeze()))
 }
 

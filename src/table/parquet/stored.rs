@@ -16,7 +16,7 @@ use crate::core::report::WorkCounts;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::fit::{Fit, fit_batches};
 use crate::table::parquet::shape::{Selection, Shape};
-use crate::table::parquet::{Layout, Opened, Ways, groups, rewrite, undecodable};
+use crate::table::parquet::{Layout, Opened, Ways, like, rewrite, undecodable};
 use crate::table::{Change, StoredFile};
 
 /// Rows that are decoded at a time.
@@ -120,7 +120,7 @@ impl ParquetFile {
     pub(crate) fn ways(&self) -> Option<Ways> {
         let groups = self.opened.metadata.metadata().row_groups();
         let columns = groups.first()?.columns();
-        let codec = groups::rewritable(columns.first()?.compression());
+        let codec = like::rewritable(columns.first()?.compression());
         let is_plain = |leaf: &usize| columns[*leaf].column_path().parts().len() == 1;
         let has_filter = |leaf: &usize| {
             groups.iter().any(|group| {
@@ -290,8 +290,7 @@ impl StoredFile for ParquetFile {
     }
 
     fn find(&mut self, session: &Session, matcher: &mut Matcher<'_>, work: &mut WorkCounts) -> Result<u64> {
-        let groups = self.opened.metadata.metadata().row_groups();
-        session.progress().start(groups.iter().map(|g| g.compressed_size().unsigned_abs()).sum());
+        session.progress().start(self.opened.bytes());
         self.find_rows(session, matcher, work)?;
         Ok(self.rows())
     }

@@ -7,23 +7,25 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, Decimal128Array, DictionaryArray, Int64Array, RecordBatch, StringArray,
+    ArrayRef, AsArray, Decimal128Array, DictionaryArray, Float64Array, Int64Array, ListArray, RecordBatch,
+    StringArray, StructArray,
 };
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Int8Type, Int32Type, SchemaRef};
+use arrow::datatypes::{DataType, Field, Int8Type, Int32Type, Int64Type, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::bloom_filter::Sbbf;
 use parquet::column::writer::ColumnWriter;
 use parquet::data_type::ByteArray;
-use parquet::file::metadata::{FileMetaData, KeyValue, PageIndexPolicy, ParquetMetaData};
+use parquet::file::metadata::{FileMetaData, KeyValue, PageIndexPolicy, ParquetMetaData, RowGroupMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::reader::ChunkReader;
 use parquet::file::statistics::Statistics;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
+use super::columns::Fold;
 use super::groups::Copying;
 use super::stored::{BATCH_ROWS, read_group};
 use super::verify::verify;
@@ -208,8 +210,7 @@ fn the_new_file_has_the_ways_of_the_old_one() {
     let (_, _, after) = fold(file.path(), numbers(249..260, 1)).expect("folds");
     let (before, after) = (before.metadata.metadata(), after.metadata.metadata());
     assert_eq!(after.row_group(0).column(0).compression(), zstd);
-    let rows: Vec<i64> =
-        after.row_groups().iter().map(parquet::file::metadata::RowGroupMetaData::num_rows).collect();
+    let rows: Vec<i64> = after.row_groups().iter().map(RowGroupMetaData::num_rows).collect();
     assert_eq!(rows, [100, 100, 60], "inserts join the last row group");
     let kept = |m: &parquet::file::metadata::ParquetMetaData| m.file_metadata().key_value_metadata().cloned();
     assert!(kept(after).expect("metadata").iter().any(|pair| pair.key == "owner"));
@@ -236,8 +237,14 @@ fn indexed(opened: &Opened) -> Arc<ParquetMetaData> {
     Arc::clone(ArrowReaderMetadata::load(&opened.chunks, options).expect("loads").metadata())
 }
 
+/// How many pages the values of a row group have: one where they were encoded anew.
 fn pages(opened: &Opened, group: usize) -> usize {
-    indexed(opened).offset_index().expect("an index")[group][0].page_locations().len()
+    indexed(opened).offset_index().expect("an index")[group][1].page_locations().len()
+}
+
+fn chunk_bytes(opened: &Opened, group: usize, leaf: usize) -> bytes::Bytes {
+    let (start, len) = opened.metadata.metadata().row_group(group).column(leaf).byte_range();
+    opened.chunks.get_bytes(start, usize::try_from(len).expect("small")).expect("read")
 }
 
 #[test]
@@ -253,10 +260,7 @@ fn a_row_group_without_a_changed_row_is_copied_as_its_bytes() {
     for group in (0..10).filter(|group| *group != 2) {
         for leaf in 0..2 {
             let (own, copied) = (old.row_group(group).column(leaf), new.row_group(group).column(leaf));
-            let bytes = |opened: &Opened, (start, len): (u64, u64)| {
-                opened.chunks.get_bytes(start, usize::try_from(len).expect("small")).expect("read")
-            };
-            assert_eq!(bytes(&before, own.byte_range()), bytes(&after, copied.byte_range()));
+            assert_eq!(chunk_bytes(&before, group, leaf), chunk_bytes(&after, group, leaf));
             assert_eq!(own.statistics(), copied.statistics());
             assert_eq!(own.page_encoding_stats(), copied.page_encoding_stats());
             let index =
@@ -276,6 +280,90 @@ fn a_row_group_without_a_changed_row_is_copied_as_its_bytes() {
             (id..id + 100).all(|id| bloom.check(&id)) && !(id + 100..id + 200).all(|id| bloom.check(&id))
         );
     }
+}
+
+/// Rows with columns of several kinds, of which the last is one value in all rows.
+fn mixed(
+    rows: std::ops::Range<i64>,
+    late: impl Fn(i64) -> Option<f64>,
+    last: impl Fn(i64) -> i64,
+) -> RecordBatch {
+    let text: ArrayRef =
+        Arc::new(rows.clone().map(|n| (n % 3 > 0).then(|| n.to_string())).collect::<StringArray>());
+    let number: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.clone().map(|n| n * 7)));
+    let pair = StructArray::from(vec![
+        (Arc::new(Field::new("text", DataType::Utf8, true)), Arc::clone(&text)),
+        (Arc::new(Field::new("number", DataType::Int64, true)), number),
+    ]);
+    let lists = rows.clone().map(|n| (n % 5 > 0).then(|| (0..n % 4).map(Some).collect::<Vec<_>>()));
+    let lists = ListArray::from_iter_primitive::<Int64Type, _, _>(lists);
+    let columns: [(&str, ArrayRef); 6] = [
+        ("id", Arc::new(Int64Array::from_iter_values(rows.clone()))),
+        ("text", text),
+        ("pair", Arc::new(pair)),
+        ("list", Arc::new(lists)),
+        ("late", Arc::new(rows.clone().map(late).collect::<Float64Array>())),
+        ("last", Arc::new(Int64Array::from_iter_values(rows.map(last)))),
+    ];
+    RecordBatch::try_from_iter_with_nullable(columns.map(|(name, values)| (name, values, true)))
+        .expect("rows")
+}
+
+#[test]
+fn of_a_row_group_with_a_changed_row_columns_without_one_are_copied_as_their_bytes() {
+    let paged = WriterProperties::builder().set_max_row_group_row_count(Some(100));
+    let paged = paged.set_write_batch_size(10).set_data_page_row_count_limit(10);
+    let before = mixed(0..300, |_| Some(0.0), |_| 0);
+    let file = written(&before, paged.build());
+    let old = Opened::new(Content::Local(file.reopen().expect("opened"))).expect("opened");
+    let is_in = |n: i64| i64::from((100..200).contains(&n));
+    let same = |new: &Opened| -> Vec<usize> {
+        (0..7).filter(|leaf| chunk_bytes(&old, 1, *leaf) == chunk_bytes(new, 1, *leaf)).collect()
+    };
+    let (rows, _, new) = fold(file.path(), mixed(100..200, |_| Some(0.0), |_| 1)).expect("folds");
+    assert_eq!((rows, same(&new)), (mixed(0..300, |_| Some(0.0), is_in), vec![0, 1, 2, 3, 4, 5]));
+    // Of many rows, one has another value: what is equal but not the same, a NaN, null.
+    for (changed, value) in [(105, Some(-0.0)), (130, Some(f64::NAN)), (199, None)] {
+        let late = |n: i64| if n == changed { value } else { Some(0.0) };
+        let (rows, work, new) = fold(file.path(), mixed(100..200, late, |_| 1)).expect("folds");
+        assert_eq!((work.row_groups_rewritten, same(&new)), (1, vec![0, 1, 2, 3, 4]));
+        assert_eq!(format!("{rows:?}"), format!("{:?}", mixed(0..300, late, is_in)));
+        let (was, is) = (indexed(&old), indexed(&new));
+        let index = |metadata: &ParquetMetaData| metadata.column_index().expect("an index")[1][..5].to_vec();
+        assert_eq!(index(&was), index(&is));
+        for leaf in 0..5 {
+            let chunk = |metadata: &ParquetMetaData| metadata.row_group(1).column(leaf).statistics().cloned();
+            assert_eq!(chunk(&was), chunk(&is));
+        }
+    }
+    // A column that does not come in stays as well.
+    let two_columns = mixed(100..200, |_| None, |_| 1).project(&[0, 5]).expect("columns");
+    let (rows, _, new) = fold(file.path(), two_columns).expect("folds");
+    assert_eq!((rows, same(&new)), (mixed(0..300, |_| Some(0.0), is_in), vec![0, 1, 2, 3, 4, 5]));
+}
+
+#[test]
+fn a_row_group_that_takes_too_much_memory_becomes_several() {
+    let file = paged();
+    let opened = Opened::new(Content::Local(file.reopen().expect("opened"))).expect("opened");
+    let leaving: Vec<u64> = (215..330).collect();
+    let (session, mut out) = (Session::default(), tempfile::tempfile().expect("a file"));
+    let mut sink = Sink::plain(&mut out);
+    let mut copying = Copying::new(&session, &opened, None, &mut sink).expect("starts");
+    let whole = opened.metadata.metadata().row_group(0).compressed_size();
+    copying.group_bytes = whole.unsigned_abs() / 3;
+    copying.expect(5);
+    copying.fold(0..10, &Fold { leaving: &leaving, ..Fold::NONE }).expect("folds");
+    copying.append(&numbers(1000..1005, 1)).expect("appends");
+    let written = copying.finish().expect("ends");
+    verify(&opened, &out, &written).expect("is whole");
+    let written = Opened::new(Content::Local(out)).expect("opened");
+    let sizes: Vec<i64> =
+        written.metadata.metadata().row_groups().iter().map(RowGroupMetaData::num_rows).collect();
+    assert!(sizes.len() > 24 && sizes.iter().all(|rows| *rows <= 34), "{sizes:?}");
+    let ids = read_all(&written);
+    let ids = ids.column(0).as_primitive::<Int64Type>();
+    assert!(ids.iter().flatten().eq((0..215).chain(330..1005)));
 }
 
 #[test]
@@ -336,7 +424,8 @@ fn a_new_file_that_is_not_what_it_should_be_is_found_out() {
     let mut sink = Sink::plain(&mut out);
     let mut copying = Copying::new(&session, &opened, None, &mut sink).expect("starts");
     (0..9).for_each(|group| copying.pass(group).expect("passes"));
-    copying.copy(9..10, |_, batch| Ok(batch)).expect("copies");
+    copying.expect(1);
+    copying.pass(9).expect("encodes");
     let written = copying.finish().expect("ends");
     verify(&opened, &out, &written).expect("is whole");
     let groups = Opened::new(Content::Local(out.try_clone().expect("a file"))).expect("opened");
@@ -345,8 +434,8 @@ fn a_new_file_that_is_not_what_it_should_be_is_found_out() {
     let last_byte =
         |group: usize| groups[group].column(0).byte_range().0 + groups[group].column(0).byte_range().1 - 1;
     for (place, told) in [
-        (first_bytes(4), "a row group that was copied is not what it was"),
-        (last_byte(0), "a row group that was copied is not what it was"),
+        (first_bytes(4), "columns that were copied are not what they were"),
+        (last_byte(0), "columns that were copied are not what they were"),
         (first_bytes(9), "the new file cannot be read back"),
     ] {
         let mut byte = [0];

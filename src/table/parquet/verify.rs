@@ -22,52 +22,51 @@ const EDGE: u64 = 64;
 pub(super) struct Written {
     /// Rows in the file.
     pub(super) rows: u64,
-    /// Row groups that were copied as bytes, ascending.
-    pub(super) copied: Vec<CopiedGroup>,
+    /// Row groups of it that were copied as bytes, ascending.
+    pub(super) groups: Vec<usize>,
+    /// Column chunks that were: those of these row groups, and some of others.
+    pub(super) chunks: Vec<CopiedChunk>,
 }
 
-/// A row group that was copied as bytes.
+/// A column chunk that was copied as bytes.
 #[derive(Debug)]
-pub(super) struct CopiedGroup {
-    /// Which one it is in the new file.
+pub(super) struct CopiedChunk {
+    /// The row group and leaf column that it is in the new file.
     group: usize,
-    chunks: Vec<CopiedChunk>,
-}
-
-#[derive(Debug)]
-struct CopiedChunk {
+    leaf: usize,
     start: u64,
     len: u64,
     /// Of both ends, if they were seen.
     digest: Option<u64>,
 }
 
-impl CopiedGroup {
-    /// One that becomes the row group `group` of the new file, and begins at `start`. The `stored` bytes are `None` where they
-    /// are not here: it is then known only where they come to stand.
+impl CopiedChunk {
+    /// What is the leaf column `column` in the row group of the new file, and begins there at `start`. The `stored` bytes are `None`
+    /// where they are not here: it is then known only where they come to stand.
     ///
     /// # Errors
     ///
     /// `InvalidData` if the stored file ends before it does.
     pub(super) fn new(
-        group: usize,
+        (group, leaf): (usize, usize),
         start: u64,
-        columns: &[ColumnChunkMetaData],
+        column: &ColumnChunkMetaData,
         stored: Option<&Chunks>,
     ) -> Result<Self> {
-        let mut start = start;
-        let mut chunks = Vec::with_capacity(columns.len());
-        for column in columns {
-            let len = column.byte_range().1;
-            let digest = stored.map(|stored| digest(stored, column)).transpose().map_err(undecodable)?;
-            chunks.push(CopiedChunk { start, len, digest });
-            start += len;
-        }
-        Ok(Self { group, chunks })
+        let digest = stored.map(|stored| digest(stored, column)).transpose().map_err(undecodable)?;
+        Ok(Self { group, leaf, start, len: column.byte_range().1, digest })
+    }
+
+    fn is_there(&self, written: &Opened) -> bool {
+        let group = written.metadata.metadata().row_groups().get(self.group);
+        group.and_then(|group| group.columns().get(self.leaf)).is_some_and(|column| {
+            column.byte_range() == (self.start, self.len)
+                && self.digest.is_none_or(|known| digest(&written.chunks, column).is_ok_and(|is| is == known))
+        })
     }
 }
 
-/// Reads a little of every column chunk that was encoded, and compares the ends of those that were copied.
+/// Reads a little of every row group but those that were copied, and compares the ends of column chunks that were.
 ///
 /// # Errors
 ///
@@ -80,30 +79,16 @@ pub(super) fn verify(opened: &Opened, out: &File, expected: &Written) -> Result<
         return Err(Error::internal("the new file has other rows or columns than it should"));
     }
     let mut encoded: Vec<usize> = (0..written.metadata.metadata().num_row_groups()).collect();
-    for copied in expected.copied.iter().rev() {
-        if copied.group >= encoded.len() || !is_same(&written, copied) {
-            return Err(Error::internal("a row group that was copied is not what it was"));
-        }
-        encoded.swap_remove(copied.group);
+    let is_copied = |group: &usize| expected.groups.binary_search(group).is_ok();
+    let is_there = |copied: &CopiedChunk| copied.is_there(&written);
+    if !expected.groups.iter().all(|group| *group < encoded.len()) || !expected.chunks.iter().all(is_there) {
+        return Err(Error::internal("columns that were copied are not what they were"));
     }
+    encoded.retain(|group| !is_copied(group));
     on_all_cores(encoded, |group| {
         let first = read_group(&written, group, 1)?.next();
         first.transpose().map(drop).map_err(|cause| broken(undecodable(cause)))
     })
-}
-
-fn is_same(written: &Opened, copied: &CopiedGroup) -> bool {
-    let group = written.metadata.metadata().row_group(copied.group);
-    if group.num_columns() != copied.chunks.len() {
-        return false;
-    }
-    for (column, CopiedChunk { start, len, digest: known }) in group.columns().iter().zip(&copied.chunks) {
-        let is_there = column.byte_range() == (*start, *len);
-        if !is_there || known.is_some() && digest(&written.chunks, column).ok() != *known {
-            return false;
-        }
-    }
-    true
 }
 
 /// A digest of both ends of a column chunk.

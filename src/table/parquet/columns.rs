@@ -1,0 +1,224 @@
+//! Row groups with a changed row, a column at a time: columns need not wait for each other, so that all cores are busy, and one
+//! of which no value changes stays as the bytes it is.
+
+use std::ops::Range;
+
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+};
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
+
+use super::in_place::Witness;
+use super::rewrite::Folded;
+use super::stored::{BATCH_ROWS, selection, short, within};
+use super::writer::unwritable;
+use super::{Opened, undecodable};
+use crate::client::session::Session;
+use crate::core::merge::kernel::Pair;
+use crate::error::{Error, Result};
+use crate::table::new_rows::NewColumn;
+use crate::table::table_scan::keep;
+
+/// A column that changes mostly does so in one of its first replaced rows: these are looked at before all others are.
+const FIRST_LOOK: usize = 16;
+
+/// What becomes of the stored rows of a file.
+#[derive(Clone, Copy)]
+pub(super) struct Fold<'a> {
+    /// The number of the first row.
+    pub(super) first: u64,
+    /// The rows that are replaced, and by which incoming rows; they are of `folded`.
+    pub(super) pairs: &'a [Pair],
+    pub(super) folded: Option<&'a Folded<'a>>,
+    /// Rows that do not stay, ascending.
+    pub(super) leaving: &'a [u64],
+    /// Who wants to know what is written.
+    pub(super) witness: Option<&'a dyn Witness>,
+}
+
+impl<'a> Fold<'a> {
+    /// All rows stay as they are.
+    pub(super) const NONE: Self = Self { first: 0, pairs: &[], folded: None, leaving: &[], witness: None };
+
+    /// The replaced ones of some rows, which are numbered from 0.
+    pub(super) fn pairs_of(&self, rows: &Range<u64>) -> &'a [Pair] {
+        let before = |row: u64| self.pairs.partition_point(|pair| pair.stored_row < self.first + row);
+        &self.pairs[before(rows.start)..before(rows.end)]
+    }
+
+    /// The leaving ones.
+    pub(super) fn leaving_of(&self, rows: &Range<u64>) -> &'a [u64] {
+        let before = |row: u64| self.leaving.partition_point(|leaving| *leaving < self.first + row);
+        &self.leaving[before(rows.start)..before(rows.end)]
+    }
+}
+
+/// One column of rows that become a row group.
+pub(super) struct Piece {
+    /// Its place among the columns.
+    pub(super) column: usize,
+    /// Bytes as they are stored.
+    pub(super) size: u64,
+    /// Where the rows stand: their row group, where it begins, and which rows they are, numbered from 0 in the file.
+    pub(super) group: usize,
+    pub(super) start: u64,
+    pub(super) rows: Range<u64>,
+    /// Whether the bytes may stay as they are.
+    pub(super) may_stay: bool,
+    /// Whether other rows will follow in the same row group.
+    pub(super) stays_open: bool,
+    /// For each leaf column.
+    pub(super) writers: Vec<ArrowColumnWriter>,
+}
+
+/// What was made of a [`Piece`].
+pub(super) struct Made {
+    pub(super) column: usize,
+    pub(super) values: MadeValues,
+}
+
+pub(super) enum MadeValues {
+    /// No value changes in so many leaf columns.
+    Same(usize),
+    /// For each leaf column.
+    Encoded(Vec<ArrowColumnChunk>),
+    /// For each leaf column, to go on with.
+    Open(Vec<ArrowColumnWriter>),
+}
+
+impl Piece {
+    /// Folds the new values of its rows into the column.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` if the column cannot be decoded, `Io`.
+    pub(super) fn make(mut self, session: &Session, opened: &Opened, fold: &Fold<'_>) -> Result<Made> {
+        let pairs = fold.pairs_of(&self.rows);
+        let new = match fold.folded.filter(|_| !pairs.is_empty()) {
+            Some(folded) => folded.column(self.column)?,
+            None => None,
+        };
+        let column = self.column;
+        let made = |values| Ok(Made { column, values });
+        if self.may_stay && self.is_same(session, opened, fold, new.as_ref())? {
+            let group = opened.metadata.metadata().row_group(self.group);
+            if fold.witness.is_some_and(|witness| !witness.column(column, group, opened)) {
+                self.each(session, opened, fold, None, |_| Ok(()))?;
+            }
+            return made(MadeValues::Same(self.writers.len()));
+        }
+        let field = opened.schema().field(column);
+        let mut writers = std::mem::take(&mut self.writers);
+        self.each(session, opened, fold, new.as_ref(), |values| {
+            let leaves = compute_leaves(field, values).map_err(unwritable)?;
+            if leaves.len() != writers.len() {
+                return Err(Error::internal("a column has other leaves than its description"));
+            }
+            let mut leaves = leaves.iter().zip(&mut writers);
+            leaves.try_for_each(|(leaf, writer)| writer.write(leaf)).map_err(unwritable)
+        })?;
+        if self.stays_open {
+            return made(MadeValues::Open(writers));
+        }
+        let chunks = writers.into_iter().map(ArrowColumnWriter::close).collect::<Result<_, _>>();
+        made(MadeValues::Encoded(chunks.map_err(unwritable)?))
+    }
+
+    /// Uses the values as they will be, a batch at a time; the witness is shown them.
+    fn each(
+        &self,
+        session: &Session,
+        opened: &Opened,
+        fold: &Fold<'_>,
+        new: Option<&NewColumn>,
+        mut act: impl FnMut(&ArrayRef) -> Result<()>,
+    ) -> Result<()> {
+        let rows = &self.rows;
+        let (skipped, own) = (within(rows.start - self.start), within(rows.end - rows.start));
+        let stored = opened.metadata.metadata().row_group(self.group).num_rows().unsigned_abs();
+        let is_part = own as u64 != stored;
+        let part = is_part.then(|| vec![RowSelector::skip(skipped), RowSelector::select(own)].into());
+        let mut next = rows.start;
+        for batch in self.read(opened, part)? {
+            session.check()?;
+            let batch = batch.map_err(undecodable)?;
+            let these = next..next + batch.num_rows() as u64;
+            next = these.end;
+            let values = match new {
+                Some(new) => replaced(batch.column(0), new, fold.first + these.start, fold.pairs_of(&these))?,
+                None => ArrayRef::clone(batch.column(0)),
+            };
+            if let Some(witness) = fold.witness {
+                witness.values(self.column, &values);
+            }
+            let leaving = fold.leaving_of(&these);
+            if leaving.is_empty() {
+                act(&values)?;
+                continue;
+            }
+            let batch = RecordBatch::try_new(batch.schema(), vec![values]).map_err(undecodable)?;
+            let kept = keep(&batch, fold.first + these.start, leaving.iter().copied())?;
+            act(kept.column(0))?;
+        }
+        if next == rows.end { Ok(()) } else { Err(short().with("row group", self.group)) }
+    }
+
+    /// Whether all replaced rows have the value that they had, to the bit.
+    fn is_same(
+        &self,
+        session: &Session,
+        opened: &Opened,
+        fold: &Fold<'_>,
+        new: Option<&NewColumn>,
+    ) -> Result<bool> {
+        let Some(new) = new else { return Ok(true) };
+        let pairs = fold.pairs_of(&self.rows);
+        let first_look = &pairs[..pairs.len().min(FIRST_LOOK)];
+        for pairs in [first_look, pairs].into_iter().skip(usize::from(first_look.len() == pairs.len())) {
+            let mut next = pairs;
+            for batch in self.read(opened, Some(selection(pairs, fold.first + self.start)))? {
+                session.check()?;
+                let batch = batch.map_err(undecodable)?;
+                let (these, rest) = next
+                    .split_at_checked(batch.num_rows())
+                    .ok_or_else(|| Error::internal("too many rows"))?;
+                next = rest;
+                let values = new.take(these.iter().map(|pair| pair.incoming))?;
+                if values.to_data() != batch.column(0).to_data() {
+                    return Ok(false);
+                }
+            }
+            if !next.is_empty() {
+                return Err(short().with("row group", self.group));
+            }
+        }
+        Ok(true)
+    }
+
+    fn read(&self, opened: &Opened, rows: Option<RowSelection>) -> Result<ParquetRecordBatchReader> {
+        let leaves = opened.metadata.metadata().file_metadata().schema_descr();
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
+            opened.chunks.clone(),
+            opened.metadata.clone(),
+        )
+        .with_projection(ProjectionMask::roots(leaves, [self.column]))
+        .with_row_groups(vec![self.group])
+        .with_batch_size(BATCH_ROWS);
+        let builder = match rows {
+            Some(rows) => builder.with_row_selection(rows),
+            None => builder,
+        };
+        builder.build().map_err(undecodable)
+    }
+}
+
+/// Values of which the first is that of the row `first`, with the new ones of `pairs` in place.
+fn replaced(stored: &ArrayRef, new: &NewColumn, first: u64, pairs: &[Pair]) -> Result<ArrayRef> {
+    if pairs.is_empty() {
+        return Ok(ArrayRef::clone(stored));
+    }
+    let new = new.take(pairs.iter().map(|pair| pair.incoming))?;
+    super::rewrite::replaced(stored, &new, first, pairs)
+}
