@@ -62,10 +62,13 @@ pub use client::s3_settings::{S3Settings, Setting};
 pub use client::session::{Progress, Session};
 pub use core::format::Format;
 pub use core::location::{Location, Scheme};
-pub use core::merge::{MergeRule, UpsertMethod, Winner};
+pub use core::merge::{
+    Duplicates, ExtraColumns, MergeRule, MissingColumns, Newest, NullModified, Stale, Ties, UpsertMethod,
+    Winner,
+};
 pub use core::options::{
-    Compression, CsvOptions, MemoryLimit, OptimizeOptions, ReadOptions, UpsertOptions, VacuumOptions,
-    WriteMode, WriteOptions,
+    Compression, CsvOptions, IfMissing, MemoryLimit, OptimizeOptions, ReadOptions, UpsertOptions,
+    VacuumOptions, WriteMode, WriteOptions,
 };
 pub use core::predicate::Predicate;
 pub use core::report::{

@@ -19,6 +19,7 @@ mod progress;
 mod read;
 mod restore;
 mod rows;
+mod rule_args;
 mod s3_args;
 mod schema;
 mod settings;

@@ -11,11 +11,12 @@ use crate::cli::column_types::ColumnTypes;
 use crate::cli::name::Name;
 use crate::cli::output::{json_line, print_report};
 use crate::cli::progress::Progress;
+use crate::cli::rule_args::RuleArgs;
 use crate::cli::settings::Settings;
 use crate::cli::stdin::Sources;
 use crate::cli::summary;
-use crate::core::merge::{MergeRule, UpsertMethod};
-use crate::core::options::{Compression, MemoryLimit, ReadOptions, UpsertOptions};
+use crate::core::merge::MergeRule;
+use crate::core::options::{Compression, IfMissing, MemoryLimit, ReadOptions, UpsertOptions};
 use crate::core::report::{UpsertReport, millis};
 use crate::error::{Error, ErrorKind, Result};
 use crate::factory::Backend;
@@ -42,17 +43,12 @@ pub(crate) struct UpsertArgs {
     #[arg(required = true, value_name = "TARGET")]
     target: Name,
 
-    /// Columns that say which row is which
-    #[arg(long, required = true, value_name = "COL,…", value_delimiter = ',')]
-    id: Vec<String>,
+    #[command(flatten)]
+    rule: RuleArgs,
 
-    /// Column that says which version of a row is newer
-    #[arg(long, value_name = "COL")]
-    modified: Option<String>,
-
-    /// Who wins: the incoming row, or the newer one [default: modified with --modified, else id]
-    #[arg(long, value_name = "METHOD", value_parser = args::one_of::<UpsertMethod>(UpsertMethod::VARIANTS))]
-    method: Option<UpsertMethod>,
+    /// What is done if there is no target yet [default: create]
+    #[arg(long, value_name = "WHAT", value_parser = args::one_of::<IfMissing>(IfMissing::VARIANTS))]
+    if_missing: Option<IfMissing>,
 
     /// Engine that reads the sources [default: polars]
     #[arg(long, value_name = "NAME", value_parser = args::backend(), ignore_case = true)]
@@ -111,10 +107,6 @@ pub(crate) fn plan(args: UpsertArgs, settings: &Settings) -> Result<UpsertPlan> 
         return Err(Error::new(ErrorKind::Usage, "an upsert cannot go to standard output")
             .hint("name a file; its rows are needed to know what changes"));
     }
-    let method = args.method.unwrap_or(match args.modified {
-        Some(_) => UpsertMethod::Modified,
-        None => UpsertMethod::Id,
-    });
     let defaults = UpsertOptions::default();
     let options = UpsertOptions {
         format: args.target_layout.target_format,
@@ -126,12 +118,13 @@ pub(crate) fn plan(args: UpsertArgs, settings: &Settings) -> Result<UpsertPlan> 
         memory_limit: args.memory_limit.or(settings.memory_limit),
         deletion_vectors: args.target_layout.deletion_vectors,
         bloom_filter: args.target_layout.bloom_filter,
+        if_missing: args.if_missing.unwrap_or_default(),
     };
     let read = args.source_layout.options(args.schema);
     read.validate()?;
     options.validate()?;
     Ok(UpsertPlan {
-        rule: MergeRule::new(method, args.id, args.modified)?,
+        rule: args.rule.rule()?,
         sources: args.sources,
         target: args.target,
         backend: args.backend.or(settings.backend),
@@ -178,6 +171,7 @@ fn done(report: &UpsertReport) -> &'static str {
 mod tests {
     use super::*;
     use crate::cli::args::{Cli, Command};
+    use crate::core::merge::{Duplicates, UpsertMethod};
     use clap::Parser;
 
     fn planned(arguments: &[&str], settings: &Settings) -> Result<UpsertPlan> {
@@ -207,6 +201,31 @@ mod tests {
         assert_eq!(method(&["--modified", "at"]).ok(), Some(UpsertMethod::Modified));
         assert_eq!(method(&["--modified", "at", "--method", "id"]).ok(), Some(UpsertMethod::Id));
         assert_eq!(method(&["--method", "modified"]).map_err(|e| e.kind()), Err(ErrorKind::Usage));
+    }
+
+    #[test]
+    fn choices_that_do_not_fit_together_are_wrong_usage() {
+        let plan = |flags: &str| {
+            let arguments = format!("a.csv t.csv --id x {flags}");
+            planned(&arguments.split_whitespace().collect::<Vec<_>>(), &Settings::default())
+        };
+        for (flags, told) in [
+            ("--ties keep", "there is no modification column to compare (flag: --ties)"),
+            (
+                "--stale error --method update-only",
+                "there is no modification column to compare (flag: --stale)",
+            ),
+            (
+                "--modified at --method insert-only --stale error",
+                "this method does not compare modification values with stored ones (method: insert-only)",
+            ),
+        ] {
+            let error = plan(flags).expect_err("refused");
+            assert_eq!((error.kind(), error.to_string()), (ErrorKind::Usage, told.to_owned()));
+        }
+        let rule = plan("--duplicates first --modified at --method insert-only").expect("plans").rule;
+        assert_eq!((rule.method(), rule.duplicates()), (UpsertMethod::InsertOnly, Duplicates::First));
+        assert_eq!(plan("--if-missing error").expect("plans").options.if_missing, IfMissing::Error);
     }
 
     #[test]

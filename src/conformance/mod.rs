@@ -17,7 +17,9 @@ use arrow::datatypes::{Field, Schema};
 use crate::core::cast::{CastRefused, exact};
 use crate::core::format::Format;
 use crate::core::merge::reference::{Refusal, Table, merge};
-use crate::core::merge::{MergeRule, UpsertMethod};
+use crate::core::merge::{
+    Duplicates, ExtraColumns, MergeRule, MissingColumns, Newest, NullModified, Stale, Ties, UpsertMethod,
+};
 use crate::core::options::MemoryLimit;
 use crate::core::report::RowCounts;
 use crate::error::{Error, ErrorKind, Result};
@@ -173,6 +175,26 @@ pub struct Rule {
     pub ids: &'static [&'static str],
     /// The modification column.
     pub modified: Option<&'static str>,
+    /// What is said of hard cases.
+    pub choices: Choices,
+}
+
+/// What is said of hard cases; nothing by default.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct Choices {
+    /// Incoming rows without a modification value.
+    pub nulls: NullModified,
+    /// Equal modification values.
+    pub ties: Ties,
+    /// Older rows.
+    pub stale: Stale,
+    /// Several incoming rows with one id.
+    pub duplicates: Option<Duplicates>,
+    /// Columns that are not stored.
+    pub extra: ExtraColumns,
+    /// Columns that do not come in.
+    pub missing: MissingColumns,
 }
 
 impl Rule {
@@ -182,7 +204,15 @@ impl Rule {
     ///
     /// As [`MergeRule::new`].
     pub fn to_merge_rule(self) -> Result<MergeRule> {
-        MergeRule::new(self.method, self.ids.iter().copied(), self.modified.map(ToOwned::to_owned))
+        let Choices { nulls, ties, stale, duplicates, extra, missing } = self.choices;
+        let newest = |column| Newest::by(column).with_nulls(nulls).with_ties(ties).with_stale(stale);
+        let rule = MergeRule::new(self.method, self.ids.iter().copied(), self.modified.map(newest))?
+            .with_extra_columns(extra)
+            .with_missing_columns(missing);
+        Ok(match duplicates {
+            Some(duplicates) => rule.with_duplicates(duplicates),
+            None => rule,
+        })
     }
 }
 
@@ -216,12 +246,14 @@ pub struct Counts {
     pub duplicates: u64,
     /// Ids decided by source order, or by an equal modification value.
     pub ties: u64,
+    /// Rows that the method does not look at.
+    pub ignored: u64,
 }
 
 impl From<&RowCounts> for Counts {
     fn from(rows: &RowCounts) -> Self {
-        let RowCounts { inserted, updated, unchanged, stale, duplicates, ties, .. } = *rows;
-        Self { inserted, updated, unchanged, stale, duplicates, ties }
+        let RowCounts { inserted, updated, unchanged, stale, duplicates, ties, ignored, .. } = *rows;
+        Self { inserted, updated, unchanged, stale, duplicates, ties, ignored }
     }
 }
 
@@ -282,6 +314,7 @@ impl Judgement {
 fn message_of(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::SameName(..) => "two columns differ only in case",
+        Refusal::MissingColumns(_) => "stored columns do not come in",
         Refusal::ExtraColumns(_) => "the target has no such columns",
         Refusal::MissingId(_) => "id column is missing",
         Refusal::MissingModified(_) => "modification column is missing",
@@ -289,9 +322,12 @@ fn message_of(refusal: &Refusal) -> &'static str {
         Refusal::NestedId(_) => "an id column must hold plain values",
         Refusal::NullId(..) => "id column has nulls",
         Refusal::NoOrder(_) => "the modification column has no order",
+        Refusal::NullModified(_) => "the modification column has nulls",
         Refusal::Mixed(_) => "modification values are not all of one kind",
         Refusal::Ambiguous(_) => "several incoming rows have one id and differ",
         Refusal::StoredTwice(_) => "ids are stored more than once",
+        Refusal::Stale(_) => "incoming rows are older than the stored ones",
+        Refusal::Tied(_) => "rows of one id have the same modification value and differ",
     }
 }
 

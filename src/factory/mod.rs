@@ -186,7 +186,7 @@ impl MethodUpserter {
         ids: &[&str],
         modified: Option<&str>,
     ) -> Result<UpsertReport> {
-        let rule = MergeRule::new(self.method, ids.iter().copied(), modified.map(ToOwned::to_owned))?;
+        let rule = MergeRule::new(self.method, ids.iter().copied(), modified.map(Into::into))?;
         self.upserter.upsert_opts(rows.into(), target, &rule, UpsertOptions::default()).await
     }
 }

@@ -176,8 +176,7 @@ impl Upsert {
         id_columns: &[&str],
         modification_column: Option<&str>,
     ) -> Result<UpsertReport> {
-        let rule =
-            MergeRule::new(method, id_columns.iter().copied(), modification_column.map(ToOwned::to_owned))?;
+        let rule = MergeRule::new(method, id_columns.iter().copied(), modification_column.map(Into::into))?;
         self.upsert_opts(new_rows, target, &rule, UpsertOptions::default())
     }
 

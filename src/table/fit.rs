@@ -6,6 +6,7 @@ use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::core::cast::{CastRefused, exact};
+use crate::core::merge::{ExtraColumns, MergeRule, MissingColumns};
 use crate::core::schema::{check_names, type_name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::text::check_unmarked;
@@ -43,6 +44,31 @@ pub(crate) fn check_extra(stored: &Schema, incoming: &Schema) -> Result<()> {
     Err(Error::new(ErrorKind::InvalidInput, "the target has no such columns")
         .with("columns", extra.join(", "))
         .hint(format!("the target's columns are {}; rename or drop the others", names.join(", "))))
+}
+
+/// Which of the incoming columns are taken, by their places; `None` if all are.
+///
+/// # Errors
+///
+/// `InvalidInput` if stored columns do not come in and the rule asks for them.
+pub(crate) fn taken(stored: &Schema, incoming: &Schema, rule: &MergeRule) -> Result<Option<Vec<usize>>> {
+    let is_key = |name: &str| rule.ids().iter().any(|id| id == name) || rule.modified() == Some(name);
+    let names = stored.fields().iter().map(|field| field.name().as_str());
+    let missing = names.filter(|name| incoming.field_with_name(name).is_err() && !is_key(name));
+    let missing: Vec<&str> = missing.collect();
+    if rule.missing_columns() == MissingColumns::Error && !missing.is_empty() {
+        return Err(Error::new(ErrorKind::InvalidInput, "stored columns do not come in")
+            .with("columns", missing.join(", "))
+            .hint("give every incoming row these columns, or let stored values stay"));
+    }
+    if rule.extra_columns() == ExtraColumns::Error {
+        return Ok(None);
+    }
+    // A key that is not stored is not left out: nothing could be matched by it.
+    let is_taken = |name: &str| stored.field_with_name(name).is_ok() || is_key(name);
+    let places = (0..incoming.fields().len()).filter(|place| is_taken(incoming.field(*place).name()));
+    let places: Vec<usize> = places.collect();
+    Ok((places.len() < incoming.fields().len()).then_some(places))
 }
 
 /// Where each stored column stands among the incoming ones, and how far it came.

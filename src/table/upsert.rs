@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use futures::StreamExt;
 
 use crate::client::session::Session;
@@ -15,13 +16,14 @@ use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::merge::MergeRule;
 use crate::core::merge::kernel::{Incoming, Matcher, Outcome};
-use crate::core::options::UpsertOptions;
+use crate::core::options::{IfMissing, UpsertOptions};
 use crate::core::report::{PhaseTimes, UpsertReport, WorkCounts, millis};
 use crate::core::schema::check_names;
 use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::BatchStream;
 use crate::table::again::{look_again, pause};
 use crate::table::delta::{At, DeltaTarget, Snapshot};
+use crate::table::fit::taken;
 use crate::table::folder::{Folder, FolderTarget};
 use crate::table::new_rows::NewRows;
 use crate::table::parquet::ParquetFile;
@@ -177,6 +179,10 @@ impl Job<'_> {
         let start = Instant::now();
         let stored = match self.place.open(self.session, self.options.dry_run)? {
             Found::Table(stored) => stored,
+            Found::Nothing if self.options.if_missing == IfMissing::Error => {
+                return Err(Error::new(ErrorKind::NotFound, "the target does not exist")
+                    .hint("name one that does, or let it be created"));
+            }
             Found::Nothing => {
                 self.name_columns();
                 self.place.create(self.session, &self.rows.schema())?
@@ -301,9 +307,23 @@ fn settle(
     // A text file without a single record names no columns; as a batch it is as good as any empty one.
     let is_empty = schema.fields().is_empty();
     let schema = if is_empty { stored.schema() } else { Arc::clone(schema) };
-    let batches = if is_empty { Vec::new() } else { batches };
+    let mut batches = if is_empty { Vec::new() } else { batches };
+    let schema = match taken(&stored.schema(), &schema, rule)? {
+        None => schema,
+        Some(places) => {
+            for batch in &mut batches {
+                *batch = batch.project(&places).map_err(left_out)?;
+            }
+            Arc::new(schema.project(&places).map_err(left_out)?)
+        }
+    };
     let (schema, batches) = stored.fit(&schema, batches, rule)?;
     Incoming::settle(&schema, &batches, rule)
+}
+
+/// Columns of incoming rows could not be left out.
+fn left_out(cause: ArrowError) -> Error {
+    Error::internal("incoming columns could not be left out").because(cause)
 }
 
 /// What becomes of settled rows; none if the table has changed meanwhile.

@@ -10,7 +10,8 @@ use keyfold::arrow::array::{
 use keyfold::arrow::compute::{concat_batches, take_record_batch};
 use keyfold::conformance::{Judgement, judge, table_of};
 use keyfold::{
-    Backend, Format, Frame, MergeRule, Result, UpsertMethod, UpsertOptions, UpsertReport, WriteOptions,
+    Backend, Duplicates, Format, Frame, MergeRule, Newest, NullModified, Result, Stale, Ties, UpsertMethod,
+    UpsertOptions, UpsertReport, WriteOptions,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestCaseResult};
@@ -48,6 +49,17 @@ enum Wins {
     Newest,
 }
 
+/// What is said instead of the defaults.
+#[derive(Debug, Clone, Default)]
+struct Said {
+    /// Rows are only added, or only updated, where the winner allows it.
+    only: Option<UpsertMethod>,
+    duplicates: Option<Duplicates>,
+    ties: Ties,
+    stale: Stale,
+    nulls: NullModified,
+}
+
 /// Everything that one run depends on.
 #[derive(Debug, Clone)]
 struct Input {
@@ -57,6 +69,7 @@ struct Input {
     text_ids: bool,
     composite: bool,
     wins: Wins,
+    said: Said,
     /// Columns of values that do not come in.
     absent: [bool; 3],
     swapped: bool,
@@ -67,12 +80,23 @@ struct Input {
 impl Input {
     fn rule(&self) -> MergeRule {
         let ids: &[&str] = if self.composite { &["id", "part"] } else { &["id"] };
-        let (method, modified) = match self.wins {
-            Wins::Incoming => (UpsertMethod::Id, None),
-            Wins::IncomingSettled => (UpsertMethod::Id, Some("at".to_owned())),
-            Wins::Newest => (UpsertMethod::Modified, Some("at".to_owned())),
+        let said = &self.said;
+        let settled = || Newest::by("at").with_nulls(said.nulls);
+        let newest = || settled().with_ties(said.ties).with_stale(said.stale);
+        let (method, modified) = match (self.wins, said.only) {
+            (Wins::Incoming, only) => (only.unwrap_or(UpsertMethod::Id), None),
+            (Wins::IncomingSettled, Some(UpsertMethod::InsertOnly)) => {
+                (UpsertMethod::InsertOnly, Some(settled()))
+            }
+            (Wins::IncomingSettled, _) => (UpsertMethod::Id, Some(settled())),
+            (Wins::Newest, Some(UpsertMethod::UpdateOnly)) => (UpsertMethod::UpdateOnly, Some(newest())),
+            (Wins::Newest, _) => (UpsertMethod::Modified, Some(newest())),
         };
-        MergeRule::new(method, ids.iter().copied(), modified).expect("a rule")
+        let rule = MergeRule::new(method, ids.iter().copied(), modified).expect("a rule");
+        match said.duplicates {
+            Some(duplicates) => rule.with_duplicates(duplicates),
+            None => rule,
+        }
     }
 
     /// `None` for a table without rows where the format cannot hold one.
@@ -188,6 +212,28 @@ fn seeds(most: usize, ids: u8) -> impl Strategy<Value = Vec<Seed>> {
     proptest::collection::vec(seed, 0..=most)
 }
 
+/// Mostly nothing is said of a case.
+fn said() -> impl Strategy<Value = Said> {
+    use UpsertMethod::{InsertOnly, UpdateOnly};
+    let only = prop_oneof![3 => Just(None), 1 => Just(Some(InsertOnly)), 1 => Just(Some(UpdateOnly))];
+    let duplicates = prop_oneof![
+        4 => Just(None),
+        1 => Just(Some(Duplicates::First)),
+        1 => Just(Some(Duplicates::Last)),
+        1 => Just(Some(Duplicates::Error)),
+    ];
+    let ties = prop_oneof![4 => Just(Ties::Incoming), 2 => Just(Ties::Keep), 1 => Just(Ties::Error)];
+    let stale = prop_oneof![9 => Just(Stale::Ignore), 1 => Just(Stale::Error)];
+    let nulls = prop_oneof![9 => Just(NullModified::Lowest), 1 => Just(NullModified::Error)];
+    (only, duplicates, ties, stale, nulls).prop_map(|(only, duplicates, ties, stale, nulls)| Said {
+        only,
+        duplicates,
+        ties,
+        stale,
+        nulls,
+    })
+}
+
 /// Rows in which each id occurs once, as a stored table should be.
 fn unique(seeds: Vec<Seed>, composite: bool) -> Vec<Seed> {
     let mut seen = std::collections::HashSet::new();
@@ -209,16 +255,30 @@ fn inputs() -> impl Strategy<Value = Input> {
     let rows = (seeds(60, 60), seeds(60, 90), rarely(), rarely());
     let shape = (at, wins, any::<bool>(), any::<bool>(), any::<bool>());
     let sizes = (1_usize..30, 1_usize..30);
-    (rows, shape, [rarely(), rarely(), rarely()], sizes).prop_map(|(rows, shape, absent, sizes)| {
-        let (stored, incoming, doubled, twins) = rows;
-        let (at, wins, text_ids, composite, swapped) = shape;
-        let (batch_rows, group_rows) = sizes;
-        // Twins that nothing settles are refused, as is what is stored twice: now and then is enough.
-        let loose = wins != Wins::Incoming || twins;
-        let stored = if doubled { stored } else { unique(stored, composite) };
-        let incoming = if loose { incoming } else { unique(incoming, composite) };
-        Input { stored, incoming, at, text_ids, composite, wins, absent, swapped, batch_rows, group_rows }
-    })
+    (rows, shape, [rarely(), rarely(), rarely()], sizes, said()).prop_map(
+        |(rows, shape, absent, sizes, said)| {
+            let (stored, incoming, doubled, twins) = rows;
+            let (at, wins, text_ids, composite, swapped) = shape;
+            let (batch_rows, group_rows) = sizes;
+            // Twins that nothing settles are refused, as is what is stored twice: now and then is enough.
+            let loose = wins != Wins::Incoming || twins;
+            let stored = if doubled { stored } else { unique(stored, composite) };
+            let incoming = if loose { incoming } else { unique(incoming, composite) };
+            Input {
+                stored,
+                incoming,
+                at,
+                text_ids,
+                composite,
+                wins,
+                said,
+                absent,
+                swapped,
+                batch_rows,
+                group_rows,
+            }
+        },
+    )
 }
 
 /// Every backend with every format.
@@ -372,7 +432,7 @@ proptest! {
     #[test]
     fn two_halves_of_a_batch_equal_the_whole(mut input in inputs()) {
         // Both hold for batches that are not refused, and where versions decide.
-        input.wins = Wins::Newest;
+        (input.wins, input.said) = (Wins::Newest, Said::default());
         input.stored = unique(input.stored, input.composite);
         input.incoming.retain(|seed| seed.id.is_some());
         for_every_cell(|backend, format, name| {

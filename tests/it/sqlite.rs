@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use keyfold::arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use keyfold::arrow::datatypes::{Float64Type, Int64Type};
-use keyfold::{Backend, Frame, MergeRule, UpsertOptions, UpsertReport};
+use keyfold::{Backend, Frame, MergeRule, Newest, UpsertMethod, UpsertOptions, UpsertReport};
 use rusqlite::{Connection, params};
 
 use crate::doors::{Doors, own_frame};
@@ -41,23 +41,30 @@ struct Step {
     rows: Vec<Row>,
     newest: bool,
     words: bool,
+    /// Rows are only added, or only updated.
+    only: Option<UpsertMethod>,
 }
 
 impl Step {
     fn new(dice: &mut Dice) -> Self {
         let newest = !dice.one_in(3);
+        let only = [None, Some(UpsertMethod::InsertOnly), Some(UpsertMethod::UpdateOnly)];
+        let only = if dice.one_in(3) { only[usize::try_from(dice.below(3)).expect("small")] } else { None };
+        // To SQLite the first of several new rows is the one that counts, and no newer one changes it.
+        let newest = newest && only != Some(UpsertMethod::InsertOnly);
         let mut rows: Vec<Row> = (0..dice.below(30)).map(|_| row(dice)).collect();
         if !newest {
             // Without a version, twins are refused: SQLite would take the last.
             let mut seen = std::collections::HashSet::new();
             rows.retain(|row| seen.insert(row.0));
         }
-        Self { rows, newest, words: !dice.one_in(4) }
+        Self { rows, newest, words: !dice.one_in(4), only }
     }
 
     fn rule(&self) -> MergeRule {
-        let rule = if self.newest { MergeRule::by_modified(["id"], "at") } else { MergeRule::by_id(["id"]) };
-        rule.expect("a rule")
+        let newest = self.newest.then(|| Newest::by("at"));
+        let method = if self.newest { UpsertMethod::Modified } else { UpsertMethod::Id };
+        MergeRule::new(self.only.unwrap_or(method), ["id"], newest).expect("a rule")
     }
 
     fn batch(&self) -> RecordBatch {
@@ -78,9 +85,16 @@ impl Step {
             if self.words { (", word", ", ?3", ", word = excluded.word") } else { ("", "", "") };
         // A null version is lower than every other, and equal to itself.
         let newer = if self.newest { "WHERE excluded.at >= t.at OR t.at IS NULL" } else { "" };
+        let values = format!("SELECT ?1 AS id, ?2 AS at, ?4 AS share{}", value.replace("?3", "?3 AS word"));
+        let update = format!("DO UPDATE SET at = excluded.at, share = excluded.share{set} {newer}");
+        let (stored, action) = match self.only {
+            Some(UpsertMethod::InsertOnly) => ("", "DO NOTHING".to_owned()),
+            Some(UpsertMethod::UpdateOnly) => ("AND id IN (SELECT id FROM t)", update),
+            _ => ("", update),
+        };
         let sql = format!(
-            "INSERT INTO t (id, at, share{column}) VALUES (?1, ?2, ?4{value}) ON CONFLICT (id) DO UPDATE \
-             SET at = excluded.at, share = excluded.share{set} {newer}"
+            "INSERT INTO t (id, at, share{column}) \
+             SELECT id, at, share{column} FROM ({values}) WHERE true {stored} ON CONFLICT (id) {action}"
         );
         // An unused parameter is an error to rusqlite.
         let sql = if self.words { sql } else { sql.replace("?4", "?3") };
@@ -146,7 +160,7 @@ async fn history(seed: u64) {
         .expect("SQL");
     let doors = Doors::new(Backend::names()[0]);
     // The first upsert makes the file, so it has every column and a row.
-    let first = Step { rows: vec![row(&mut dice)], newest: true, words: true };
+    let first = Step { rows: vec![row(&mut dice)], newest: true, words: true, only: None };
     let rest = (0..=dice.below(6)).map(|_| Step::new(&mut dice)).collect::<Vec<_>>();
     for (number, step) in std::iter::once(first).chain(rest).enumerate() {
         let backend = Backend::names()[number % Backend::names().len()];

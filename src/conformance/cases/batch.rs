@@ -1,12 +1,13 @@
 //! Cases about the batch itself: twins, ties, nulls in ids, no rows at all.
 
 use super::{
-    BY_ID, Case, Counts, Data, Expect, INSERTED, NEWEST, NONE, Rule, SETTLED, ints, no_rows, refused, rows,
-    texts,
+    BY_ID, Case, Counts, DEFAULTS, Data, Expect, INSERTED, NEWEST, NONE, Rule, SETTLED, ints, no_rows,
+    refused, rows, texts,
 };
 use crate::core::merge::UpsertMethod;
 
-const COMPOSITE: Rule = Rule { method: UpsertMethod::Id, ids: &["id", "part"], modified: None };
+const COMPOSITE: Rule =
+    Rule { method: UpsertMethod::Id, ids: &["id", "part"], modified: None, choices: DEFAULTS };
 
 pub(super) fn cases() -> Vec<Case> {
     [twins(), ties(), nulls(), empty()].concat()

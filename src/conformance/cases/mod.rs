@@ -1,6 +1,7 @@
 //! The cases: every default of the rules of an upsert, each as the sentence it proves.
 
 mod batch;
+mod choices;
 mod columns;
 mod stored;
 mod types;
@@ -9,27 +10,43 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, StringArray};
 
-use super::{Case, Counts, Data, Expect, Rule, Scope};
-use crate::core::merge::UpsertMethod;
+use super::{Case, Choices, Counts, Data, Expect, Rule, Scope};
+use crate::core::format::Format;
+use crate::core::merge::{ExtraColumns, MissingColumns, NullModified, Stale, Ties, UpsertMethod};
 use crate::error::ErrorKind;
 
 /// All cases.
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    [batch::cases(), stored::cases(), columns::cases(), types::cases(), types::ids()].concat()
+    [batch::cases(), stored::cases(), columns::cases(), types::cases(), types::ids(), choices::cases()]
+        .concat()
 }
 
+const WITH_NAN: Scope = Scope { formats: &[Format::Parquet, Format::Csv], why: "JSON has no NaN" };
+
+const DEFAULTS: Choices = Choices {
+    nulls: NullModified::Lowest,
+    ties: Ties::Incoming,
+    stale: Stale::Ignore,
+    duplicates: None,
+    extra: ExtraColumns::Error,
+    missing: MissingColumns::Keep,
+};
+
 /// The incoming row wins.
-pub(super) const BY_ID: Rule = Rule { method: UpsertMethod::Id, ids: &["id"], modified: None };
+pub(super) const BY_ID: Rule =
+    Rule { method: UpsertMethod::Id, ids: &["id"], modified: None, choices: DEFAULTS };
 
 /// The newer row wins.
-pub(super) const NEWEST: Rule = Rule { method: UpsertMethod::Modified, ids: &["id"], modified: Some("at") };
+pub(super) const NEWEST: Rule =
+    Rule { method: UpsertMethod::Modified, ids: &["id"], modified: Some("at"), choices: DEFAULTS };
 
 /// The incoming row wins, and the newest of its twins is the one that counts.
-const SETTLED: Rule = Rule { method: UpsertMethod::Id, ids: &["id"], modified: Some("at") };
+const SETTLED: Rule =
+    Rule { method: UpsertMethod::Id, ids: &["id"], modified: Some("at"), choices: DEFAULTS };
 
 pub(super) const NONE: Counts =
-    Counts { inserted: 0, updated: 0, unchanged: 0, stale: 0, duplicates: 0, ties: 0 };
+    Counts { inserted: 0, updated: 0, unchanged: 0, stale: 0, duplicates: 0, ties: 0, ignored: 0 };
 
 pub(super) const INSERTED: Expect = Expect::Counts(Counts { inserted: 1, ..NONE });
 pub(super) const UPDATED: Expect = Expect::Counts(Counts { updated: 1, ..NONE });

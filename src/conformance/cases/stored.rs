@@ -45,6 +45,7 @@ fn order() -> Vec<Case> {
                 stale: 1,
                 duplicates: 1,
                 ties: 1,
+                ..NONE
             }),
         ),
         Case::new(

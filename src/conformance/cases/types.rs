@@ -9,16 +9,14 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Int32Type};
 
 use super::{
-    BY_ID, Case, Counts, Data, Expect, NEWEST, NONE, STALE, Scope, TIED, UNCHANGED, UPDATED, ints, refused,
-    texts,
+    BY_ID, Case, Counts, Data, Expect, NEWEST, NONE, STALE, Scope, TIED, UNCHANGED, UPDATED, WITH_NAN, ints,
+    refused, texts,
 };
 use crate::core::format::Format;
 
 /// What is stored must have the very type that the case is about.
 const TYPED: Scope =
     Scope { formats: &[Format::Parquet], why: "text formats tell these types by themselves, or not at all" };
-
-const WITH_NAN: Scope = Scope { formats: &[Format::Parquet, Format::Csv], why: "JSON has no NaN" };
 
 pub(super) fn cases() -> Vec<Case> {
     [casts(), times(), dates(), floats(), nested()].concat()

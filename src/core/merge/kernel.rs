@@ -9,9 +9,10 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, Schema};
 use std::cmp::Ordering;
 
+use super::rule::Fate;
 pub(crate) use super::settle::Incoming;
 use super::settle::id_types;
-use super::{MergeRule, Winner};
+use super::{MergeRule, Stale, Ties, Winner};
 use crate::core::merge::canonical::{RowEncoder, columns_of};
 use crate::core::report::RowCounts;
 use crate::core::schema::find_column;
@@ -37,6 +38,10 @@ enum Verdict {
     Updated,
     /// The stored row is newer.
     Stale,
+    /// The stored row is as new, and stays.
+    Kept,
+    /// The stored row stays whatever comes in.
+    Ignored,
 }
 
 /// What is to be done with the stored rows.
@@ -79,7 +84,7 @@ impl<'a> Matcher<'a> {
             return Err(Error::internal("incoming ids are not in the stored types"));
         }
         let mut key_columns = rule.ids().to_vec();
-        if let (Winner::Newest(_), Some((order, _))) = (rule.winner(), &incoming.order) {
+        if let (true, Some((order, _))) = (rule.compares_modified(), &incoming.order) {
             order.check_stored(stored)?;
             key_columns.push(order.column().to_owned());
         }
@@ -147,7 +152,14 @@ impl<'a> Matcher<'a> {
         first_row: u64,
     ) -> Result<Vec<Pair>> {
         let met = self.unseen(met, first_row);
-        let Some((order, ranks)) = self.incoming.order.as_ref().filter(|_| self.decides_by_order()) else {
+        if self.rule.matched() == Fate::Leave {
+            for (_, pair) in met {
+                self.verdicts[pair.incoming as usize] = Verdict::Ignored;
+            }
+            return Ok(Vec::new());
+        }
+        let Some((order, ranks)) = self.incoming.order.as_ref().filter(|_| self.rule.compares_modified())
+        else {
             return Ok(met.into_iter().map(|(_, pair)| pair).collect());
         };
         let at: Vec<u32> = met.iter().map(|(row, _)| *row).collect();
@@ -184,9 +196,18 @@ impl<'a> Matcher<'a> {
         let incoming = self.values.encode(&columns_of(&incoming, &self.value_columns)?)?;
         let stored = self.values.encode(&columns_of(values, &self.value_columns)?)?;
         for (row, pair) in pairs.iter().enumerate() {
-            if incoming.row(row) != stored.row(row) {
-                self.replace(*pair);
-                self.tied[pair.incoming as usize] |= self.decides_by_order();
+            if incoming.row(row) == stored.row(row) {
+                continue;
+            }
+            match self.rule.winner() {
+                Winner::Incoming => self.replace(*pair),
+                Winner::Newest(newest) => {
+                    self.tied[pair.incoming as usize] = true;
+                    match newest.ties {
+                        Ties::Keep => self.verdicts[pair.incoming as usize] = Verdict::Kept,
+                        Ties::Incoming | Ties::Error => self.replace(*pair),
+                    }
+                }
             }
         }
         Ok(())
@@ -196,8 +217,8 @@ impl<'a> Matcher<'a> {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if an id that came in is stored more than once, `Internal` if the counts do not
-    /// add up.
+    /// `InvalidInput` if an id that came in is stored more than once, or if there are stale rows or ties that the rule does not
+    /// allow, `Internal` if the counts do not add up.
     pub(crate) fn finish(mut self, rows_before: Option<u64>) -> Result<Outcome> {
         if !self.doubled.is_empty() {
             self.doubled.sort_unstable();
@@ -211,16 +232,18 @@ impl<'a> Matcher<'a> {
         for row in &self.incoming.tied {
             self.tied[*row as usize] = true;
         }
-        let count = |verdict| self.verdicts.iter().filter(|v| **v == verdict).count() as u64;
-        let inserted: Vec<u32> =
-            (0..).zip(&self.verdicts).filter(|(_, v)| **v == Verdict::Unseen).map(|(row, _)| row).collect();
+        self.check_versions()?;
+        let count = |verdict| self.rows_with(verdict).count() as u64;
+        let is_inserted = self.rule.only_incoming() == Fate::Write;
+        let inserted: Vec<u32> = self.rows_with(Verdict::Unseen).filter(|_| is_inserted).collect();
         let settled = self.verdicts.len() as u64;
         let rows = RowCounts {
             incoming: self.incoming.total,
             inserted: inserted.len() as u64,
             updated: count(Verdict::Updated),
             unchanged: count(Verdict::Unchanged),
-            stale: count(Verdict::Stale),
+            stale: count(Verdict::Stale) + count(Verdict::Kept),
+            ignored: count(Verdict::Ignored) + if is_inserted { 0 } else { count(Verdict::Unseen) },
             duplicates: self.incoming.total - settled,
             ties: self.tied.iter().filter(|tied| **tied).count() as u64,
             rows_before,
@@ -232,8 +255,30 @@ impl<'a> Matcher<'a> {
         Ok(Outcome { replaced: self.replaced, inserted, rows })
     }
 
-    fn decides_by_order(&self) -> bool {
-        matches!(self.rule.winner(), Winner::Newest(_))
+    /// The incoming rows of which this has become, ascending.
+    fn rows_with(&self, verdict: Verdict) -> impl Iterator<Item = u32> {
+        (0..).zip(&self.verdicts).filter(move |(_, own)| **own == verdict).map(|(row, _)| row)
+    }
+
+    /// Refuses stale rows and ties where the rule says so.
+    fn check_versions(&self) -> Result<()> {
+        let Some(newest) = self.rule.newest() else { return Ok(()) };
+        let stale: Vec<u32> = self.rows_with(Verdict::Stale).collect();
+        if newest.stale == Stale::Error && !stale.is_empty() {
+            return Err(Error::new(ErrorKind::InvalidInput, "incoming rows are older than the stored ones")
+                .with("ids", stale.len())
+                .with("sample", self.incoming.name_ids(stale, self.rule)?)
+                .hint("leave them out of the source, or let them be ignored"));
+        }
+        let tied: Vec<u32> = (0..).zip(&self.tied).filter(|(_, tied)| **tied).map(|(row, _)| row).collect();
+        if newest.ties == Ties::Error && !tied.is_empty() {
+            let message = "rows of one id have the same modification value and differ";
+            return Err(Error::new(ErrorKind::InvalidInput, message)
+                .with("ids", tied.len())
+                .with("sample", self.incoming.name_ids(tied, self.rule)?)
+                .hint("give the versions of a row different modification values, or say which one counts"));
+        }
+        Ok(())
     }
 
     /// Those whose incoming row was not met before, each with its row in the batch.

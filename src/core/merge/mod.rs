@@ -10,4 +10,7 @@ pub(crate) mod scatter;
 mod settle;
 pub(crate) mod sorted_ids;
 
-pub use rule::{MergeRule, UpsertMethod, Winner};
+pub use rule::{
+    Duplicates, ExtraColumns, MergeRule, MissingColumns, Newest, NullModified, Stale, Ties, UpsertMethod,
+    Winner,
+};

@@ -99,6 +99,15 @@ impl Order {
     }
 }
 
+/// How many values are lower than all others: nulls, and what counts as one.
+///
+/// # Errors
+///
+/// `Internal` if they cannot be told.
+pub(crate) fn lowest(values: &ArrayRef) -> Result<usize> {
+    nan_to_null(values).map(|values| values.logical_null_count())
+}
+
 type Half = <Float16Type as ArrowPrimitiveType>::Native;
 
 /// Nanoseconds or scaled numbers, in a type that holds every year and every digit.

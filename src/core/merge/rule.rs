@@ -8,6 +8,23 @@ use strum::VariantNames;
 
 use crate::error::{Error, ErrorKind, Result};
 
+/// An enum of choices of which the first is the default, by the names that users give them.
+macro_rules! choice {
+    ($(#[$meta:meta])* $name:ident { $(#[$first_meta:meta])* $first:ident = $first_word:literal,
+        $($(#[$other_meta:meta])* $other:ident = $word:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, strum::Display, strum::VariantNames, strum::EnumString)]
+        #[non_exhaustive]
+        pub enum $name {
+            $(#[$first_meta])*
+            #[default]
+            #[strum(serialize = $first_word)]
+            $first,
+            $($(#[$other_meta])* #[strum(serialize = $word)] $other,)*
+        }
+    };
+}
+
 /// Ready-made merge rules, as users name them.
 #[derive(
     Debug,
@@ -28,6 +45,10 @@ pub enum UpsertMethod {
     Id,
     /// Of two rows with the same id, the one with the newer modification value stays.
     Modified,
+    /// Rows with new ids are added; stored rows stay as they are.
+    InsertOnly,
+    /// As `modified` with a modification column, else as `id`, but no row is added.
+    UpdateOnly,
 }
 
 impl FromStr for UpsertMethod {
@@ -37,6 +58,8 @@ impl FromStr for UpsertMethod {
         match name {
             "id" => Ok(Self::Id),
             "modified" => Ok(Self::Modified),
+            "insert-only" => Ok(Self::InsertOnly),
+            "update-only" => Ok(Self::UpdateOnly),
             _ => Err(Error::new(ErrorKind::Usage, "unknown method")
                 .with("method", name)
                 .hint(format!("known methods: {}", Self::VARIANTS.join(", ")))),
@@ -50,25 +73,162 @@ impl FromStr for UpsertMethod {
 pub enum Winner {
     /// The incoming one.
     Incoming,
-    /// The one with the greater value in this modification column. A null (or NaN) is lower than
-    /// every value; between equal values the incoming row wins.
-    Newest(String),
+    /// The one with the greater value in a modification column.
+    Newest(Newest),
+}
+
+/// A modification column, and what is done where it does not decide.
+///
+/// ```
+/// use keyfold::{MergeRule, Newest, Ties};
+///
+/// let newest = Newest::by("updated_at").with_ties(Ties::Keep);
+/// let rule = MergeRule::by_modified(["order_id"], newest)?;
+/// # Ok::<(), keyfold::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Newest {
+    /// The column. A null (or NaN) is lower than every value.
+    pub column: String,
+    /// What an incoming row without a value means.
+    pub nulls: NullModified,
+    /// Who wins between rows that have the same value and differ.
+    pub ties: Ties,
+    /// What is done with an incoming row that is older than the stored one.
+    pub stale: Stale,
+}
+
+impl Newest {
+    /// The greater value of `column` wins; everything else as it is by default.
+    #[must_use]
+    pub fn by(column: impl Into<String>) -> Self {
+        let (nulls, ties, stale) = Default::default();
+        Self { column: column.into(), nulls, ties, stale }
+    }
+
+    /// Says what an incoming row without a value means.
+    #[must_use]
+    pub fn with_nulls(mut self, nulls: NullModified) -> Self {
+        self.nulls = nulls;
+        self
+    }
+
+    /// Says who wins between rows that have the same value and differ.
+    #[must_use]
+    pub fn with_ties(mut self, ties: Ties) -> Self {
+        self.ties = ties;
+        self
+    }
+
+    /// Says what is done with an incoming row that is older than the stored one.
+    #[must_use]
+    pub fn with_stale(mut self, stale: Stale) -> Self {
+        self.stale = stale;
+        self
+    }
+}
+
+impl<S: Into<String>> From<S> for Newest {
+    fn from(column: S) -> Self {
+        Self::by(column)
+    }
+}
+
+choice! {
+    /// What a null (or NaN) in the modification column of an incoming row means.
+    NullModified {
+        /// It is lower than every value.
+        Lowest = "lowest",
+        /// The upsert is refused.
+        Error = "error",
+    }
+}
+
+choice! {
+    /// Who wins between an incoming and a stored row that have the same modification value and differ.
+    Ties {
+        /// The incoming one.
+        Incoming = "incoming",
+        /// The stored one; the incoming row counts as stale.
+        Keep = "keep",
+        /// The upsert is refused, also if two incoming rows tie.
+        Error = "error",
+    }
+}
+
+choice! {
+    /// What is done with an incoming row that is older than the stored one.
+    Stale {
+        /// It is left out, and counted.
+        Ignore = "ignore",
+        /// The upsert is refused.
+        Error = "error",
+    }
+}
+
+choice! {
+    /// Which of several incoming rows with one id counts, if they differ and no modification value decides.
+    Duplicates {
+        /// The upsert is refused.
+        Error = "error",
+        /// The first of them.
+        First = "first",
+        /// The last of them.
+        Last = "last",
+    }
+}
+
+choice! {
+    /// What is done with incoming columns that are not stored.
+    ExtraColumns {
+        /// The upsert is refused.
+        Error = "error",
+        /// They are left out.
+        Ignore = "ignore",
+    }
+}
+
+choice! {
+    /// What is done with stored columns that do not come in.
+    MissingColumns {
+        /// An update keeps what is stored, a new row has null.
+        Keep = "keep",
+        /// The upsert is refused.
+        Error = "error",
+    }
+}
+
+/// What becomes of rows that an upsert meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// What came in is written, where it wins.
+    Write,
+    /// What is stored stays as it is.
+    Leave,
 }
 
 /// Says, in full, what an upsert does.
 ///
 /// ```
-/// use keyfold::{MergeRule, Winner};
+/// use keyfold::{Duplicates, MergeRule, Winner};
 ///
 /// let rule = MergeRule::by_modified(["order_id"], "updated_at")?;
 /// assert_eq!(rule.winner(), &Winner::Newest("updated_at".into()));
+/// let rule = MergeRule::insert_only(["order_id"])?.with_duplicates(Duplicates::First);
 /// # Ok::<(), keyfold::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MergeRule {
     ids: Vec<String>,
     winner: Winner,
-    settle: Winner,
+    /// By what incoming rows with one id are told apart.
+    settle: Option<Newest>,
+    matched: Fate,
+    only_incoming: Fate,
+    duplicates: Option<Duplicates>,
+    extra: ExtraColumns,
+    missing: MissingColumns,
     method: UpsertMethod,
 }
 
@@ -79,7 +239,7 @@ impl MergeRule {
     ///
     /// `Usage` if no id column is named, or one twice.
     pub fn by_id(ids: impl IntoIterator<Item = impl Into<String>>) -> Result<Self> {
-        Self::preset(UpsertMethod::Id, ids, Winner::Incoming, Winner::Incoming)
+        Self::preset(UpsertMethod::Id, ids, Winner::Incoming, None)
     }
 
     /// The newer of both rows stays.
@@ -89,35 +249,68 @@ impl MergeRule {
     /// As [`MergeRule::by_id`], and if the modification column is an id column.
     pub fn by_modified(
         ids: impl IntoIterator<Item = impl Into<String>>,
-        modified: impl Into<String>,
+        newest: impl Into<Newest>,
     ) -> Result<Self> {
-        let newest = Winner::Newest(modified.into());
-        Self::preset(UpsertMethod::Modified, ids, newest.clone(), newest)
+        let newest = newest.into();
+        Self::preset(UpsertMethod::Modified, ids, Winner::Newest(newest.clone()), Some(newest))
+    }
+
+    /// Rows with new ids are added; stored rows stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`MergeRule::by_id`].
+    pub fn insert_only(ids: impl IntoIterator<Item = impl Into<String>>) -> Result<Self> {
+        Self::preset(UpsertMethod::InsertOnly, ids, Winner::Incoming, None)
+    }
+
+    /// Stored rows are updated if the incoming one wins; no row is added.
+    ///
+    /// # Errors
+    ///
+    /// As [`MergeRule::by_modified`].
+    pub fn update_only(ids: impl IntoIterator<Item = impl Into<String>>, winner: Winner) -> Result<Self> {
+        let settle = match &winner {
+            Winner::Incoming => None,
+            Winner::Newest(newest) => Some(newest.clone()),
+        };
+        Self::preset(UpsertMethod::UpdateOnly, ids, winner, settle)
     }
 
     /// The rule for a method by its columns.
     ///
-    /// With [`UpsertMethod::Id`], a modification column settles which of several incoming rows with one
-    /// id counts, and nothing else.
+    /// With [`UpsertMethod::Id`] and [`UpsertMethod::InsertOnly`], a modification column settles which of several incoming
+    /// rows with one id counts, and nothing else.
     ///
     /// # Errors
     ///
-    /// `Usage` if the method needs a modification column and there is none, and as
-    /// [`MergeRule::by_modified`].
+    /// `Usage` if the method needs a modification column and there is none, if something is said of stored rows with which
+    /// modification values are not compared, and as [`MergeRule::by_modified`].
     pub fn new(
         method: UpsertMethod,
         ids: impl IntoIterator<Item = impl Into<String>>,
-        modified: Option<String>,
+        modified: Option<Newest>,
     ) -> Result<Self> {
         match (method, modified) {
-            (UpsertMethod::Id, None) => Self::by_id(ids),
-            (UpsertMethod::Id, Some(column)) => {
-                Self::preset(method, ids, Winner::Incoming, Winner::Newest(column))
-            }
-            (UpsertMethod::Modified, Some(column)) => Self::by_modified(ids, column),
+            (UpsertMethod::Modified, Some(newest)) => Self::by_modified(ids, newest),
             (UpsertMethod::Modified, None) => {
                 Err(Error::new(ErrorKind::Usage, "method modified needs a modification column")
                     .hint("name it with --modified COL, or choose method id"))
+            }
+            (UpsertMethod::UpdateOnly, None) => Self::update_only(ids, Winner::Incoming),
+            (UpsertMethod::UpdateOnly, Some(newest)) => Self::update_only(ids, Winner::Newest(newest)),
+            (UpsertMethod::Id | UpsertMethod::InsertOnly, newest) => {
+                let is_plain =
+                    |newest: &Newest| newest.stale == Stale::default() && newest.ties != Ties::Keep;
+                if !newest.as_ref().is_none_or(is_plain) {
+                    return Err(Error::new(
+                        ErrorKind::Usage,
+                        "this method does not compare modification values with stored ones",
+                    )
+                    .with("method", method)
+                    .hint("choose method modified or update-only, or leave out what is done with ties and stale rows"));
+                }
+                Self::preset(method, ids, Winner::Incoming, newest)
             }
         }
     }
@@ -126,7 +319,7 @@ impl MergeRule {
         method: UpsertMethod,
         ids: impl IntoIterator<Item = impl Into<String>>,
         winner: Winner,
-        settle: Winner,
+        settle: Option<Newest>,
     ) -> Result<Self> {
         let ids: Vec<String> = ids.into_iter().map(Into::into).collect();
         if ids.is_empty() {
@@ -138,14 +331,47 @@ impl MergeRule {
                 return Err(Error::new(ErrorKind::Usage, "an id column is named twice").with("column", id));
             }
         }
-        if let Winner::Newest(column) = &settle
+        if let Some(Newest { column, .. }) = &settle
             && ids.contains(column)
         {
             return Err(Error::new(ErrorKind::Usage, "the modification column is also an id column")
                 .with("column", column)
                 .hint("rows with one id would all have the same modification value"));
         }
-        Ok(Self { ids, winner, settle, method })
+        let unless = |left: UpsertMethod| if method == left { Fate::Leave } else { Fate::Write };
+        Ok(Self {
+            ids,
+            winner,
+            settle,
+            matched: unless(UpsertMethod::InsertOnly),
+            only_incoming: unless(UpsertMethod::UpdateOnly),
+            duplicates: None,
+            extra: ExtraColumns::default(),
+            missing: MissingColumns::default(),
+            method,
+        })
+    }
+
+    /// Says which of several incoming rows with one id counts where no modification value decides. If this is not said, it is
+    /// the last with a modification column, and an error without one.
+    #[must_use]
+    pub fn with_duplicates(mut self, duplicates: Duplicates) -> Self {
+        self.duplicates = Some(duplicates);
+        self
+    }
+
+    /// Says what is done with incoming columns that are not stored.
+    #[must_use]
+    pub fn with_extra_columns(mut self, extra: ExtraColumns) -> Self {
+        self.extra = extra;
+        self
+    }
+
+    /// Says what is done with stored columns that do not come in.
+    #[must_use]
+    pub fn with_missing_columns(mut self, missing: MissingColumns) -> Self {
+        self.missing = missing;
+        self
     }
 
     /// The columns that say which row is which; at least one.
@@ -163,10 +389,46 @@ impl MergeRule {
     /// The modification column, whether it decides against stored rows or inside the batch only.
     #[must_use]
     pub fn modified(&self) -> Option<&str> {
-        match &self.settle {
-            Winner::Incoming => None,
-            Winner::Newest(column) => Some(column),
-        }
+        self.settle.as_ref().map(|newest| newest.column.as_str())
+    }
+
+    /// What is said of the modification column.
+    pub(crate) fn newest(&self) -> Option<&Newest> {
+        self.settle.as_ref()
+    }
+
+    /// Whether incoming rows have to be newer than stored ones.
+    pub(crate) fn compares_modified(&self) -> bool {
+        matches!(self.winner, Winner::Newest(_))
+    }
+
+    /// What becomes of rows whose id is stored.
+    pub(crate) fn matched(&self) -> Fate {
+        self.matched
+    }
+
+    /// What becomes of incoming rows whose id is not stored.
+    pub(crate) fn only_incoming(&self) -> Fate {
+        self.only_incoming
+    }
+
+    /// Which of several incoming rows with one id counts where no modification value decides.
+    #[must_use]
+    pub fn duplicates(&self) -> Duplicates {
+        let default = if self.settle.is_some() { Duplicates::Last } else { Duplicates::Error };
+        self.duplicates.unwrap_or(default)
+    }
+
+    /// What is done with incoming columns that are not stored.
+    #[must_use]
+    pub fn extra_columns(&self) -> ExtraColumns {
+        self.extra
+    }
+
+    /// What is done with stored columns that do not come in.
+    #[must_use]
+    pub fn missing_columns(&self) -> MissingColumns {
+        self.missing
     }
 
     /// The preset this rule was made from.
@@ -190,6 +452,24 @@ mod tests {
     fn method_id_with_a_modification_column_settles_the_batch_only() {
         let rule = MergeRule::new(UpsertMethod::Id, ["id"], Some("at".into())).expect("a rule");
         assert_eq!((rule.winner(), rule.modified()), (&Winner::Incoming, Some("at")));
+    }
+
+    #[test]
+    fn what_is_said_of_stored_versions_needs_a_method_that_looks_at_them() {
+        let newest = || Newest::by("at");
+        for said in [newest().with_stale(Stale::Error), newest().with_ties(Ties::Keep)] {
+            for (method, is_fine) in [
+                (UpsertMethod::Id, false),
+                (UpsertMethod::InsertOnly, false),
+                (UpsertMethod::Modified, true),
+                (UpsertMethod::UpdateOnly, true),
+            ] {
+                let rule = MergeRule::new(method, ["id"], Some(said.clone()));
+                assert_eq!(rule.map_err(|error| error.kind()).is_ok(), is_fine, "{method}");
+            }
+        }
+        // Rows that tie in the batch are looked at by every method.
+        assert!(MergeRule::new(UpsertMethod::Id, ["id"], Some(newest().with_ties(Ties::Error))).is_ok());
     }
 
     #[test]

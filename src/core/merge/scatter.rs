@@ -6,10 +6,11 @@ use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::Schema;
 use foldhash::fast::FixedState;
 
-use super::MergeRule;
 use super::canonical::RowEncoder;
-use super::settle::{check_id, null_ids};
-use crate::core::schema::check_names;
+use super::order::lowest;
+use super::settle::{check_id, check_modified, null_ids};
+use super::{MergeRule, Newest, NullModified};
+use crate::core::schema::{check_names, find_column};
 use crate::error::Result;
 
 /// Tells the part of each row.
@@ -21,6 +22,8 @@ pub(crate) struct Scatter {
     /// The same in each run, so that each says the same.
     hasher: FixedState,
     parts: u64,
+    /// The modification column if it takes no nulls, its place, and how many were seen.
+    modified: Option<(String, usize, usize)>,
 }
 
 impl Scatter {
@@ -35,7 +38,13 @@ impl Scatter {
         let types = places.iter().map(|place| schema.field(*place));
         let encoder = RowEncoder::new(types.map(|field| (field.name().as_str(), field.data_type())))?;
         let ids = places.into_iter().map(|place| (place, 0)).collect();
-        Ok(Self { encoder, ids, hasher: FixedState::default(), parts: parts.max(1) })
+        let modified = rule.newest().filter(|newest| newest.nulls == NullModified::Error);
+        let place = |newest: &Newest| -> Result<_> {
+            let place = find_column(schema, &newest.column, "modification column")?;
+            Ok((newest.column.clone(), place, 0))
+        };
+        let modified = modified.map(place).transpose()?;
+        Ok(Self { encoder, ids, hasher: FixedState::default(), parts: parts.max(1), modified })
     }
 
     /// The part of each row of a batch.
@@ -49,17 +58,23 @@ impl Scatter {
             *nulls += batch.column(*place).logical_null_count();
             columns.push(batch.column(*place).clone());
         }
+        if let Some((_, place, nulls)) = &mut self.modified {
+            *nulls += lowest(batch.column(*place))?;
+        }
         let ids = self.encoder.encode(&columns)?;
         Ok(ids.iter().map(|id| self.hasher.hash_one(id.data()) % self.parts).collect())
     }
 
-    /// Refuses rows without an id, once all were seen.
+    /// Refuses rows without an id, or without a modification value where one is asked for, once all were seen.
     ///
     /// # Errors
     ///
     /// `InvalidInput` if there are some.
     pub(crate) fn finish(self, schema: &Schema) -> Result<()> {
         let with_nulls = self.ids.iter().find(|(_, nulls)| *nulls > 0);
-        with_nulls.map_or(Ok(()), |(place, nulls)| Err(null_ids(schema.field(*place).name(), *nulls)))
+        if let Some((place, nulls)) = with_nulls {
+            return Err(null_ids(schema.field(*place).name(), *nulls));
+        }
+        self.modified.map_or(Ok(()), |(column, _, nulls)| check_modified(&column, nulls))
     }
 }

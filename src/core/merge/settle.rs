@@ -12,11 +12,12 @@ use arrow::error::ArrowError;
 use arrow::row::Rows;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
-use crate::core::merge::MergeRule;
 use crate::core::merge::canonical::{RowEncoder, columns_of};
 use crate::core::merge::ids::IdIndex;
 use crate::core::merge::order::Order;
+use crate::core::merge::order::lowest;
 use crate::core::merge::sorted_ids::{SortedColumns, SortedIds};
+use crate::core::merge::{Duplicates, MergeRule, NullModified};
 use crate::core::schema::{check_names, find_column, type_name};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -58,6 +59,10 @@ impl Incoming {
             check_nulls(&all, name, *index)?;
         }
         let order = rule.modified().map(|column| Order::of(&all, column)).transpose()?;
+        if let Some(newest) = rule.newest().filter(|newest| newest.nulls == NullModified::Error) {
+            let values = all.column(find_column(&all.schema(), &newest.column, "modification column")?);
+            check_modified(&newest.column, lowest(values)?)?;
+        }
         let types = ids.iter().map(|i| (schema.field(*i).name().as_str(), schema.field(*i).data_type()));
         let encoder = RowEncoder::new(types)?;
         let columns: Vec<ArrayRef> = ids.iter().map(|i| all.column(*i).clone()).collect();
@@ -182,6 +187,17 @@ pub(super) fn null_ids(column: &str, rows: usize) -> Error {
         .hint("drop these rows, or fill the column: a row without an id cannot be found again")
 }
 
+/// Refuses rows without a modification value, of which there are so many.
+pub(super) fn check_modified(column: &str, nulls: usize) -> Result<()> {
+    if nulls == 0 {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::InvalidInput, "the modification column has nulls")
+        .with("column", column)
+        .with("rows", nulls)
+        .hint("fill the column, or let a null be lower than every value"))
+}
+
 /// The ids of rows up to [`SAMPLE`], as people read them.
 fn name_ids(batch: &RecordBatch, rows: impl IntoIterator<Item = u32>, rule: &MergeRule) -> Result<String> {
     let options = FormatOptions::default().with_null("null");
@@ -213,17 +229,20 @@ fn judge(all: &RecordBatch, twins: &Twins, ranks: Option<&Rows>, rule: &MergeRul
     let identical = all_identical(all, &groups, rule)?;
     let undecided: Vec<u32> =
         groups.iter().zip(&identical).filter(|(_, same)| !**same).map(|(group, _)| group[0]).collect();
-    if rule.modified().is_none() && !undecided.is_empty() {
+    if rule.duplicates() == Duplicates::Error && !undecided.is_empty() {
         return Err(Error::new(ErrorKind::InvalidInput, "several incoming rows have one id and differ")
             .with("ids", undecided.len())
             .with("sample", name_ids(all, undecided, rule)?)
-            .hint("name a modification column to keep the newest, or make the source unique"));
+            .hint("name a modification column to keep the newest, say which one counts, or make the source unique"));
     }
-    let last = |group: &Vec<u32>| group[group.len() - 1];
+    let winner = |group: &Vec<u32>| match rule.duplicates() {
+        Duplicates::First => group[0],
+        Duplicates::Last | Duplicates::Error => group[group.len() - 1],
+    };
     Ok(groups
         .iter()
         .zip(identical)
-        .map(|(group, same)| Verdict { winner: last(group), tied: !same })
+        .map(|(group, same)| Verdict { winner: winner(group), tied: !same })
         .collect())
 }
 

@@ -14,5 +14,5 @@ pub use memory::MemoryLimit;
 pub use read::ReadOptions;
 pub(crate) use read::TextAs;
 pub use upkeep::{OptimizeOptions, VacuumOptions};
-pub use upsert::UpsertOptions;
+pub use upsert::{IfMissing, UpsertOptions};
 pub use write::{WriteMode, WriteOptions};

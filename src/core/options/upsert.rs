@@ -29,6 +29,22 @@ pub struct UpsertOptions {
     /// The columns of which new Parquet files get a bloom filter for each row group, so that upserts by ids in no order rule
     /// row groups out. Files that are there keep their own way.
     pub bloom_filter: Vec<String>,
+    /// What is done if there is no target yet.
+    pub if_missing: IfMissing,
+}
+
+/// What an upsert does without a target.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, strum::Display, strum::VariantNames, strum::EnumString,
+)]
+#[strum(serialize_all = "kebab-case")]
+#[non_exhaustive]
+pub enum IfMissing {
+    /// It makes one of the incoming rows.
+    #[default]
+    Create,
+    /// It is refused.
+    Error,
 }
 
 impl Default for UpsertOptions {
@@ -43,6 +59,7 @@ impl Default for UpsertOptions {
             memory_limit: None,
             deletion_vectors: false,
             bloom_filter: Vec::new(),
+            if_missing: IfMissing::default(),
         }
     }
 }
@@ -87,6 +104,13 @@ impl UpsertOptions {
     #[must_use]
     pub fn with_bloom_filter(mut self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.bloom_filter = columns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Says what is done if there is no target yet.
+    #[must_use]
+    pub fn with_if_missing(mut self, if_missing: IfMissing) -> Self {
+        self.if_missing = if_missing;
         self
     }
 

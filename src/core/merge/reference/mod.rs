@@ -7,7 +7,8 @@ mod cell;
 
 use std::cmp::Ordering;
 
-use super::{MergeRule, Winner};
+use super::rule::Fate;
+use super::{Duplicates, ExtraColumns, MergeRule, MissingColumns, NullModified, Stale, Ties, Winner};
 use crate::core::report::RowCounts;
 use crate::core::text::{instant, number};
 
@@ -18,6 +19,8 @@ pub(crate) use cell::{Cell, Table};
 pub(crate) enum Refusal {
     /// Two incoming columns are equal, or equal but for case.
     SameName(String, String),
+    /// These stored columns do not come in.
+    MissingColumns(Vec<String>),
     /// These incoming columns are not stored.
     ExtraColumns(Vec<String>),
     /// An id column does not come in.
@@ -32,12 +35,18 @@ pub(crate) enum Refusal {
     NullId(String, usize),
     /// The modification column holds lists or structs.
     NoOrder(String),
+    /// So many rows have no modification value.
+    NullModified(usize),
     /// A text modification value is a timestamp where others are not, or the other way round.
     Mixed(String),
     /// So many ids come in with rows that differ, and nothing says which counts.
     Ambiguous(usize),
     /// So many ids that come in are stored more than once.
     StoredTwice(usize),
+    /// So many rows are older than the stored ones.
+    Stale(usize),
+    /// So many ids have versions that differ, and none is newer.
+    Tied(usize),
 }
 
 /// Folds `incoming` into `stored` as `rule` says: the new table, and what became of each row.
@@ -51,12 +60,14 @@ pub(crate) fn merge(
     rule: &MergeRule,
 ) -> Result<(Table, RowCounts), Refusal> {
     check_columns(stored, incoming, rule)?;
+    let incoming = &taken(stored, incoming, rule);
     check_ids(incoming, rule)?;
     let reading = Reading::of(incoming, rule)?;
+    check_modified(incoming, rule)?;
     let settled = settle(incoming, rule, reading)?;
 
     let mut result = stored.clone();
-    let mut stored_twice = 0;
+    let (mut stored_twice, mut older) = (0, 0);
     let mut counts = RowCounts {
         incoming: incoming.rows.len() as u64,
         duplicates: (incoming.rows.len() - settled.len()) as u64,
@@ -67,18 +78,34 @@ pub(crate) fn merge(
         let partners: Vec<usize> =
             (0..stored.rows.len()).filter(|other| id_of(stored, &stored.rows[*other], rule) == id).collect();
         let Some(at) = partners.first().copied() else {
-            counts.inserted += 1;
             counts.ties += u64::from(tied);
+            if rule.only_incoming() == Fate::Leave {
+                counts.ignored += 1;
+                continue;
+            }
+            counts.inserted += 1;
             result.rows.push(overlay(stored, vec![Cell::Null; stored.columns.len()], incoming, row));
             continue;
         };
         stored_twice += usize::from(partners.len() > 1);
+        if rule.matched() == Fate::Leave {
+            counts.ignored += 1;
+            counts.ties += u64::from(tied);
+            continue;
+        }
         let old = &stored.rows[at];
         let new = overlay(stored, old.clone(), incoming, row);
         let newer = newer(rule, reading, (incoming, row), (stored, old))?;
         match newer {
-            Some(Ordering::Less) => counts.stale += 1,
+            Some(Ordering::Less) => {
+                counts.stale += 1;
+                older += 1;
+            }
             None | Some(Ordering::Equal) if &new == old => counts.unchanged += 1,
+            Some(Ordering::Equal) if rule.newest().is_some_and(|newest| newest.ties == Ties::Keep) => {
+                tied = true;
+                counts.stale += 1;
+            }
             _ => {
                 tied |= newer == Some(Ordering::Equal);
                 counts.updated += 1;
@@ -89,6 +116,12 @@ pub(crate) fn merge(
     }
     if stored_twice > 0 {
         return Err(Refusal::StoredTwice(stored_twice));
+    }
+    if older > 0 && rule.newest().is_some_and(|newest| newest.stale == Stale::Error) {
+        return Err(Refusal::Stale(older));
+    }
+    if counts.ties > 0 && rule.newest().is_some_and(|newest| newest.ties == Ties::Error) {
+        return Err(Refusal::Tied(usize::try_from(counts.ties).unwrap_or(usize::MAX)));
     }
     counts.rows_before = Some(stored.rows.len() as u64);
     counts.rows_after = Some(result.rows.len() as u64);
@@ -102,7 +135,8 @@ fn newer(
     (incoming, new): (&Table, &[Cell]),
     (stored, old): (&Table, &[Cell]),
 ) -> Result<Option<Ordering>, Refusal> {
-    let Winner::Newest(column) = rule.winner() else { return Ok(None) };
+    let Winner::Newest(newest) = rule.winner() else { return Ok(None) };
+    let column = &newest.column;
     Ok(Some(reading.value(incoming, new, column)?.compare(&reading.value(stored, old, column)?)))
 }
 
@@ -113,8 +147,17 @@ fn check_columns(stored: &Table, incoming: &Table, rule: &MergeRule) -> Result<(
             return Err(Refusal::SameName(twin.clone(), name.clone()));
         }
     }
-    let extra: Vec<String> =
-        incoming.columns.iter().filter(|name| stored.column(name).is_none()).cloned().collect();
+    let is_key = |name: &String| rule.ids().contains(name) || rule.modified() == Some(name);
+    let missing: Vec<String> =
+        stored.columns.iter().filter(|name| incoming.column(name).is_none()).cloned().collect();
+    let missing: Vec<String> = missing.into_iter().filter(|name| !is_key(name)).collect();
+    if !missing.is_empty() && rule.missing_columns() == MissingColumns::Error {
+        return Err(Refusal::MissingColumns(missing));
+    }
+    let may_be_left_out = |name: &String| rule.extra_columns() == ExtraColumns::Ignore && !is_key(name);
+    let extra =
+        incoming.columns.iter().filter(|name| stored.column(name).is_none() && !may_be_left_out(name));
+    let extra: Vec<String> = extra.cloned().collect();
     if !extra.is_empty() {
         return Err(Refusal::ExtraColumns(extra));
     }
@@ -124,6 +167,36 @@ fn check_columns(stored: &Table, incoming: &Table, rule: &MergeRule) -> Result<(
     match rule.modified() {
         Some(column) if incoming.column(column).is_none() => Err(Refusal::MissingModified(column.into())),
         _ => Ok(()),
+    }
+}
+
+/// The incoming columns that are stored.
+fn taken(stored: &Table, incoming: &Table, rule: &MergeRule) -> Table {
+    if rule.extra_columns() == ExtraColumns::Error || stored.columns == incoming.columns {
+        return incoming.clone();
+    }
+    let places: Vec<usize> = (0..incoming.columns.len())
+        .filter(|place| stored.column(&incoming.columns[*place]).is_some())
+        .collect();
+    let columns = places.iter().map(|place| incoming.columns[*place].clone()).collect();
+    let rows =
+        incoming.rows.iter().map(|row| places.iter().map(|place| row[*place].clone()).collect()).collect();
+    Table { columns, rows }
+}
+
+fn check_modified(incoming: &Table, rule: &MergeRule) -> Result<(), Refusal> {
+    let Some(newest) = rule.newest().filter(|newest| newest.nulls == NullModified::Error) else {
+        return Ok(());
+    };
+    let values = incoming.rows.iter().filter_map(|row| cell(incoming, row, &newest.column));
+    let is_nothing = |value: &&Cell| match value {
+        Cell::Null => true,
+        Cell::Float(number) => number.is_nan(),
+        _ => false,
+    };
+    match values.filter(is_nothing).count() {
+        0 => Ok(()),
+        nulls => Err(Refusal::NullModified(nulls)),
     }
 }
 
@@ -150,7 +223,7 @@ struct Settled<'a> {
     tied: bool,
 }
 
-/// One row per id: the newest, the last of those that are equally new.
+/// One row per id: the newest, and of those that are equally new the last or the first.
 fn settle<'a>(incoming: &'a Table, rule: &MergeRule, reading: Reading) -> Result<Vec<Settled<'a>>, Refusal> {
     let mut settled = Vec::new();
     let mut ambiguous = 0;
@@ -167,11 +240,12 @@ fn settle<'a>(incoming: &'a Table, rule: &MergeRule, reading: Reading) -> Result
                     reading.value(incoming, row, column)?.compare(&reading.value(incoming, twin, column)?)
                 }
             };
-            wins &= newer == Ordering::Greater || (newer == Ordering::Equal && i > j);
+            let is_preferred = if rule.duplicates() == Duplicates::First { i < j } else { i > j };
+            wins &= newer == Ordering::Greater || (newer == Ordering::Equal && is_preferred);
             tied |= newer == Ordering::Equal && row != twin;
         }
         if wins {
-            ambiguous += usize::from(tied && rule.modified().is_none());
+            ambiguous += usize::from(tied && rule.duplicates() == Duplicates::Error);
             settled.push(Settled { row, tied });
         }
     }

@@ -19,8 +19,8 @@ use super::tell::Types;
 use super::text_types::TextTypes;
 use super::tokens::{check_unmarked, is_marked};
 use crate::core::format::Format;
+use crate::core::merge::MergeRule;
 use crate::core::merge::order::mixed;
-use crate::core::merge::{MergeRule, Winner};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::StoredFile;
 use crate::table::fit::{check_extra, shown};
@@ -44,9 +44,7 @@ impl Role {
     fn of(name: &str, rule: Option<&MergeRule>) -> Self {
         match rule {
             Some(rule) if rule.ids().iter().any(|id| id == name) => Self::Id,
-            Some(rule) if matches!(rule.winner(), Winner::Newest(column) if column == name) => {
-                Self::Modification
-            }
+            Some(rule) if rule.compares_modified() && rule.modified() == Some(name) => Self::Modification,
             _ => Self::Value,
         }
     }

@@ -1,0 +1,95 @@
+//! What an upsert means, as it is typed: the columns, the method, and the answers to hard cases.
+
+use clap::Args;
+use strum::VariantNames;
+
+use crate::cli::args::one_of;
+use crate::core::merge::{
+    Duplicates, ExtraColumns, MergeRule, MissingColumns, Newest, NullModified, Stale, Ties, UpsertMethod,
+};
+use crate::error::{Error, ErrorKind, Result};
+
+const HARD_CASES: &str = "Hard cases";
+
+#[derive(Debug, Args)]
+pub(super) struct RuleArgs {
+    /// Columns that say which row is which
+    #[arg(long, required = true, value_name = "COL,…", value_delimiter = ',')]
+    id: Vec<String>,
+
+    /// Column that says which version of a row is newer
+    #[arg(long, value_name = "COL")]
+    modified: Option<String>,
+
+    /// Who wins: the incoming row, or the newer one; or whether rows are only added, or only updated [default: modified with
+    /// --modified, else id]
+    #[arg(long, value_name = "METHOD", value_parser = one_of::<UpsertMethod>(UpsertMethod::VARIANTS))]
+    method: Option<UpsertMethod>,
+
+    /// Several incoming rows with one id that differ, of which none is newer [default: last with --modified, else error]
+    #[arg(long, value_name = "WHICH", help_heading = HARD_CASES)]
+    #[arg(value_parser = one_of::<Duplicates>(Duplicates::VARIANTS))]
+    duplicates: Option<Duplicates>,
+
+    /// An incoming and a stored row that are equally new and differ: who wins [default: incoming]
+    #[arg(long, value_name = "WHO", help_heading = HARD_CASES)]
+    #[arg(value_parser = one_of::<Ties>(Ties::VARIANTS))]
+    ties: Option<Ties>,
+
+    /// Incoming rows that are older than the stored ones [default: ignore]
+    #[arg(long, value_name = "WHAT", help_heading = HARD_CASES)]
+    #[arg(value_parser = one_of::<Stale>(Stale::VARIANTS))]
+    stale: Option<Stale>,
+
+    /// Incoming rows without a modification value: older than all others, or an error [default: lowest]
+    #[arg(long, value_name = "WHAT", help_heading = HARD_CASES)]
+    #[arg(value_parser = one_of::<NullModified>(NullModified::VARIANTS))]
+    null_modified: Option<NullModified>,
+
+    /// Incoming columns that are not stored [default: error]
+    #[arg(long, value_name = "WHAT", help_heading = HARD_CASES)]
+    #[arg(value_parser = one_of::<ExtraColumns>(ExtraColumns::VARIANTS))]
+    extra_columns: Option<ExtraColumns>,
+
+    /// Stored columns that do not come in: they keep their values, or an error [default: keep]
+    #[arg(long, value_name = "WHAT", help_heading = HARD_CASES)]
+    #[arg(value_parser = one_of::<MissingColumns>(MissingColumns::VARIANTS))]
+    missing_columns: Option<MissingColumns>,
+}
+
+impl RuleArgs {
+    /// The rule.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` for choices that do not fit together.
+    pub(super) fn rule(self) -> Result<MergeRule> {
+        let said = [
+            ("--ties", self.ties.is_some()),
+            ("--stale", self.stale.is_some()),
+            ("--null-modified", self.null_modified.is_some()),
+        ];
+        if let (None, Some((flag, _))) = (&self.modified, said.iter().find(|(_, is_said)| *is_said)) {
+            return Err(Error::new(ErrorKind::Usage, "there is no modification column to compare")
+                .with("flag", flag)
+                .hint("name it with --modified COL, or leave the flag out"));
+        }
+        let newest = self.modified.map(|column| {
+            Newest::by(column)
+                .with_nulls(self.null_modified.unwrap_or_default())
+                .with_ties(self.ties.unwrap_or_default())
+                .with_stale(self.stale.unwrap_or_default())
+        });
+        let method = self.method.unwrap_or(match newest {
+            Some(_) => UpsertMethod::Modified,
+            None => UpsertMethod::Id,
+        });
+        let rule = MergeRule::new(method, self.id, newest)?
+            .with_extra_columns(self.extra_columns.unwrap_or_default())
+            .with_missing_columns(self.missing_columns.unwrap_or_default());
+        Ok(match self.duplicates {
+            Some(duplicates) => rule.with_duplicates(duplicates),
+            None => rule,
+        })
+    }
+}
