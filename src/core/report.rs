@@ -161,22 +161,37 @@ pub struct WorkCounts {
 impl WorkCounts {
     /// Adds what a part of the work has counted.
     pub(crate) fn add(&mut self, part: &Self) {
-        self.files_read += part.files_read;
-        self.files_skipped += part.files_skipped;
-        self.files_added += part.files_added;
-        self.files_removed += part.files_removed;
-        self.deletion_vectors += part.deletion_vectors;
-        self.row_groups_read += part.row_groups_read;
-        self.row_groups_skipped += part.row_groups_skipped;
-        self.row_groups_rewritten += part.row_groups_rewritten;
-        self.key_bytes_read += part.key_bytes_read;
-        self.value_bytes_read += part.value_bytes_read;
-        self.bytes_read += part.bytes_read;
-        self.bytes_written = match (self.bytes_written, part.bytes_written) {
+        let Self {
+            files_read,
+            files_skipped,
+            files_added,
+            files_removed,
+            deletion_vectors,
+            row_groups_read,
+            row_groups_skipped,
+            row_groups_rewritten,
+            key_bytes_read,
+            value_bytes_read,
+            bytes_read,
+            bytes_written,
+            bytes_copied,
+        } = *part;
+        self.files_read += files_read;
+        self.files_skipped += files_skipped;
+        self.files_added += files_added;
+        self.files_removed += files_removed;
+        self.deletion_vectors += deletion_vectors;
+        self.row_groups_read += row_groups_read;
+        self.row_groups_skipped += row_groups_skipped;
+        self.row_groups_rewritten += row_groups_rewritten;
+        self.key_bytes_read += key_bytes_read;
+        self.value_bytes_read += value_bytes_read;
+        self.bytes_read += bytes_read;
+        self.bytes_written = match (self.bytes_written, bytes_written) {
             (Some(own), Some(part)) => Some(own + part),
             (own, part) => own.or(part),
         };
-        self.bytes_copied += part.bytes_copied;
+        self.bytes_copied += bytes_copied;
     }
 }
 

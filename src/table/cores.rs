@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::mem::take;
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{available_parallelism, scope};
+use std::thread::{Builder, available_parallelism, scope};
 
 use tracing::Span;
 
@@ -87,14 +87,15 @@ pub(super) trait Rounds {
     fn end(&mut self, made: Vec<Self::Made>) -> Result<()>;
 }
 
-/// Goes through all rounds. Their pieces are made into something on as many threads as there are cores; this one begins and ends
-/// rounds, the next before the last of the one before is made.
+/// Goes through all rounds. Their pieces are made into something on so many threads; this one begins and ends rounds, the next
+/// before the last of the one before is made.
 ///
 /// # Errors
 ///
-/// What a round or `make` fails with.
+/// What a round or `make` fails with, and `Io` if no thread can be started.
 pub(super) fn in_rounds<R: Rounds>(
     rounds: &mut R,
+    threads: usize,
     make: impl Fn(R::Piece) -> Result<R::Made> + Sync,
 ) -> Result<()> {
     let queue = Queue { state: Mutex::new(Waiting::default()), changed: Condvar::new() };
@@ -113,13 +114,23 @@ pub(super) fn in_rounds<R: Rounds>(
                 }
             }
         };
-        let start = |done: Sender<_>| scope.spawn(move || work(done));
-        let workers: Vec<_> = (0..threads()).map(|_| start(done.clone())).collect();
+        let end = End(queue);
+        let start = |done: Sender<_>| Builder::new().spawn_scoped(scope, move || work(done));
+        let started: Vec<_> = (0..threads.max(1)).map(|_| start(done.clone())).collect();
         drop(done);
-        let ended = {
-            let _end = End(queue);
-            begin_and_end(rounds, queue, &results)
+        // Those that there are do it all.
+        let (mut workers, mut failed) = (Vec::with_capacity(started.len()), None);
+        for worker in started {
+            match worker {
+                Ok(worker) => workers.push(worker),
+                Err(cause) => failed = Some(cause),
+            }
+        }
+        let ended = match failed.filter(|_| workers.is_empty()) {
+            Some(cause) => Err(Error::io("cannot start a thread", cause)),
+            None => begin_and_end(rounds, queue, &results),
         };
+        drop(end);
         let workers = workers.into_iter().map(|worker| worker.join().map_err(|_| panicked()));
         workers.fold(ended, Result::and)
     })
@@ -249,7 +260,7 @@ mod tests {
         }
     }
 
-    /// Rounds of one piece more each; at most three are open, and the last piece of each is late.
+    /// Rounds of one piece more each; at most three are open.
     struct Growing {
         begun: usize,
         ended: Vec<Vec<usize>>,
@@ -289,7 +300,19 @@ mod tests {
     #[test]
     fn rounds_end_in_their_order_with_all_their_pieces() {
         let mut rounds = growing();
-        in_rounds(&mut rounds, |(_, piece)| Ok(piece * 2)).expect("all are made");
+        // The third piece of a round is made when the next round has begun, and is done with its third.
+        let seen = AtomicUsize::new(0);
+        let make = |(round, piece): (usize, usize)| {
+            if piece == 3 && round < 40 {
+                seen.fetch_max(round, Ordering::SeqCst);
+                while seen.load(Ordering::SeqCst) <= round {
+                    std::thread::yield_now();
+                }
+            }
+            seen.fetch_max(if piece == 3 { round } else { 0 }, Ordering::SeqCst);
+            Ok(piece * 2)
+        };
+        in_rounds(&mut rounds, 3, make).expect("all are made");
         let expected: Vec<Vec<usize>> = (0..40).map(|n| (1..=n).map(|piece| piece * 2).collect()).collect();
         assert_eq!((rounds.ended, rounds.most_open), (expected, 3));
     }
@@ -298,14 +321,17 @@ mod tests {
     fn a_piece_that_fails_or_panics_ends_all_rounds() {
         let fails =
             |(round, piece)| if (round, piece) == (9, 4) { Err(Error::internal("odd")) } else { Ok(0) };
-        let failed = in_rounds(&mut growing(), fails);
+        let failed = in_rounds(&mut growing(), 2, fails);
         assert_eq!(failed.map_err(|e| e.to_string()), Err("odd".to_owned()));
         let breaks = |(round, piece)| {
             assert_ne!((round, piece), (9, 4), "on purpose");
             Ok(0)
         };
-        assert_eq!(in_rounds(&mut growing(), breaks).map_err(|e| e.to_string()), Err(panicked().to_string()));
+        assert_eq!(
+            in_rounds(&mut growing(), 2, breaks).map_err(|e| e.to_string()),
+            Err(panicked().to_string())
+        );
         let mut odd = Growing { fails_at: 7, ..growing() };
-        assert_eq!(in_rounds(&mut odd, |_| Ok(0)).map_err(|e| e.to_string()), Err("late".to_owned()));
+        assert_eq!(in_rounds(&mut odd, 2, |_| Ok(0)).map_err(|e| e.to_string()), Err("late".to_owned()));
     }
 }

@@ -71,19 +71,11 @@ impl NewRows<'_> {
     ///
     /// `Io` if the disk cannot be read.
     pub(crate) fn chunk(&self) -> Result<usize> {
-        self.size().map(|(rows, bytes)| chunk_of(rows, bytes))
-    }
-
-    /// The number of rows, and their bytes, about.
-    ///
-    /// # Errors
-    ///
-    /// `Io` if the disk cannot be read.
-    pub(crate) fn size(&self) -> Result<(usize, u64)> {
-        Ok(match self {
+        let (rows, bytes) = match self {
             Self::Held(incoming) => (incoming.batch().num_rows(), size_of_rows(incoming.batch()) as u64),
             Self::OnDisk(disk) => (disk.len() as usize, disk.file.bytes()?),
-        })
+        };
+        Ok(chunk_of(rows, bytes))
     }
 
     /// How many bytes of rows wait until there are more for the same files. Those in memory are there already: all of one

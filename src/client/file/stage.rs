@@ -46,7 +46,7 @@ impl Stage {
     /// What to write to, where ranges of objects can be left to the store.
     pub(crate) fn sink(&mut self) -> Sink<'_> {
         match self {
-            Self::Local(stage) => Sink::plain(stage.file()),
+            Self::Local(stage) => Sink::durable(stage.file()),
             Self::Object(stage) => stage.sink(),
         }
     }

@@ -5,6 +5,7 @@
 //! back before anything is visible, and nothing is left in the store if the work fails.
 
 mod content;
+mod early;
 mod sink;
 
 use std::fmt;

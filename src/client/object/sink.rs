@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use super::early::Early;
 use super::{ObjectContent, ObjectFile};
 use crate::client::store::Copied;
 use crate::error::{Error, Result};
@@ -49,12 +50,19 @@ pub(crate) struct Sink<'a> {
     /// Where the next byte goes.
     position: u64,
     object: Option<(&'a ObjectFile, &'a mut Vec<CopiedRange>)>,
+    /// Of a file that is to be on disk in the end.
+    early: Option<Early>,
 }
 
 impl<'a> Sink<'a> {
     /// A file that is written as a whole.
     pub(crate) fn plain(file: &'a mut File) -> Self {
-        Self { file, position: 0, object: None }
+        Self { file, position: 0, object: None, early: None }
+    }
+
+    /// The same of a file that has to be on disk when all is done; whoever writes to it has to [settle](Sink::settle) it.
+    pub(crate) fn durable(file: &'a mut File) -> Self {
+        Self { early: Some(Early::default()), ..Self::plain(file) }
     }
 
     pub(super) fn of_object(
@@ -62,7 +70,7 @@ impl<'a> Sink<'a> {
         target: &'a ObjectFile,
         copies: &'a mut Vec<CopiedRange>,
     ) -> Self {
-        Self { file, position: 0, object: Some((target, copies)) }
+        Self { file, position: 0, object: Some((target, copies)), early: None }
     }
 
     /// The file, to be written as a whole or to be read back.
@@ -96,6 +104,9 @@ impl<'a> Sink<'a> {
     ///
     /// `Conflict` if an object is no longer what it was, `Io`.
     pub(crate) fn settle(&mut self) -> Result<()> {
+        if let Some(early) = &mut self.early {
+            early.end()?;
+        }
         let Some((target, copies)) = &mut self.object else { return Ok(()) };
         let mut end = 0;
         for copy in std::mem::take(*copies) {
@@ -141,6 +152,9 @@ impl Write for Sink<'_> {
             None => self.file.write_at(bytes, self.position)?,
         };
         self.position += written as u64;
+        if let Some(early) = &mut self.early {
+            early.wrote(self.file, written as u64)?;
+        }
         Ok(written)
     }
 

@@ -51,6 +51,8 @@ pub(crate) struct Outcome {
     pub(crate) replaced: Vec<Pair>,
     /// Incoming rows (indices into [`Incoming::batch`]) to add at the end, in this order.
     pub(crate) inserted: Vec<u32>,
+    /// Columns in which the rows of a pair are equal to the bit: the ids, for floats are none.
+    pub(crate) ids: Vec<String>,
     /// The counts.
     pub(crate) rows: RowCounts,
 }
@@ -252,7 +254,7 @@ impl<'a> Matcher<'a> {
         };
         rows.verify()?;
         self.replaced.sort_unstable_by_key(|pair| pair.stored_row);
-        Ok(Outcome { replaced: self.replaced, inserted, rows })
+        Ok(Outcome { replaced: self.replaced, inserted, ids: self.rule.ids().to_vec(), rows })
     }
 
     /// The incoming rows of which this has become, ascending.

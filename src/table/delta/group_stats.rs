@@ -1,4 +1,5 @@
-//! Statistics of row groups that are copied as bytes, for the log: from their footer, as far as that tells them.
+//! Statistics of a file that is written anew in place, for the log: of what is copied as bytes from the footer, as far as that tells
+//! them, else from the values.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +11,7 @@ use parquet::file::metadata::RowGroupMetaData;
 use super::known::Bounds;
 use super::new_file::is_name;
 use super::part::StoredPart;
-use super::stats::{Statistics, is_finite};
+use super::stats::{Statistics, is_finite, is_ordered};
 use crate::table::parquet::{Opened, ParquetFile, Witness, is_decodable};
 
 /// Collects the statistics of a file of which the log had some before.
@@ -40,6 +41,12 @@ impl<'a> Rewritten<'a> {
         self.statistics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the log may say between which values a column lies of which it says nothing now. What we said nothing of before has
+    /// a NaN.
+    fn may_have_bounds(&self, at: usize, opened: &Opened) -> bool {
+        self.before.is_none() && is_ordered(opened.schema().field(self.places[at]).data_type())
+    }
+
     /// What the footer says of the column at the place `at` of ours.
     fn known(&self, at: usize, group: &RowGroupMetaData, opened: &Opened) -> Option<GroupColumn> {
         let unknown = Bounds::default();
@@ -62,9 +69,15 @@ impl Witness for Rewritten<'_> {
 
     fn column(&self, column: usize, group: &RowGroupMetaData, opened: &Opened) -> bool {
         let Some(at) = self.places.iter().position(|place| *place == column) else { return true };
-        let Some(known) = self.known(at, group, opened) else { return false };
-        self.statistics().add_known(column, known);
-        true
+        match self.known(at, group, opened) {
+            // Its values tell bounds where the footer does not, and are at hand.
+            Some(GroupColumn { bounds: GroupBounds::None, .. }) if self.may_have_bounds(at, opened) => false,
+            Some(known) => {
+                self.statistics().add_known(column, known);
+                true
+            }
+            None => false,
+        }
     }
 
     fn group(&self, group: &RowGroupMetaData, opened: &Opened) -> bool {
@@ -79,7 +92,7 @@ impl Witness for Rewritten<'_> {
     }
 }
 
-/// What the footer says of one column of a row group.
+/// What is known of some values of one column.
 #[derive(Debug)]
 pub(super) struct GroupColumn {
     pub(super) nulls: u64,
@@ -111,7 +124,7 @@ fn known(group: &RowGroupMetaData, opened: &Opened, place: usize, before: &Bound
     let nulls = converter.row_group_null_counts(groups()).ok()?;
     let nulls = (!nulls.is_null(0)).then(|| nulls.value(0))?;
     let is_float = matches!(field.data_type(), DataType::Float32 | DataType::Float64);
-    let bounds = if !super::stats::is_ordered(field.data_type()) {
+    let bounds = if !is_ordered(field.data_type()) {
         GroupBounds::None
     } else if nulls == group.num_rows().unsigned_abs() {
         GroupBounds::Empty
@@ -193,18 +206,19 @@ mod tests {
     /// Folds one row into the second of three row groups; gives the statistics of the new file, those that its rows have, and
     /// the pages of each row group.
     fn rewritten(properties: WriterPropertiesBuilder, before: Option<&str>) -> (Value, Value, Vec<usize>) {
-        rewritten_by(properties, before, true)
+        rewritten_by(properties, before, true, 4)
     }
 
     fn rewritten_by(
         properties: WriterPropertiesBuilder,
         before: Option<&str>,
         is_ours: bool,
+        group_rows: usize,
     ) -> (Value, Value, Vec<usize>) {
         let rows = rows();
         let file = tempfile::tempfile().expect("a file");
         let properties = properties
-            .set_max_row_group_row_count(Some(4))
+            .set_max_row_group_row_count(Some(group_rows))
             .set_data_page_row_count_limit(1)
             .set_write_batch_size(1)
             .build();
@@ -277,10 +291,18 @@ mod tests {
     }
 
     #[test]
+    fn floats_of_which_all_values_were_seen_have_bounds_though_they_are_copied() {
+        let (said, expected, pages) = rewritten_by(WriterProperties::builder(), None, false, 12);
+        assert_eq!(said, expected);
+        assert!(said["minValues"]["even"].is_number() && said["maxValues"]["even"].is_number(), "{said}");
+        assert_eq!(pages, [1]);
+    }
+
+    #[test]
     fn what_others_say_of_floats_is_not_believed() {
         // As Python's deltalake has it, from the footer.
         let before = r#"{"minValues":{"odd":1.5,"even":0.0},"maxValues":{"odd":1.5,"even":11.0}}"#;
-        let (said, expected, pages) = rewritten_by(WriterProperties::builder(), Some(before), false);
+        let (said, expected, pages) = rewritten_by(WriterProperties::builder(), Some(before), false, 4);
         assert_eq!((said["minValues"].get("odd"), said["minValues"].get("even")), (None, None));
         assert_eq!(said["maxValues"]["id"], expected["maxValues"]["id"]);
         assert_eq!(pages, [4, 1, 4]);

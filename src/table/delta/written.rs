@@ -22,7 +22,7 @@ use crate::error::Result;
 use crate::table::Change;
 use crate::table::cores::{Rounds, in_rounds};
 use crate::table::new_rows::Pending;
-use crate::table::parquet::{Folded, GROUP_BYTES};
+use crate::table::parquet::Folded;
 
 /// A file with a changed row.
 #[derive(Debug, Clone)]
@@ -150,16 +150,17 @@ impl FileWriter<'_> {
         let rewriter = Rewriter { session, snapshot, layout, change: self.change, folded };
         session.progress().start(touched.iter().map(|touched| touched.part.size).sum());
         let in_place = Mutex::new(BTreeMap::new());
-        let mut rewriting =
-            Rewriting { snapshot, touched, next: 0, now: Utc::now().timestamp_millis(), rows, work, written };
-        let done = in_rounds(&mut rewriting, |number: usize| {
+        let is_local = layout.location.as_path().is_some();
+        let now = Utc::now().timestamp_millis();
+        let mut rewriting = Rewriting { snapshot, touched, next: 0, is_local, now, rows, work, written };
+        let done = in_rounds(&mut rewriting, OPEN_FILES, |number: usize| {
             let Touched { part, rows: own, pairs } = &touched[number];
             let rewritten = rewriter.rewrite(part, own.start, pairs);
             let mut rewritten = rewritten.map_err(|error| error.with_missing("file", &part.path))?;
             if let Some(add) = rewritten.add.take() {
                 in_place.lock().unwrap_or_else(PoisonError::into_inner).insert(number, add);
             }
-            Ok(rewritten)
+            Ok((number, rewritten))
         });
         // Also those that were done when another failed.
         written.adds.extend(in_place.into_inner().unwrap_or_else(PoisonError::into_inner).into_values());
@@ -185,8 +186,7 @@ impl FileWriter<'_> {
     }
 }
 
-/// Files that are rewritten at the same time: the next is decoded while the end of one is written. Not if they are so large that
-/// their row groups would take too much memory together.
+/// Files on disk that are rewritten at the same time: the next is decoded while the end of one is written.
 const OPEN_FILES: usize = 2;
 
 /// Files that are being rewritten; each is a round of its own.
@@ -194,6 +194,7 @@ struct Rewriting<'a, 'r> {
     snapshot: &'a Snapshot,
     touched: &'a [Touched<'a>],
     next: usize,
+    is_local: bool,
     /// When they are removed.
     now: i64,
     rows: &'a mut Rows<'r>,
@@ -203,12 +204,11 @@ struct Rewriting<'a, 'r> {
 
 impl Rounds for Rewriting<'_, '_> {
     type Piece = usize;
-    type Made = Rewritten;
+    type Made = (usize, Rewritten);
 
     fn may_begin(&self, open: usize) -> bool {
-        let open = &self.touched[self.next - open..(self.next + 1).min(self.touched.len())];
-        let bytes: u64 = open.iter().map(|touched| touched.part.size).sum();
-        open.len() <= OPEN_FILES && bytes <= GROUP_BYTES as u64
+        // In a store a file is fetched, and sent, by several requests at once.
+        open < OPEN_FILES && self.is_local
     }
 
     fn begin(&mut self) -> Result<Option<Vec<usize>>> {
@@ -217,9 +217,9 @@ impl Rounds for Rewriting<'_, '_> {
         Ok((number < self.touched.len()).then(|| vec![number]))
     }
 
-    fn end(&mut self, made: Vec<Rewritten>) -> Result<()> {
-        for rewritten in made {
-            let part = self.touched[self.written.removes.len()].part;
+    fn end(&mut self, made: Vec<(usize, Rewritten)>) -> Result<()> {
+        for (number, rewritten) in made {
+            let part = self.touched[number].part;
             self.written.removes.push(part.remove(&self.snapshot.partition_columns, self.now));
             self.written.copied += rewritten.copied;
             self.work.add(&rewritten.work);

@@ -5,14 +5,12 @@ use std::ops::Range;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
-};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection};
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
 
 use super::in_place::Witness;
 use super::rewrite::Folded;
-use super::stored::{BATCH_ROWS, selection, short, within};
+use super::stored::{BATCH_ROWS, selection, short};
 use super::writer::unwritable;
 use super::{Opened, undecodable};
 use crate::client::session::Session;
@@ -57,13 +55,13 @@ impl<'a> Fold<'a> {
 
 /// One column of rows that become a row group.
 pub(super) struct Piece {
-    /// Its place among the columns.
+    /// Its place among the columns, and among those of the file's own description.
     pub(super) column: usize,
+    pub(super) root: usize,
     /// Bytes as they are stored.
     pub(super) size: u64,
-    /// Where the rows stand: their row group, where it begins, and which rows they are, numbered from 0 in the file.
+    /// The row group in which the rows stand, and which rows of the file that are.
     pub(super) group: usize,
-    pub(super) start: u64,
     pub(super) rows: Range<u64>,
     /// Whether the bytes may stay as they are.
     pub(super) may_stay: bool,
@@ -135,13 +133,8 @@ impl Piece {
         new: Option<&NewColumn>,
         mut act: impl FnMut(&ArrayRef) -> Result<()>,
     ) -> Result<()> {
-        let rows = &self.rows;
-        let (skipped, own) = (within(rows.start - self.start), within(rows.end - rows.start));
-        let stored = opened.metadata.metadata().row_group(self.group).num_rows().unsigned_abs();
-        let is_part = own as u64 != stored;
-        let part = is_part.then(|| vec![RowSelector::skip(skipped), RowSelector::select(own)].into());
-        let mut next = rows.start;
-        for batch in self.read(opened, part)? {
+        let mut next = self.rows.start;
+        for batch in self.read(opened, None)? {
             session.check()?;
             let batch = batch.map_err(undecodable)?;
             let these = next..next + batch.num_rows() as u64;
@@ -150,19 +143,20 @@ impl Piece {
                 Some(new) => replaced(batch.column(0), new, fold.first + these.start, fold.pairs_of(&these))?,
                 None => ArrayRef::clone(batch.column(0)),
             };
+            let leaving = fold.leaving_of(&these);
+            let values = if leaving.is_empty() {
+                values
+            } else {
+                let batch = RecordBatch::try_new(batch.schema(), vec![values]).map_err(undecodable)?;
+                let kept = keep(&batch, fold.first + these.start, leaving.iter().copied())?;
+                ArrayRef::clone(kept.column(0))
+            };
             if let Some(witness) = fold.witness {
                 witness.values(self.column, &values);
             }
-            let leaving = fold.leaving_of(&these);
-            if leaving.is_empty() {
-                act(&values)?;
-                continue;
-            }
-            let batch = RecordBatch::try_new(batch.schema(), vec![values]).map_err(undecodable)?;
-            let kept = keep(&batch, fold.first + these.start, leaving.iter().copied())?;
-            act(kept.column(0))?;
+            act(&values)?;
         }
-        if next == rows.end { Ok(()) } else { Err(short().with("row group", self.group)) }
+        if next == self.rows.end { Ok(()) } else { Err(short().with("row group", self.group)) }
     }
 
     /// Whether all replaced rows have the value that they had, to the bit.
@@ -178,7 +172,7 @@ impl Piece {
         let first_look = &pairs[..pairs.len().min(FIRST_LOOK)];
         for pairs in [first_look, pairs].into_iter().skip(usize::from(first_look.len() == pairs.len())) {
             let mut next = pairs;
-            for batch in self.read(opened, Some(selection(pairs, fold.first + self.start)))? {
+            for batch in self.read(opened, Some(selection(pairs, fold.first + self.rows.start)))? {
                 session.check()?;
                 let batch = batch.map_err(undecodable)?;
                 let (these, rest) = next
@@ -203,7 +197,7 @@ impl Piece {
             opened.chunks.clone(),
             opened.metadata.clone(),
         )
-        .with_projection(ProjectionMask::roots(leaves, [self.column]))
+        .with_projection(ProjectionMask::roots(leaves, [self.root]))
         .with_row_groups(vec![self.group])
         .with_batch_size(BATCH_ROWS);
         let builder = match rows {

@@ -57,6 +57,7 @@ pub(crate) fn concat(
     let layout = Layout::of(&first)?;
     let mut expected = first.rows();
     let mut sink = Sink::plain(out);
+    session.progress().start(first.bytes());
     let mut writer = Copying::new(session, &first, Some(mark), &mut sink)?;
     writer.expect(1);
     for group in 0..first.metadata.metadata().num_row_groups() {

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -17,6 +17,7 @@ use parquet::file::writer::SerializedFileWriter;
 
 use crate::error::{Error, Result};
 use crate::table::cores::on_all_cores;
+use crate::table::parquet::pages::{PAGE_BYTES, Pages};
 use crate::table::parquet::unwritable;
 
 /// Fewer rows are encoded sooner than a thread is started.
@@ -25,8 +26,8 @@ const ROWS_OF_A_THREAD: usize = 1_024;
 /// As much is written at a time.
 const PIECE: usize = 1 << 20;
 
-/// A row group is in memory until it is written: of wide rows it has fewer.
-pub(crate) const GROUP_BYTES: usize = 128 << 20;
+/// A row group waits until all of its columns are encoded: of wide rows it has fewer.
+const GROUP_BYTES: usize = 128 << 20;
 
 /// Writes rows into one file.
 pub(crate) struct Encoder<W: Write + Send> {
@@ -80,6 +81,7 @@ impl<W: Write + Send> Encoder<W> {
         let writer =
             ArrowWriter::try_new_with_options(out, SchemaRef::clone(schema), options).map_err(unwritable)?;
         let (file, encoders) = writer.into_serialized_writer().map_err(unwritable)?;
+        let encoders = encoders.with_page_store_factory(Arc::new(Pages::new(PAGE_BYTES)));
         let own = file.properties().max_row_group_row_count().map_or(u64::MAX, |rows| rows as u64);
         let limit = limit.unwrap_or(own);
         Ok(Self { schema: SchemaRef::clone(schema), file, encoders, open: None, limit, rows: 0 })

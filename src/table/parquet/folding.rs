@@ -12,7 +12,7 @@ use super::groups::Copying;
 use super::verify::CopiedChunk;
 use super::writer::unwritable;
 use crate::error::{Error, Result};
-use crate::table::cores::{Rounds, in_rounds};
+use crate::table::cores::{Rounds, in_rounds, threads};
 
 /// Row groups that are encoded at the same time: the next begins while the last columns of one are not done.
 const OPEN_GROUPS: usize = 2;
@@ -25,13 +25,8 @@ impl Copying<'_, '_> {
         let (session, opened) = (self.session, self.opened);
         let before = &opened.metadata.metadata().row_groups()[..groups.start];
         let start = before.iter().map(|group| group.num_rows().unsigned_abs()).sum();
-        let row_bytes = match fold.folded.filter(|_| !fold.pairs.is_empty()) {
-            Some(folded) => folded.row_bytes()?,
-            None => 0,
-        };
-        let mut folding =
-            Folding { copying: self, fold, row_bytes, groups, start, rows: start, open: VecDeque::new() };
-        in_rounds(&mut folding, |piece: Piece| piece.make(session, opened, fold))
+        let mut folding = Folding { copying: self, fold, groups, start, open: VecDeque::new() };
+        in_rounds(&mut folding, threads(), |piece: Piece| piece.make(session, opened, fold))
     }
 
     /// Writes a row group of the columns that were made.
@@ -80,90 +75,66 @@ impl Copying<'_, '_> {
     }
 }
 
-/// Row groups that are being folded; each round is one of the new file.
+/// Row groups that are being folded; each is a round.
 struct Folding<'f, 'c, 'a, 's> {
     copying: &'c mut Copying<'a, 's>,
     fold: &'f Fold<'f>,
-    /// Bytes of a row that comes in, about.
-    row_bytes: u64,
-    /// Those that are left; the first may have begun.
+    /// Those that are left.
     groups: Range<usize>,
-    /// Where that one begins, and what of it is left, in rows of the file.
+    /// The first row of these, counted from 0 in the file.
     start: u64,
-    rows: u64,
     open: VecDeque<OpenGroup>,
 }
 
-/// A row group of the new file that is being made.
+/// A row group that is being made.
 struct OpenGroup {
     /// The stored one that its rows come from.
     group: usize,
-    start: u64,
     rows: Range<u64>,
     /// Rows that stay.
     kept: u64,
-    /// Bytes when it is done, about.
-    bytes: u64,
     stays_open: bool,
 }
 
 impl Folding<'_, '_, '_, '_> {
-    /// The next row group of the new file. One that would take too much memory becomes several.
+    /// The next row group that keeps a row.
     fn next(&mut self) -> Option<OpenGroup> {
-        while !self.groups.is_empty() {
-            let group = self.groups.start;
+        for group in self.groups.by_ref() {
             let stored = self.copying.opened.metadata.metadata().row_group(group);
-            let end = self.start + stored.num_rows().unsigned_abs();
-            let whole = self.start..end;
-            let new = self.fold.pairs_of(&whole).len() as u64 * self.row_bytes;
-            let bytes = stored.compressed_size().unsigned_abs() + new;
-            let parts = bytes.div_ceil(self.copying.group_bytes).max(1);
-            let rows = self.rows..end.min(self.rows + (end - self.start).div_ceil(parts));
-            self.rows = rows.end;
-            let is_last = rows.end == end;
-            if is_last {
-                self.start = end;
-                self.groups.start += 1;
-            }
+            let rows = self.start..self.start + stored.num_rows().unsigned_abs();
+            self.start = rows.end;
             let kept = rows.end - rows.start - self.fold.leaving_of(&rows).len() as u64;
             if kept > 0 {
-                let stays_open = is_last && self.copying.joined == Some(group);
-                return Some(OpenGroup {
-                    group,
-                    start: whole.start,
-                    rows,
-                    kept,
-                    bytes: bytes / parts,
-                    stays_open,
-                });
+                return Some(OpenGroup { group, rows, kept, stays_open: self.copying.joined == Some(group) });
             }
+            self.copying.session.progress().advance(stored.compressed_size().unsigned_abs());
         }
         None
     }
 
     /// The columns of a row group, the largest first.
-    fn pieces(&mut self, next: &OpenGroup) -> Result<Vec<Piece>> {
-        let copying = &mut *self.copying;
+    fn pieces(&self, next: &OpenGroup) -> Result<Vec<Piece>> {
+        let copying = &*self.copying;
         let opened = copying.opened;
         let stored = opened.metadata.metadata().row_group(next.group);
-        let is_whole =
-            next.rows.end - next.rows.start == next.kept && next.kept == stored.num_rows().unsigned_abs();
+        let is_whole = next.kept == next.rows.end - next.rows.start;
         let may_stay = is_whole && !next.stays_open && copying.is_index_kept;
         let descriptions = copying.encoder.columns();
         let mut pieces = Vec::with_capacity(opened.schema().fields().len());
         let mut writers = copying.encoder.leaves(self.open.len())?.into_iter().enumerate().peekable();
         while let Some((leaf, writer)) = writers.next() {
-            let column = descriptions.get_column_root_idx(leaf);
-            let is_own = |(leaf, _): &(usize, _)| descriptions.get_column_root_idx(*leaf) == column;
+            let root = descriptions.get_column_root_idx(leaf);
+            let is_own = |(leaf, _): &(usize, _)| descriptions.get_column_root_idx(*leaf) == root;
             let others = std::iter::from_fn(|| writers.next_if(is_own)).map(|(_, writer)| writer);
             let writers: Vec<_> = std::iter::once(writer).chain(others).collect();
             let leaves = leaf..leaf + writers.len();
             let size = stored.columns()[leaves.clone()].iter();
             pieces.push(Piece {
-                column,
+                // Arrow knows nothing of groups without a column.
+                column: pieces.len(),
+                root,
                 size: size.map(|leaf| leaf.compressed_size().unsigned_abs()).sum(),
                 group: next.group,
-                start: next.start,
                 rows: next.rows.clone(),
                 may_stay: may_stay && can_leaves_stand(opened, descriptions, stored, leaves),
                 stays_open: next.stays_open,
@@ -182,10 +153,7 @@ impl Rounds for Folding<'_, '_, '_, '_> {
     fn may_begin(&self, open: usize) -> bool {
         // What is fetched of an object is one row group at a time.
         let most = if self.copying.opened.chunks.object().is_some() { 1 } else { OPEN_GROUPS };
-        let next = self.copying.opened.metadata.metadata().row_groups().get(self.groups.start);
-        let next = next.map_or(0, |group| group.compressed_size().unsigned_abs());
-        let bytes = self.open.iter().map(|open| open.bytes).sum::<u64>();
-        open < most && bytes + next <= self.copying.group_bytes
+        open < most
     }
 
     fn begin(&mut self) -> Result<Option<Vec<Piece>>> {
@@ -208,19 +176,19 @@ impl Rounds for Folding<'_, '_, '_, '_> {
             witness.rows(done.kept);
         }
         if done.stays_open {
-            let leaves = made.into_iter().flat_map(|made| match made.values {
-                MadeValues::Open(leaves) => leaves,
-                MadeValues::Same(_) | MadeValues::Encoded(_) => Vec::new(),
-            });
-            self.copying.encoder.resume(leaves.collect(), done.kept)?;
+            let mut leaves = Vec::new();
+            for made in made {
+                let MadeValues::Open(own) = made.values else {
+                    return Err(Error::internal("a column was not left open"));
+                };
+                leaves.extend(own);
+            }
+            self.copying.encoder.resume(leaves, done.kept)?;
         } else {
             self.copying.put(&done, made)?;
         }
         let stored = self.copying.opened.metadata.metadata().row_group(done.group);
-        let share = u128::from(stored.compressed_size().unsigned_abs())
-            * u128::from(done.rows.end - done.rows.start)
-            / u128::from(stored.num_rows().unsigned_abs().max(1));
-        self.copying.session.progress().advance(u64::try_from(share).unwrap_or(0));
+        self.copying.session.progress().advance(stored.compressed_size().unsigned_abs());
         if self.open.is_empty() {
             self.copying.opened.chunks.release();
         }

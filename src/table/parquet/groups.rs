@@ -15,7 +15,7 @@ use crate::table::parquet::as_bytes::{
     StoredGroup, can_stand, copy_in_store, is_dense, is_indexed, whole_footer,
 };
 use crate::table::parquet::columns::Fold;
-use crate::table::parquet::encoder::{Encoder, GROUP_BYTES};
+use crate::table::parquet::encoder::Encoder;
 use crate::table::parquet::like::like;
 use crate::table::parquet::verify::{CopiedChunk, Written};
 use crate::table::parquet::writer::{GROUP_ROWS, unwritable};
@@ -38,8 +38,6 @@ pub(super) struct Copying<'a, 's> {
     pub(super) joined: Option<usize>,
     /// The most rows that a row group may have.
     limit: u64,
-    /// What row groups that are folded may take in memory.
-    pub(super) group_bytes: u64,
 }
 
 impl<'a, 's> Copying<'a, 's> {
@@ -81,7 +79,6 @@ impl<'a, 's> Copying<'a, 's> {
             written: Written::default(),
             joined: None,
             limit,
-            group_bytes: GROUP_BYTES as u64,
         })
     }
 

@@ -12,6 +12,7 @@ mod groups;
 mod in_place;
 mod layout;
 mod like;
+mod pages;
 mod prune;
 mod rewrite;
 mod scan;
@@ -35,7 +36,7 @@ use crate::error::{Error, ErrorKind, Result};
 use chunks::Chunks;
 
 pub(crate) use concat::{Layout, concat, emptied};
-pub(crate) use encoder::{Encoder, GROUP_BYTES};
+pub(crate) use encoder::Encoder;
 pub(crate) use in_place::Witness;
 pub(crate) use prune::is_decodable;
 pub(crate) use rewrite::{Folded, PartChange, append, check_missing, mark_of, rewrite_part, widen};

@@ -1,7 +1,7 @@
 //! Writes a stored Parquet file anew with updates in place and inserts at the end.
 //!
-//! Row groups without a changed row are copied as the bytes they are (`groups.rs`); of the others one is in memory at a
-//! time. Small batches of inserts join the last row group instead of leaving a tiny one behind after every run.
+//! Row groups without a changed row are copied as the bytes they are (`groups.rs`); of the others a few are being made at the
+//! same time (`folding.rs`). Small batches of inserts join the last row group instead of leaving a tiny one behind after every run.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -269,14 +269,13 @@ impl<'a> Folded<'a> {
             .map_err(|cause| Error::internal("replaced rows do not fit the stored columns").because(cause))
     }
 
-    /// The new values of a stored column, if it came in.
+    /// The new values of a stored column, if it came in and may differ from what is stored.
     pub(super) fn column(&self, stored: usize) -> Result<Option<NewColumn>> {
-        self.columns[stored].map(|incoming| self.change.rows.column(incoming)).transpose()
-    }
-
-    /// Bytes of a new row, about.
-    pub(super) fn row_bytes(&self) -> Result<u64> {
-        self.change.rows.size().map(|(rows, bytes)| bytes / (rows as u64).max(1))
+        let may_differ = !self.change.outcome.ids.contains(self.stored.field(stored).name());
+        self.columns[stored]
+            .filter(|_| may_differ)
+            .map(|incoming| self.change.rows.column(incoming))
+            .transpose()
     }
 
     /// The columns that a stored row keeps when it is replaced: those that did not come in.

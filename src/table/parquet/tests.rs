@@ -343,27 +343,53 @@ fn of_a_row_group_with_a_changed_row_columns_without_one_are_copied_as_their_byt
 }
 
 #[test]
-fn a_row_group_that_takes_too_much_memory_becomes_several() {
+fn rows_leave_a_file_and_an_empty_row_group_goes_with_them() {
     let file = paged();
     let opened = Opened::new(Content::Local(file.reopen().expect("opened"))).expect("opened");
-    let leaving: Vec<u64> = (215..330).collect();
+    let leaving: Vec<u64> = (215..430).collect();
     let (session, mut out) = (Session::default(), tempfile::tempfile().expect("a file"));
     let mut sink = Sink::plain(&mut out);
     let mut copying = Copying::new(&session, &opened, None, &mut sink).expect("starts");
-    let whole = opened.metadata.metadata().row_group(0).compressed_size();
-    copying.group_bytes = whole.unsigned_abs() / 3;
     copying.expect(5);
     copying.fold(0..10, &Fold { leaving: &leaving, ..Fold::NONE }).expect("folds");
     copying.append(&numbers(1000..1005, 1)).expect("appends");
     let written = copying.finish().expect("ends");
     verify(&opened, &out, &written).expect("is whole");
     let written = Opened::new(Content::Local(out)).expect("opened");
-    let sizes: Vec<i64> =
-        written.metadata.metadata().row_groups().iter().map(RowGroupMetaData::num_rows).collect();
-    assert!(sizes.len() > 24 && sizes.iter().all(|rows| *rows <= 34), "{sizes:?}");
+    let groups = written.metadata.metadata().row_groups();
+    let sizes: Vec<i64> = groups.iter().map(RowGroupMetaData::num_rows).collect();
+    assert_eq!(sizes, [100, 100, 15, 70, 100, 100, 100, 100, 105]);
     let ids = read_all(&written);
-    let ids = ids.column(0).as_primitive::<Int64Type>();
-    assert!(ids.iter().flatten().eq((0..215).chain(330..1005)));
+    assert!(ids.column(0).as_primitive::<Int64Type>().iter().flatten().eq((0..215).chain(430..1005)));
+    assert_eq!((pages(&written, 1), pages(&written, 2)), (10, 1), "what is whole is copied");
+}
+
+#[test]
+fn what_has_no_index_of_pages_is_not_put_beside_what_has_one() {
+    // No row group can be copied as a whole, for the decimals are stored in another way than they are written.
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let schema = "message m { required int64 id; optional fixed_len_byte_array(16) d (DECIMAL(20,2)); }";
+    let schema = Arc::new(parse_message_type(schema).expect("a schema"));
+    let plain = WriterProperties::builder()
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_offset_index_disabled(true);
+    let mut writer =
+        SerializedFileWriter::new(file.as_file(), schema, Arc::new(plain.build())).expect("a writer");
+    let mut group = writer.next_row_group().expect("a row group");
+    while let Some(mut column) = group.next_column().expect("a column") {
+        match column.untyped() {
+            ColumnWriter::FixedLenByteArrayColumnWriter(writer) => {
+                let bytes = |v: i128| ByteArray::from(v.to_be_bytes().to_vec()).into();
+                writer.write_batch(&[bytes(150), bytes(-150)], Some(&[1, 1]), None).expect("written");
+            }
+            column => ids(column, &[1, 2]),
+        }
+        column.close().expect("closed");
+    }
+    group.close().expect("closed");
+    writer.close().expect("closed");
+    let (rows, ..) = fold(file.path(), decimals(&[2], &[-7])).expect("folds");
+    assert_eq!(rows.columns(), decimals(&[1, 2], &[150, -7]).columns());
 }
 
 #[test]

@@ -173,6 +173,7 @@ struct Written {
     sorter: Sorter,
     /// The stored rows that are replaced.
     replaced: Vec<u64>,
+    ids: Vec<String>,
     schema: SchemaRef,
     counts: Option<RowCounts>,
 }
@@ -180,12 +181,13 @@ struct Written {
 impl Written {
     fn new(schema: &SchemaRef, budget: Budget) -> Self {
         let sorter = Sorter::new(schema, budget.sorted());
-        Self { sorter, replaced: Vec::new(), schema: Arc::clone(schema), counts: None }
+        Self { sorter, replaced: Vec::new(), ids: Vec::new(), schema: Arc::clone(schema), counts: None }
     }
 
     /// Takes the rows of one part that are written: those that replace stored ones in the order of these, then the inserts
     /// as they came in.
     fn add(&mut self, incoming: &Incoming, places: &[u64], outcome: &Outcome) -> Result<()> {
+        self.ids.clone_from(&outcome.ids);
         self.replaced.extend(outcome.replaced.iter().map(|pair| pair.stored_row));
         let place = |row: u32| places[incoming.source_rows()[row as usize] as usize];
         let replaced = outcome.replaced.iter().map(|pair| (pair.incoming, u128::from(pair.stored_row)));
@@ -218,7 +220,8 @@ impl Written {
         let pair = |(stored_row, incoming)| Pair { stored_row, incoming };
         let replaced: Vec<Pair> = self.replaced.into_iter().zip(0..).map(pair).collect();
         let inserted = (0..rows.len()).skip(replaced.len()).collect();
-        Ok((Outcome { replaced, inserted, rows: self.counts.unwrap_or_default() }, rows))
+        let counts = self.counts.unwrap_or_default();
+        Ok((Outcome { replaced, inserted, ids: self.ids, rows: counts }, rows))
     }
 }
 
