@@ -17,6 +17,7 @@ use arrow::datatypes::{Field, Schema};
 use crate::core::cast::{CastRefused, exact};
 use crate::core::format::Format;
 use crate::core::merge::reference::{Refusal, Table, merge};
+use crate::core::merge::rule::Fate;
 use crate::core::merge::{
     Duplicates, ExtraColumns, MergeRule, MissingColumns, Newest, NullModified, Stale, Ties, UpsertMethod,
 };
@@ -98,6 +99,12 @@ const EVERYWHERE: Scope = Scope { formats: &[Format::Parquet, Format::Csv, Forma
 /// `Unsupported` for a type that no case needs.
 pub fn judge(stored: Option<&RecordBatch>, incoming: &RecordBatch, rule: &MergeRule) -> Result<Judgement> {
     let Some(stored) = stored else {
+        if rule.only_incoming() == Fate::Leave {
+            return Ok(Judgement::Refused {
+                kind: ErrorKind::NotFound,
+                message: "the target does not exist",
+            });
+        }
         let incoming = table_of(incoming)?;
         let nothing = Table { columns: incoming.columns.clone(), rows: Vec::new() };
         return Ok(Judgement::of(merge(&nothing, &incoming, rule)));
@@ -327,7 +334,7 @@ fn message_of(refusal: &Refusal) -> &'static str {
         Refusal::Ambiguous(_) => "several incoming rows have one id and differ",
         Refusal::StoredTwice(_) => "ids are stored more than once",
         Refusal::Stale(_) => "incoming rows are older than the stored ones",
-        Refusal::Tied(_) => "rows of one id have the same modification value and differ",
+        Refusal::Tied(_) => "incoming rows are as new as the stored ones and differ",
     }
 }
 

@@ -52,6 +52,10 @@ pub(crate) fn check_extra(stored: &Schema, incoming: &Schema) -> Result<()> {
 ///
 /// `InvalidInput` if stored columns do not come in and the rule asks for them.
 pub(crate) fn taken(stored: &Schema, incoming: &Schema, rule: &MergeRule) -> Result<Option<Vec<usize>>> {
+    // A text file without a record names no columns: it takes all that come in.
+    if stored.fields().is_empty() {
+        return Ok(None);
+    }
     let is_key = |name: &str| rule.ids().iter().any(|id| id == name) || rule.modified() == Some(name);
     let names = stored.fields().iter().map(|field| field.name().as_str());
     let missing = names.filter(|name| incoming.field_with_name(name).is_err() && !is_key(name));
@@ -64,11 +68,18 @@ pub(crate) fn taken(stored: &Schema, incoming: &Schema, rule: &MergeRule) -> Res
     if rule.extra_columns() == ExtraColumns::Error {
         return Ok(None);
     }
-    // A key that is not stored is not left out: nothing could be matched by it.
-    let is_taken = |name: &str| stored.field_with_name(name).is_ok() || is_key(name);
-    let places = (0..incoming.fields().len()).filter(|place| is_taken(incoming.field(*place).name()));
-    let places: Vec<usize> = places.collect();
-    Ok((places.len() < incoming.fields().len()).then_some(places))
+    // A key that is not stored is not left out, for nothing could be matched by it, nor is what may be a slip of the case.
+    let is_like =
+        |name: &str| stored.fields().iter().any(|own| own.name().to_lowercase() == name.to_lowercase());
+    let is_taken =
+        |place: &usize| is_like(incoming.field(*place).name()) || is_key(incoming.field(*place).name());
+    let (places, left): (Vec<usize>, Vec<usize>) = (0..incoming.fields().len()).partition(is_taken);
+    if left.is_empty() {
+        return Ok(None);
+    }
+    let names: Vec<&str> = left.iter().map(|place| incoming.field(*place).name().as_str()).collect();
+    tracing::warn!(columns = names.join(", "), "incoming columns that are not stored are left out");
+    Ok(Some(places))
 }
 
 /// Where each stored column stands among the incoming ones, and how far it came.

@@ -16,6 +16,7 @@ use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::merge::MergeRule;
 use crate::core::merge::kernel::{Incoming, Matcher, Outcome};
+use crate::core::merge::rule::Fate;
 use crate::core::options::{IfMissing, UpsertOptions};
 use crate::core::report::{PhaseTimes, UpsertReport, WorkCounts, millis};
 use crate::core::schema::check_names;
@@ -179,9 +180,10 @@ impl Job<'_> {
         let start = Instant::now();
         let stored = match self.place.open(self.session, self.options.dry_run)? {
             Found::Table(stored) => stored,
-            Found::Nothing if self.options.if_missing == IfMissing::Error => {
+            Found::Nothing if self.needs_target() => {
                 return Err(Error::new(ErrorKind::NotFound, "the target does not exist")
-                    .hint("name one that does, or let it be created"));
+                    .with("method", self.rule.method())
+                    .hint("name one that does; update-only adds no rows, and so makes none"));
             }
             Found::Nothing => {
                 self.name_columns();
@@ -191,6 +193,10 @@ impl Job<'_> {
         };
         self.times.plan += millis(start.elapsed());
         self.fold(stored, conflicts)
+    }
+
+    fn needs_target(&self) -> bool {
+        self.options.if_missing == IfMissing::Error || self.rule.only_incoming() == Fate::Leave
     }
 
     /// Nothing came in, not even names: as a batch it has the columns it must have.

@@ -9,6 +9,8 @@ use keyfold::{
     WriteMode, WriteOptions,
 };
 
+use parquet::file::reader::{FileReader, SerializedFileReader};
+
 use crate::doors::Doors;
 use crate::tables::{everywhere, fold, numbered, row, rows, stored};
 
@@ -54,6 +56,38 @@ async fn a_target_without_an_extension_becomes_a_table_and_takes_updates() {
         assert_eq!(doors.data.count(&[TABLE], ReadOptions::default()).await.expect("counts"), 3);
         let log = doors.names_in(&format!("{TABLE}/_delta_log"));
         assert_eq!(log, ["00000000000000000000.json", "00000000000000000001.json"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_rewritten_side_by_side_and_those_that_are_done_go_if_another_fails() {
+    let rule = MergeRule::by_modified(["id"], "value").expect("a rule");
+    for doors in everywhere() {
+        for id in [1, 3, 5, 7] {
+            write(&doors, rows(&[id, id + 1], &["a", "b"], &[1, 1]), append()).await.expect("appends");
+        }
+        let change = |value| Frame::from(rows(&[1, 3, 5, 7], &["c"; 4], &[value; 4]));
+        let fold = |value| doors.upsert.upsert_opts(change(value), TABLE, &rule, UpsertOptions::default());
+        let report = fold(2).await.expect("folds");
+        let work = &report.work;
+        assert_eq!((work.files_removed, work.files_added, work.row_groups_rewritten), (4, 4, 4));
+        assert!(work.value_bytes_read > 0 && work.bytes_read > work.value_bytes_read, "{work:?}");
+        let expected = [1, 3, 5, 7].map(|id| [row(id, "c", 2), row(id + 1, "b", 1)]).concat();
+        assert_eq!(stored(&doors, TABLE, ReadOptions::default()).await, expected);
+        // Of one file, a column that is not looked at before files are written.
+        let names = doors.names_in(TABLE);
+        let files: Vec<&String> = names.iter().filter(|name| name.ends_with(".parquet")).collect();
+        let damaged = format!("{TABLE}/{}", files[files.len() - 2]);
+        let mut bytes = doors.bytes(&damaged).expect("a file");
+        let footer = SerializedFileReader::new(bytes::Bytes::from(bytes.clone())).expect("a footer");
+        let (start, len) = footer.metadata().row_group(0).column(1).byte_range();
+        let place = |at: u64| usize::try_from(at).expect("small");
+        bytes[place(start)..place(start + len)].fill(0xff);
+        doors.file(&damaged, bytes);
+        let refused = fold(3).await.expect_err("damaged");
+        assert_eq!(refused.kind(), ErrorKind::InvalidData, "{refused:?}");
+        assert_eq!(doors.names_in(TABLE), names);
+        assert_eq!(doors.names_in(&format!("{TABLE}/_delta_log")).len(), 5);
     }
 }
 

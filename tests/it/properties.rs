@@ -10,8 +10,8 @@ use keyfold::arrow::array::{
 use keyfold::arrow::compute::{concat_batches, take_record_batch};
 use keyfold::conformance::{Judgement, judge, table_of};
 use keyfold::{
-    Backend, Duplicates, Format, Frame, MergeRule, Newest, NullModified, Result, Stale, Ties, UpsertMethod,
-    UpsertOptions, UpsertReport, WriteOptions,
+    Backend, Duplicates, ExtraColumns, Format, Frame, MergeRule, MissingColumns, Newest, NullModified,
+    Result, Stale, Ties, UpsertMethod, UpsertOptions, UpsertReport, WriteOptions,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestCaseResult};
@@ -58,6 +58,8 @@ struct Said {
     ties: Ties,
     stale: Stale,
     nulls: NullModified,
+    extra: ExtraColumns,
+    missing: MissingColumns,
 }
 
 /// Everything that one run depends on.
@@ -93,6 +95,7 @@ impl Input {
             (Wins::Newest, _) => (UpsertMethod::Modified, Some(newest())),
         };
         let rule = MergeRule::new(method, ids.iter().copied(), modified).expect("a rule");
+        let rule = rule.with_extra_columns(said.extra).with_missing_columns(said.missing);
         match said.duplicates {
             Some(duplicates) => rule.with_duplicates(duplicates),
             None => rule,
@@ -106,7 +109,16 @@ impl Input {
     }
 
     fn incoming(&self, format: Format) -> RecordBatch {
-        let whole = table(&self.incoming, self.at, self.text_ids, format);
+        let mut whole = table(&self.incoming, self.at, self.text_ids, format);
+        if self.said.extra == ExtraColumns::Ignore {
+            let more = (0_i64..).take(whole.num_rows()).collect::<Int64Array>();
+            let columns =
+                whole.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
+            let columns = columns.into_iter().zip(whole.columns().iter().cloned());
+            let columns = columns.chain([("more".to_owned(), Arc::new(more) as ArrayRef)]);
+            let columns = columns.map(|(name, values)| (name, values, true));
+            whole = RecordBatch::try_from_iter_with_nullable(columns).expect("a batch");
+        }
         let absent = |name: &str| match name {
             "word" => self.absent[0],
             "share" => self.absent[1],
@@ -225,13 +237,19 @@ fn said() -> impl Strategy<Value = Said> {
     let ties = prop_oneof![4 => Just(Ties::Incoming), 2 => Just(Ties::Keep), 1 => Just(Ties::Error)];
     let stale = prop_oneof![9 => Just(Stale::Ignore), 1 => Just(Stale::Error)];
     let nulls = prop_oneof![9 => Just(NullModified::Lowest), 1 => Just(NullModified::Error)];
-    (only, duplicates, ties, stale, nulls).prop_map(|(only, duplicates, ties, stale, nulls)| Said {
-        only,
-        duplicates,
-        ties,
-        stale,
-        nulls,
-    })
+    let extra = prop_oneof![3 => Just(ExtraColumns::Error), 1 => Just(ExtraColumns::Ignore)];
+    let missing = prop_oneof![9 => Just(MissingColumns::Keep), 1 => Just(MissingColumns::Error)];
+    (only, duplicates, ties, stale, nulls, extra, missing).prop_map(
+        |(only, duplicates, ties, stale, nulls, extra, missing)| Said {
+            only,
+            duplicates,
+            ties,
+            stale,
+            nulls,
+            extra,
+            missing,
+        },
+    )
 }
 
 /// Rows in which each id occurs once, as a stored table should be.

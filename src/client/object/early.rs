@@ -26,26 +26,21 @@ struct Worker {
 
 impl Early {
     /// Takes note of bytes that were written.
-    ///
-    /// # Errors
-    ///
-    /// `Io` if a thread cannot be started.
-    pub(super) fn wrote(&mut self, file: &File, bytes: u64) -> io::Result<()> {
+    pub(super) fn wrote(&mut self, file: &File, bytes: u64) {
         self.new += bytes;
         if self.new < STEP {
-            return Ok(());
+            return;
         }
         self.new = 0;
-        let worker = match self.worker.take() {
-            Some(worker) => worker,
-            None => Worker::start(file.try_clone()?)?,
-        };
-        // One that is at work looks again when it is asked the next time; one that has failed says so in the end.
-        match worker.asked.try_send(()) {
-            Ok(()) | Err(TrySendError::Full(()) | TrySendError::Disconnected(())) => {}
+        // Without a thread, all of it is left to the end.
+        let worker = self.worker.take().or_else(|| Worker::start(file.try_clone().ok()?).ok());
+        if let Some(worker) = &worker {
+            // One that is at work looks again when it is asked the next time; one that has failed says so in the end.
+            match worker.asked.try_send(()) {
+                Ok(()) | Err(TrySendError::Full(()) | TrySendError::Disconnected(())) => {}
+            }
         }
-        self.worker = Some(worker);
-        Ok(())
+        self.worker = worker;
     }
 
     /// Waits until nothing is done any more.
@@ -78,14 +73,14 @@ mod tests {
     fn an_error_is_told_in_the_end() {
         let file = tempfile::tempfile().expect("a file");
         let mut early = Early::default();
-        early.wrote(&file, STEP - 1).expect("noted");
+        early.wrote(&file, STEP - 1);
         assert!(early.worker.is_none());
-        early.wrote(&file, 1).expect("noted");
+        early.wrote(&file, 1);
         early.end().expect("is on disk");
         // What cannot be brought to any disk.
         let (pipe, _reader) = std::os::unix::net::UnixStream::pair().expect("a pair");
         let pipe = File::from(std::os::fd::OwnedFd::from(pipe));
-        early.wrote(&pipe, STEP).expect("noted");
+        early.wrote(&pipe, STEP);
         assert_eq!(early.end().map_err(|error| error.kind()), Err(crate::error::ErrorKind::Io));
     }
 }

@@ -153,7 +153,7 @@ impl Write for Sink<'_> {
         };
         self.position += written as u64;
         if let Some(early) = &mut self.early {
-            early.wrote(self.file, written as u64)?;
+            early.wrote(self.file, written as u64);
         }
         Ok(written)
     }

@@ -1,5 +1,6 @@
 //! Which files there are: below a folder, or by a pattern, on disk and in stores.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Session;
@@ -169,7 +170,10 @@ fn walk(folder: &Path, below: &str, names: &mut Vec<String>) -> Result<()> {
             .hint("a link may lead in a circle"));
     }
     let entries = match std::fs::read_dir(folder) {
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        // Also if a file has come into its place just now.
+        Err(cause) if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(());
+        }
         entries => entries.map_err(failed)?,
     };
     for entry in entries {
@@ -211,6 +215,17 @@ fn expand(location: &Location, pattern: &Path) -> Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn there_are_no_files_below_what_is_a_file_by_now() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("t.parquet");
+        std::fs::write(&file, "x").expect("written");
+        for path in [file, folder.path().join("nothing")] {
+            let found = Session::default().files_below(&Location::from_path(path));
+            assert_eq!(found.expect("looks"), Vec::<String>::new());
+        }
+    }
 
     #[test]
     fn a_pattern_gives_files_by_name_and_never_nothing() {

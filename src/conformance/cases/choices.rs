@@ -3,6 +3,7 @@
 use super::{BY_ID, Case, Counts, Data, Expect, NEWEST, NONE, Rule, WITH_NAN, ints, refused, rows, texts};
 use crate::conformance::Choices;
 use crate::core::merge::{Duplicates, ExtraColumns, MissingColumns, NullModified, Stale, Ties, UpsertMethod};
+use crate::error::ErrorKind;
 
 const INSERT_ONLY: Rule = Rule { method: UpsertMethod::InsertOnly, ..BY_ID };
 const INSERT_NEWEST: Rule = Rule { method: UpsertMethod::InsertOnly, ..NEWEST };
@@ -76,6 +77,13 @@ fn methods() -> Vec<Case> {
             rows(&[(7, "z", 9), (2, "B", 6), (3, "C", 4), (1, "A", 5)]),
             UPDATE_NEWEST,
             counts(Counts { updated: 2, stale: 1, ignored: 1, ties: 1, ..NONE }),
+        ),
+        Case::new(
+            "update_only_needs_a_target",
+            None,
+            rows(&[(1, "a", 1)]),
+            UPDATE_ONLY,
+            Expect::Refused { kind: ErrorKind::NotFound, message: "the target does not exist" },
         ),
         Case::new(
             "update_only_without_a_stored_id_changes_nothing",
@@ -160,14 +168,14 @@ fn versions() -> Vec<Case> {
             stored(),
             rows(&[(1, "A", 5), (3, "C", 6)]),
             ties(Ties::Error),
-            refused("rows of one id have the same modification value and differ"),
+            refused("incoming rows are as new as the stored ones and differ"),
         ),
         Case::new(
-            "equally_new_incoming_rows_that_differ_are_refused",
+            "equally_new_incoming_rows_that_differ_are_no_tie_with_a_stored_one",
             stored(),
             rows(&[(7, "A", 5), (7, "B", 5)]),
             ties(Ties::Error),
-            refused("rows of one id have the same modification value and differ"),
+            counts(Counts { inserted: 1, duplicates: 1, ties: 1, ..NONE }),
         ),
         Case::new(
             "equally_new_versions_that_are_equal_are_not_refused",
@@ -244,8 +252,15 @@ fn columns() -> Vec<Case> {
         ),
         Case::new(
             "an_id_column_that_is_not_stored_is_not_left_out",
-            Data::default().with("value", texts(["a"])),
+            Data::default().with("value", texts(["a"])).with("at", ints([5])),
             rows(&[(1, "a", 5)]),
+            ignore(BY_ID),
+            refused("the target has no such columns"),
+        ),
+        Case::new(
+            "a_column_that_differs_from_a_stored_one_in_its_case_is_not_left_out",
+            stored(),
+            Data::default().with("id", ints([1])).with("Value", texts(["A"])),
             ignore(BY_ID),
             refused("the target has no such columns"),
         ),

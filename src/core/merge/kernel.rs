@@ -70,6 +70,8 @@ pub(crate) struct Matcher<'a> {
     replaced: Vec<Pair>,
     /// Incoming rows whose id is stored more than once.
     doubled: Vec<u32>,
+    /// Incoming rows that are as new as the stored ones and differ, where that is refused.
+    refused: Vec<u32>,
 }
 
 impl<'a> Matcher<'a> {
@@ -102,6 +104,7 @@ impl<'a> Matcher<'a> {
             tied: vec![false; incoming.batch().num_rows()],
             replaced: Vec::new(),
             doubled: Vec::new(),
+            refused: Vec::new(),
             incoming,
             rule,
             key_columns,
@@ -207,7 +210,8 @@ impl<'a> Matcher<'a> {
                     self.tied[pair.incoming as usize] = true;
                     match newest.ties {
                         Ties::Keep => self.verdicts[pair.incoming as usize] = Verdict::Kept,
-                        Ties::Incoming | Ties::Error => self.replace(*pair),
+                        Ties::Incoming => self.replace(*pair),
+                        Ties::Error => self.refused.push(pair.incoming),
                     }
                 }
             }
@@ -272,13 +276,14 @@ impl<'a> Matcher<'a> {
                 .with("sample", self.incoming.name_ids(stale, self.rule)?)
                 .hint("leave them out of the source, or let them be ignored"));
         }
-        let tied: Vec<u32> = (0..).zip(&self.tied).filter(|(_, tied)| **tied).map(|(row, _)| row).collect();
-        if newest.ties == Ties::Error && !tied.is_empty() {
-            let message = "rows of one id have the same modification value and differ";
+        if !self.refused.is_empty() {
+            let mut refused = self.refused.clone();
+            refused.sort_unstable();
+            let message = "incoming rows are as new as the stored ones and differ";
             return Err(Error::new(ErrorKind::InvalidInput, message)
-                .with("ids", tied.len())
-                .with("sample", self.incoming.name_ids(tied, self.rule)?)
-                .hint("give the versions of a row different modification values, or say which one counts"));
+                .with("ids", refused.len())
+                .with("sample", self.incoming.name_ids(refused, self.rule)?)
+                .hint("give the versions of a row different modification values, or say which one wins"));
         }
         Ok(())
     }

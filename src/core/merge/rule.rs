@@ -47,7 +47,7 @@ pub enum UpsertMethod {
     Modified,
     /// Rows with new ids are added; stored rows stay as they are.
     InsertOnly,
-    /// As `modified` with a modification column, else as `id`, but no row is added.
+    /// As `modified` with a modification column, else as `id`, but no row is added: the target has to be there.
     UpdateOnly,
 }
 
@@ -93,7 +93,7 @@ pub struct Newest {
     pub column: String,
     /// What an incoming row without a value means.
     pub nulls: NullModified,
-    /// Who wins between rows that have the same value and differ.
+    /// Who wins between an incoming and a stored row that have the same value and differ.
     pub ties: Ties,
     /// What is done with an incoming row that is older than the stored one.
     pub stale: Stale,
@@ -114,7 +114,7 @@ impl Newest {
         self
     }
 
-    /// Says who wins between rows that have the same value and differ.
+    /// Says who wins between an incoming and a stored row that have the same value and differ.
     #[must_use]
     pub fn with_ties(mut self, ties: Ties) -> Self {
         self.ties = ties;
@@ -152,7 +152,7 @@ choice! {
         Incoming = "incoming",
         /// The stored one; the incoming row counts as stale.
         Keep = "keep",
-        /// The upsert is refused, also if two incoming rows tie.
+        /// The upsert is refused.
         Error = "error",
     }
 }
@@ -300,8 +300,7 @@ impl MergeRule {
             (UpsertMethod::UpdateOnly, None) => Self::update_only(ids, Winner::Incoming),
             (UpsertMethod::UpdateOnly, Some(newest)) => Self::update_only(ids, Winner::Newest(newest)),
             (UpsertMethod::Id | UpsertMethod::InsertOnly, newest) => {
-                let is_plain =
-                    |newest: &Newest| newest.stale == Stale::default() && newest.ties != Ties::Keep;
+                let is_plain = |newest: &Newest| (newest.stale, newest.ties) == Default::default();
                 if !newest.as_ref().is_none_or(is_plain) {
                     return Err(Error::new(
                         ErrorKind::Usage,
@@ -457,7 +456,11 @@ mod tests {
     #[test]
     fn what_is_said_of_stored_versions_needs_a_method_that_looks_at_them() {
         let newest = || Newest::by("at");
-        for said in [newest().with_stale(Stale::Error), newest().with_ties(Ties::Keep)] {
+        for said in [
+            newest().with_stale(Stale::Error),
+            newest().with_ties(Ties::Keep),
+            newest().with_ties(Ties::Error),
+        ] {
             for (method, is_fine) in [
                 (UpsertMethod::Id, false),
                 (UpsertMethod::InsertOnly, false),
@@ -468,8 +471,11 @@ mod tests {
                 assert_eq!(rule.map_err(|error| error.kind()).is_ok(), is_fine, "{method}");
             }
         }
-        // Rows that tie in the batch are looked at by every method.
-        assert!(MergeRule::new(UpsertMethod::Id, ["id"], Some(newest().with_ties(Ties::Error))).is_ok());
+        let settled = newest().with_nulls(NullModified::Error);
+        assert!(
+            MergeRule::new(UpsertMethod::Id, ["id"], Some(settled)).is_ok(),
+            "all methods look at the batch"
+        );
     }
 
     #[test]

@@ -33,7 +33,7 @@ const GROUP_BYTES: usize = 128 << 20;
 pub(crate) struct Encoder<W: Write + Send> {
     schema: SchemaRef,
     file: SerializedFileWriter<BufWriter<W>>,
-    encoders: ArrowRowGroupWriterFactory,
+    pages: Pages,
     /// The row group that is being encoded.
     open: Option<OpenGroup>,
     /// The most rows that a row group may have.
@@ -80,11 +80,11 @@ impl<W: Write + Send> Encoder<W> {
         let out = BufWriter::with_capacity(PIECE, out);
         let writer =
             ArrowWriter::try_new_with_options(out, SchemaRef::clone(schema), options).map_err(unwritable)?;
-        let (file, encoders) = writer.into_serialized_writer().map_err(unwritable)?;
-        let encoders = encoders.with_page_store_factory(Arc::new(Pages::new(PAGE_BYTES)));
+        let (file, _) = writer.into_serialized_writer().map_err(unwritable)?;
         let own = file.properties().max_row_group_row_count().map_or(u64::MAX, |rows| rows as u64);
         let limit = limit.unwrap_or(own);
-        Ok(Self { schema: SchemaRef::clone(schema), file, encoders, open: None, limit, rows: 0 })
+        let pages = Pages::new(PAGE_BYTES);
+        Ok(Self { schema: SchemaRef::clone(schema), file, pages, open: None, limit, rows: 0 })
     }
 
     /// The file, between two row groups.
@@ -124,7 +124,10 @@ impl<W: Write + Send> Encoder<W> {
     /// `Io`.
     pub(super) fn leaves(&self, open: usize) -> Result<Vec<ArrowColumnWriter>> {
         let number = self.file.flushed_row_groups().len() + open;
-        self.encoders.create_column_writers(number).map_err(unwritable)
+        ArrowRowGroupWriterFactory::new(&self.file, SchemaRef::clone(&self.schema))
+            .with_page_store_factory(Arc::new(self.pages.of_group()))
+            .create_column_writers(number)
+            .map_err(unwritable)
     }
 
     /// Goes on with a row group, of which so many rows have gone into its leaf columns.

@@ -2,14 +2,17 @@
 //! of its columns are done, and what it comes to then no footer tells in advance.
 
 use std::fs::File;
+use std::io;
 use std::mem::replace;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use parquet::arrow::arrow_writer::{PageKey, PageStore, PageStoreArgs, PageStoreFactory};
 use parquet::errors::{ParquetError, Result};
+
+use crate::error::Error;
 
 /// Bytes of pages that the columns of one file hold in memory together.
 pub(super) const PAGE_BYTES: usize = 64 << 20;
@@ -26,30 +29,92 @@ impl Pages {
     pub(super) fn new(most: usize) -> Self {
         Self { most, held: Arc::default() }
     }
+
+    /// For the columns of one row group: what is on disk goes with the last of them.
+    pub(super) fn of_group(&self) -> GroupPages {
+        GroupPages { most: self.most, held: Arc::clone(&self.held), disk: Arc::default() }
+    }
 }
 
-impl PageStoreFactory for Pages {
+/// The same for one row group.
+#[derive(Debug)]
+pub(super) struct GroupPages {
+    most: usize,
+    /// Bytes that all columns of the file hold.
+    held: Arc<AtomicUsize>,
+    disk: Arc<Mutex<Disk>>,
+}
+
+/// A file without a name, once it is needed.
+#[derive(Debug, Default)]
+struct Disk {
+    file: Option<File>,
+    end: u64,
+}
+
+impl Disk {
+    fn file(&mut self) -> io::Result<&File> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => tempfile::tempfile()?,
+        };
+        Ok(self.file.insert(file))
+    }
+
+    /// Writes a page; gives its place.
+    fn put(&mut self, page: &[u8]) -> io::Result<u64> {
+        let start = self.end;
+        self.file()?.write_all_at(page, start)?;
+        self.end += page.len() as u64;
+        Ok(start)
+    }
+
+    fn take(&mut self, start: u64, len: usize) -> io::Result<Bytes> {
+        let mut page = vec![0; len];
+        self.file()?.read_exact_at(&mut page, start)?;
+        Ok(page.into())
+    }
+}
+
+impl PageStoreFactory for GroupPages {
     fn create(&self, _: &PageStoreArgs<'_>) -> Result<Box<dyn PageStore>> {
-        let held = Arc::clone(&self.held);
-        Ok(Box::new(ColumnPages { most: self.most, held, pages: Vec::new(), file: None, end: 0 }))
+        Ok(Box::new(self.column()))
+    }
+}
+
+impl GroupPages {
+    fn column(&self) -> ColumnPages {
+        let (held, disk) = (Arc::clone(&self.held), Arc::clone(&self.disk));
+        ColumnPages { most: self.most, held, disk, pages: Vec::new() }
     }
 }
 
 /// The pages of one column.
 struct ColumnPages {
     most: usize,
-    /// Bytes that all columns hold.
     held: Arc<AtomicUsize>,
+    disk: Arc<Mutex<Disk>>,
     pages: Vec<Page>,
-    /// Goes with the last handle; it has no name.
-    file: Option<File>,
-    end: u64,
 }
 
 enum Page {
     Held(Bytes),
     OnDisk { start: u64, len: usize },
     Taken,
+}
+
+/// An error of the disk, told as one: the target has no part in it.
+fn unkept(cause: io::Error) -> ParquetError {
+    let error = Error::io("cannot keep encoded pages in a temporary file", cause)
+        .with("folder", std::env::temp_dir().display())
+        .hint("set TMPDIR to a folder that can be written and has room");
+    ParquetError::External(Box::new(error))
+}
+
+impl ColumnPages {
+    fn disk(&self) -> MutexGuard<'_, Disk> {
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl PageStore for ColumnPages {
@@ -61,14 +126,8 @@ impl PageStore for ColumnPages {
             return Ok(key);
         }
         self.held.fetch_sub(len, Ordering::Relaxed);
-        let file = match self.file.take() {
-            Some(file) => file,
-            None => tempfile::tempfile()?,
-        };
-        let file = self.file.insert(file);
-        file.write_all_at(&page, self.end)?;
-        self.pages.push(Page::OnDisk { start: self.end, len });
-        self.end += len as u64;
+        let start = self.disk().put(&page).map_err(unkept)?;
+        self.pages.push(Page::OnDisk { start, len });
         Ok(key)
     }
 
@@ -80,11 +139,7 @@ impl PageStore for ColumnPages {
                 self.held.fetch_sub(page.len(), Ordering::Relaxed);
                 Ok(page)
             }
-            Page::OnDisk { start, len } => {
-                let mut page = vec![0; len];
-                self.file.as_ref().ok_or_else(missing)?.read_exact_at(&mut page, start)?;
-                Ok(page.into())
-            }
+            Page::OnDisk { start, len } => self.disk().take(start, len).map_err(unkept),
             Page::Taken => Err(missing()),
         }
     }
@@ -119,15 +174,11 @@ mod tests {
 
     use super::*;
 
-    fn pages(most: usize, held: &Arc<AtomicUsize>) -> ColumnPages {
-        ColumnPages { most, held: Arc::clone(held), pages: Vec::new(), file: None, end: 0 }
-    }
-
     #[test]
     fn pages_beyond_the_limit_are_on_disk_and_come_back_as_they_were() {
-        let held = Arc::default();
-        let mut first = pages(100, &held);
-        let mut second = pages(100, &held);
+        let pages = Pages::new(100);
+        let (group, held) = (pages.of_group(), Arc::clone(&pages.held));
+        let (mut first, mut second) = (group.column(), group.column());
         let page = |byte: u8| Bytes::from(vec![byte; 40]);
         let keys: Vec<PageKey> = (0..4).map(|n| first.put(page(n)).expect("put")).collect();
         let other = second.put(page(9)).expect("put");
@@ -152,7 +203,7 @@ mod tests {
         let properties = WriterProperties::builder().set_data_page_row_count_limit(100).build();
         let options = ArrowWriterOptions::new()
             .with_properties(properties)
-            .with_page_store_factory(Arc::new(Pages::new(5_000)));
+            .with_page_store_factory(Arc::new(Pages::new(5_000).of_group()));
         let out = file.try_clone().expect("a file");
         let mut writer = ArrowWriter::try_new_with_options(out, rows.schema(), options).expect("a writer");
         writer.write(&rows).expect("written");

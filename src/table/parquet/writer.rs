@@ -125,6 +125,13 @@ fn has_union(data_type: &DataType) -> bool {
 }
 
 pub(crate) fn unwritable(cause: ParquetError) -> Error {
+    let cause = match cause {
+        ParquetError::External(inner) => match inner.downcast::<Error>() {
+            Ok(error) => return *error,
+            Err(inner) => ParquetError::External(inner),
+        },
+        other => other,
+    };
     match cause {
         ParquetError::NYI(_) | ParquetError::ArrowError(_) => {
             Error::new(ErrorKind::Unsupported, "these columns cannot be written as Parquet").because(cause)

@@ -45,7 +45,7 @@ pub(crate) enum Refusal {
     StoredTwice(usize),
     /// So many rows are older than the stored ones.
     Stale(usize),
-    /// So many ids have versions that differ, and none is newer.
+    /// So many rows differ from the stored ones, and neither is newer.
     Tied(usize),
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn merge(
     let settled = settle(incoming, rule, reading)?;
 
     let mut result = stored.clone();
-    let (mut stored_twice, mut older) = (0, 0);
+    let (mut stored_twice, mut older, mut equally_new) = (0, 0, 0);
     let mut counts = RowCounts {
         incoming: incoming.rows.len() as u64,
         duplicates: (incoming.rows.len() - settled.len()) as u64,
@@ -107,6 +107,7 @@ pub(crate) fn merge(
                 counts.stale += 1;
             }
             _ => {
+                equally_new += usize::from(newer == Some(Ordering::Equal));
                 tied |= newer == Some(Ordering::Equal);
                 counts.updated += 1;
                 result.rows[at] = new;
@@ -120,8 +121,8 @@ pub(crate) fn merge(
     if older > 0 && rule.newest().is_some_and(|newest| newest.stale == Stale::Error) {
         return Err(Refusal::Stale(older));
     }
-    if counts.ties > 0 && rule.newest().is_some_and(|newest| newest.ties == Ties::Error) {
-        return Err(Refusal::Tied(usize::try_from(counts.ties).unwrap_or(usize::MAX)));
+    if equally_new > 0 && rule.newest().is_some_and(|newest| newest.ties == Ties::Error) {
+        return Err(Refusal::Tied(equally_new));
     }
     counts.rows_before = Some(stored.rows.len() as u64);
     counts.rows_after = Some(result.rows.len() as u64);
@@ -154,7 +155,9 @@ fn check_columns(stored: &Table, incoming: &Table, rule: &MergeRule) -> Result<(
     if !missing.is_empty() && rule.missing_columns() == MissingColumns::Error {
         return Err(Refusal::MissingColumns(missing));
     }
-    let may_be_left_out = |name: &String| rule.extra_columns() == ExtraColumns::Ignore && !is_key(name);
+    let is_like = |name: &String| stored.columns.iter().any(|own| own.to_lowercase() == name.to_lowercase());
+    let may_be_left_out =
+        |name: &String| rule.extra_columns() == ExtraColumns::Ignore && !is_key(name) && !is_like(name);
     let extra =
         incoming.columns.iter().filter(|name| stored.column(name).is_none() && !may_be_left_out(name));
     let extra: Vec<String> = extra.cloned().collect();
