@@ -1,6 +1,7 @@
 //! What an upsert means: the rule, the one match kernel, and the plain reference that judges it.
 
 pub(crate) mod canonical;
+mod choices;
 mod ids;
 pub(crate) mod kernel;
 pub(crate) mod order;
@@ -10,7 +11,5 @@ pub(crate) mod scatter;
 mod settle;
 pub(crate) mod sorted_ids;
 
-pub use rule::{
-    Duplicates, ExtraColumns, MergeRule, MissingColumns, Newest, NullModified, Stale, Ties, UpsertMethod,
-    Winner,
-};
+pub use choices::{Duplicates, ExtraColumns, MissingColumns, NullModified, Stale, Ties};
+pub use rule::{MergeRule, Newest, UpsertMethod, Winner};

@@ -6,24 +6,8 @@ use std::str::FromStr;
 
 use strum::VariantNames;
 
+use super::choices::{Duplicates, ExtraColumns, MissingColumns, NullModified, Stale, Ties};
 use crate::error::{Error, ErrorKind, Result};
-
-/// An enum of choices of which the first is the default, by the names that users give them.
-macro_rules! choice {
-    ($(#[$meta:meta])* $name:ident { $(#[$first_meta:meta])* $first:ident = $first_word:literal,
-        $($(#[$other_meta:meta])* $other:ident = $word:literal,)* }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, strum::Display, strum::VariantNames, strum::EnumString)]
-        #[non_exhaustive]
-        pub enum $name {
-            $(#[$first_meta])*
-            #[default]
-            #[strum(serialize = $first_word)]
-            $first,
-            $($(#[$other_meta])* #[strum(serialize = $word)] $other,)*
-        }
-    };
-}
 
 /// Ready-made merge rules, as users name them.
 #[derive(
@@ -132,70 +116,6 @@ impl Newest {
 impl<S: Into<String>> From<S> for Newest {
     fn from(column: S) -> Self {
         Self::by(column)
-    }
-}
-
-choice! {
-    /// What a null (or NaN) in the modification column of an incoming row means.
-    NullModified {
-        /// It is lower than every value.
-        Lowest = "lowest",
-        /// The upsert is refused.
-        Error = "error",
-    }
-}
-
-choice! {
-    /// Who wins between an incoming and a stored row that have the same modification value and differ.
-    Ties {
-        /// The incoming one.
-        Incoming = "incoming",
-        /// The stored one; the incoming row counts as stale.
-        Keep = "keep",
-        /// The upsert is refused.
-        Error = "error",
-    }
-}
-
-choice! {
-    /// What is done with an incoming row that is older than the stored one.
-    Stale {
-        /// It is left out, and counted.
-        Ignore = "ignore",
-        /// The upsert is refused.
-        Error = "error",
-    }
-}
-
-choice! {
-    /// Which of several incoming rows with one id counts, if they differ and no modification value decides.
-    Duplicates {
-        /// The upsert is refused.
-        Error = "error",
-        /// The first of them.
-        First = "first",
-        /// The last of them.
-        Last = "last",
-    }
-}
-
-choice! {
-    /// What is done with incoming columns that are not stored.
-    ExtraColumns {
-        /// The upsert is refused.
-        Error = "error",
-        /// They are left out.
-        Ignore = "ignore",
-    }
-}
-
-choice! {
-    /// What is done with stored columns that do not come in.
-    MissingColumns {
-        /// An update keeps what is stored, a new row has null.
-        Keep = "keep",
-        /// The upsert is refused.
-        Error = "error",
     }
 }
 
