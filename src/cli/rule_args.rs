@@ -3,13 +3,16 @@
 use clap::Args;
 use strum::VariantNames;
 
-use crate::cli::args::one_of;
+use crate::cli::args::{one_of, parsed};
 use crate::core::merge::{
-    Duplicates, ExtraColumns, MergeRule, MissingColumns, Newest, NullModified, Stale, Ties, UpsertMethod,
+    ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, MaxDelete, MergeRule, MissingColumns, Newest,
+    NullModified, Stale, Ties, UpsertMethod,
 };
+use crate::core::predicate::Predicate;
 use crate::error::{Error, ErrorKind, Result};
 
 const HARD_CASES: &str = "Hard cases";
+const DELETING: &str = "Deleting";
 
 #[derive(Debug, Args)]
 pub(super) struct RuleArgs {
@@ -21,10 +24,30 @@ pub(super) struct RuleArgs {
     #[arg(long, value_name = "COL")]
     modified: Option<String>,
 
-    /// Who wins: the incoming row, or the newer one; or whether rows are only added, or only updated [default: modified with
-    /// --modified, else id]
+    /// Who wins: the incoming row, or the newer one; or whether rows are only added, or only updated, or those that do not come
+    /// in are deleted (mirror) [default: modified with --modified, else id]
     #[arg(long, value_name = "METHOD", value_parser = one_of::<UpsertMethod>(UpsertMethod::VARIANTS))]
     method: Option<UpsertMethod>,
+
+    /// Columns that do not just take the incoming value when a row is updated: `created_at=insert-only,total=max`
+    #[arg(long, value_name = "COL=POLICY,…", value_delimiter = ',', value_parser = policy)]
+    policy: Vec<(String, ColumnPolicy)>,
+
+    /// Incoming rows that delete the stored row: `op = 'D'`
+    #[arg(long, value_name = "SQL", help_heading = DELETING, value_parser = parsed::<Predicate>)]
+    delete_where: Option<Predicate>,
+
+    /// Rows that this is about: others are neither met nor deleted, and do not come in
+    #[arg(long, value_name = "SQL", help_heading = DELETING, value_parser = parsed::<Predicate>)]
+    scope: Option<Predicate>,
+
+    /// Stored rows that may be deleted at most, such as 1000 or 30%
+    #[arg(long, value_name = "ROWS", help_heading = DELETING, value_parser = parsed::<MaxDelete>)]
+    max_delete: Option<MaxDelete>,
+
+    /// Let a mirror of no rows delete all of them
+    #[arg(long, help_heading = DELETING)]
+    allow_empty: bool,
 
     /// Several incoming rows with one id that differ, of which none is newer [default: last with --modified, else error]
     #[arg(long, value_name = "WHICH", help_heading = HARD_CASES)]
@@ -84,12 +107,41 @@ impl RuleArgs {
             Some(_) => UpsertMethod::Modified,
             None => UpsertMethod::Id,
         });
+        if self.allow_empty && method != UpsertMethod::Mirror {
+            return Err(Error::new(ErrorKind::Usage, "only a mirror deletes rows because nothing comes in")
+                .with("flag", "--allow-empty")
+                .hint("choose --method mirror, or leave the flag out"));
+        }
         let rule = MergeRule::new(method, self.id, newest)?
+            .with_empty_allowed(self.allow_empty)
             .with_extra_columns(self.extra_columns.unwrap_or_default())
             .with_missing_columns(self.missing_columns.unwrap_or_default());
-        Ok(match self.duplicates {
+        let rule = match self.duplicates {
             Some(duplicates) => rule.with_duplicates(duplicates),
             None => rule,
-        })
+        };
+        let rule = match self.max_delete {
+            Some(most) => rule.with_max_delete(most),
+            None => rule,
+        };
+        let rule = match self.scope {
+            Some(scope) => rule.with_scope(scope),
+            None => rule,
+        };
+        let rule = self
+            .policy
+            .into_iter()
+            .try_fold(rule, |rule, (column, policy)| rule.with_policy(column, policy))?;
+        match self.delete_where {
+            Some(condition) => rule.with_delete_marks(DeleteMarks::hard(condition)),
+            None => Ok(rule),
+        }
     }
+}
+
+/// A column and what is said of it.
+fn policy(text: &str) -> std::result::Result<(String, ColumnPolicy), String> {
+    let known = || format!("name a column and one of {}", ColumnPolicy::VARIANTS.join(", "));
+    let (column, policy) = text.rsplit_once('=').ok_or_else(known)?;
+    Ok((column.to_owned(), policy.parse().map_err(|_| known())?))
 }

@@ -16,12 +16,14 @@ use arrow::datatypes::{Field, Schema};
 
 use crate::core::cast::{CastRefused, exact};
 use crate::core::format::Format;
-use crate::core::merge::reference::{Refusal, Table, merge};
+use crate::core::merge::reference::{Conditions, Refusal, Table, merge};
 use crate::core::merge::rule::Fate;
 use crate::core::merge::{
-    Duplicates, ExtraColumns, MergeRule, MissingColumns, Newest, NullModified, Stale, Ties, UpsertMethod,
+    ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, MaxDelete, MergeRule, MissingColumns, Newest,
+    NullModified, Stale, Ties, UpsertMethod,
 };
 use crate::core::options::MemoryLimit;
+use crate::core::predicate::Predicate;
 use crate::core::report::RowCounts;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -105,15 +107,46 @@ pub fn judge(stored: Option<&RecordBatch>, incoming: &RecordBatch, rule: &MergeR
                 message: "the target does not exist",
             });
         }
+        let conditions = conditions(None, incoming, incoming, rule)?;
         let incoming = table_of(incoming)?;
         let nothing = Table { columns: incoming.columns.clone(), rows: Vec::new() };
-        return Ok(Judgement::of(merge(&nothing, &incoming, rule)));
+        return Ok(Judgement::of(merge(&nothing, &incoming, rule, &conditions)));
     };
     let judgement = match fitted(stored, incoming)? {
-        Ok(incoming) => Judgement::of(merge(&table_of(stored)?, &table_of(&incoming)?, rule)),
+        Ok(fitted) => {
+            let conditions = conditions(Some(stored), incoming, &fitted, rule)?;
+            Judgement::of(merge(&table_of(stored)?, &table_of(&fitted)?, rule, &conditions))
+        }
         Err(message) => Judgement::refused(message),
     };
     Ok(judgement.where_nulls_fit(stored, incoming))
+}
+
+/// For which rows the conditions of `rule` hold; `fitted` are the incoming rows in the stored types.
+fn conditions(
+    stored: Option<&RecordBatch>,
+    incoming: &RecordBatch,
+    fitted: &RecordBatch,
+    rule: &MergeRule,
+) -> Result<Conditions> {
+    let holds = |condition: &Predicate, batch: &RecordBatch| -> Result<Vec<bool>> {
+        Ok(condition.bind(&batch.schema())?.evaluate(batch)?.values().iter().collect())
+    };
+    let outside = |batch: &RecordBatch| -> Result<Vec<bool>> {
+        let Some(scope) = rule.scope() else { return Ok(Vec::new()) };
+        // The judge says itself that a column is missing.
+        let has = |column: &&str| batch.column_by_name(column).is_some();
+        if !scope.columns().iter().all(has) {
+            return Ok(Vec::new());
+        }
+        Ok(holds(scope, batch)?.into_iter().map(|inside| !inside).collect())
+    };
+    let marks = rule.delete_marks().map(|marks| holds(marks.condition(), incoming)).transpose()?;
+    Ok(Conditions {
+        marks: marks.unwrap_or_default(),
+        outside: outside(fitted)?,
+        stored_outside: stored.map(outside).transpose()?.unwrap_or_default(),
+    })
 }
 
 /// The incoming columns in the stored types, or why there is no such thing.
@@ -202,6 +235,16 @@ pub struct Choices {
     pub extra: ExtraColumns,
     /// Columns that do not come in.
     pub missing: MissingColumns,
+    /// Columns and which of their values counts.
+    pub policies: &'static [(&'static str, ColumnPolicy)],
+    /// What holds for delete marks.
+    pub delete_where: Option<&'static str>,
+    /// The part of the table that the upsert is for.
+    pub scope: Option<&'static str>,
+    /// Whether a mirror may be of nothing.
+    pub allow_empty: bool,
+    /// How many stored rows may go.
+    pub max_delete: Option<MaxDelete>,
 }
 
 impl Rule {
@@ -211,13 +254,29 @@ impl Rule {
     ///
     /// As [`MergeRule::new`].
     pub fn to_merge_rule(self) -> Result<MergeRule> {
-        let Choices { nulls, ties, stale, duplicates, extra, missing } = self.choices;
+        let Choices { nulls, ties, stale, duplicates, extra, missing, .. } = self.choices;
+        let Choices { delete_where, scope, allow_empty, max_delete, policies, .. } = self.choices;
         let newest = |column| Newest::by(column).with_nulls(nulls).with_ties(ties).with_stale(stale);
         let rule = MergeRule::new(self.method, self.ids.iter().copied(), self.modified.map(newest))?
             .with_extra_columns(extra)
-            .with_missing_columns(missing);
-        Ok(match duplicates {
+            .with_missing_columns(missing)
+            .with_empty_allowed(allow_empty);
+        let rule = match duplicates {
             Some(duplicates) => rule.with_duplicates(duplicates),
+            None => rule,
+        };
+        let said = policies.iter();
+        let rule = said.copied().try_fold(rule, |rule, (column, policy)| rule.with_policy(column, policy))?;
+        let rule = match delete_where {
+            Some(condition) => rule.with_delete_marks(DeleteMarks::hard(condition.parse()?))?,
+            None => rule,
+        };
+        let rule = match scope {
+            Some(scope) => rule.with_scope(scope.parse()?),
+            None => rule,
+        };
+        Ok(match max_delete {
+            Some(most) => rule.with_max_delete(most),
             None => rule,
         })
     }
@@ -255,12 +314,19 @@ pub struct Counts {
     pub ties: u64,
     /// Rows that the method does not look at.
     pub ignored: u64,
+    /// Rows that are delete marks.
+    pub tombstones: u64,
+    /// Rows outside of the scope.
+    pub rejected: u64,
+    /// Stored rows that went.
+    pub deleted: u64,
 }
 
 impl From<&RowCounts> for Counts {
     fn from(rows: &RowCounts) -> Self {
         let RowCounts { inserted, updated, unchanged, stale, duplicates, ties, ignored, .. } = *rows;
-        Self { inserted, updated, unchanged, stale, duplicates, ties, ignored }
+        let RowCounts { tombstones, rejected, deleted, .. } = *rows;
+        Self { inserted, updated, unchanged, stale, duplicates, ties, ignored, tombstones, rejected, deleted }
     }
 }
 
@@ -335,6 +401,11 @@ fn message_of(refusal: &Refusal) -> &'static str {
         Refusal::StoredTwice(_) => "ids are stored more than once",
         Refusal::Stale(_) => "incoming rows are older than the stored ones",
         Refusal::Tied(_) => "incoming rows are as new as the stored ones and differ",
+        Refusal::MissingPolicy(_) => "column of a policy is missing",
+        Refusal::Empty => "nothing came in to mirror",
+        Refusal::MissingScope(_) => "scope column is missing",
+        Refusal::Nameless(_) => "stored rows have no id",
+        Refusal::TooManyDeleted(_) => "more stored rows would go than is allowed",
     }
 }
 
@@ -355,17 +426,22 @@ mod tests {
     fn twice_is_once_for_the_judge() {
         for case in cases() {
             let Judgement::Merged(table, _) = case.judge().expect("a judgement") else { continue };
-            let incoming = case.incoming.batch().expect("a batch");
+            // What is outside of a scope is told by rows, of which the judge knows cells; every place is asked twice, too.
+            if case.rule.choices.scope.is_some() {
+                continue;
+            }
+            let raw = case.incoming.batch().expect("a batch");
             let incoming = match &case.stored {
-                None => incoming,
+                None => raw.clone(),
                 Some(stored) => {
                     let stored = stored.batch().expect("a batch");
-                    fitted(&stored, &incoming).expect("a fit").expect("fits")
+                    fitted(&stored, &raw).expect("a fit").expect("fits")
                 }
             };
             let rule = case.rule.to_merge_rule().expect("a rule");
-            let (again, counts) =
-                merge(&table, &table_of(&incoming).expect("a table"), &rule).expect("merges again");
+            let conditions = conditions(None, &raw, &incoming, &rule).expect("conditions");
+            let incoming = table_of(&incoming).expect("a table");
+            let (again, counts) = merge(&table, &incoming, &rule, &conditions).expect("merges again");
             counts.verify().expect("adds up");
             assert!(counts.is_no_change() && again == table, "{}: {counts:?}", case.name);
         }

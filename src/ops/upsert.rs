@@ -102,7 +102,7 @@ impl Upsert {
         let reader = DataReaderWriterFactory::new(self.0.session.clone()).reader(&self.0.backend)?;
         check_named(&self.0.session, &self.0.locate(target)?, &options).await?;
         let groups = self.by_format(sources, &read).await?;
-        let typed = self.typed_by_target(&read, &self.0.locate(target)?, &options, &groups).await?;
+        let typed = self.typed_by_target(&read, &self.0.locate(target)?, rule, &options, &groups).await?;
         let mut frames = Vec::new();
         for (format, group) in groups {
             // Formats with types of their own are read as they are, and cast exactly afterwards.
@@ -117,11 +117,14 @@ impl Upsert {
         &self,
         read: &ReadOptions,
         target: &Location,
+        rule: &MergeRule,
         options: &UpsertOptions,
         groups: &[(Format, Vec<Location>)],
     ) -> Result<ReadOptions> {
         let (read, target, options) = (read.clone(), target.clone(), options.clone());
-        let json = groups.iter().all(|(format, _)| matches!(format, Format::Ndjson | Format::Json));
+        // A condition is asked of values: where there is one, JSON is not taken as it stands.
+        let json = rule.delete_marks().is_none();
+        let json = json && groups.iter().all(|(format, _)| matches!(format, Format::Ndjson | Format::Json));
         let told = move |session: &Session| match target_format(session, &target, &options)? {
             Format::Csv => Ok(ReadOptions { text_as: TextAs::Text, ..read }),
             Format::Ndjson if json => Ok(ReadOptions { text_as: TextAs::Tokens, ..read }),

@@ -65,20 +65,25 @@ pub(crate) fn taken(stored: &Schema, incoming: &Schema, rule: &MergeRule) -> Res
             .with("columns", missing.join(", "))
             .hint("give every incoming row these columns, or let stored values stay"));
     }
-    if rule.extra_columns() == ExtraColumns::Error {
-        return Ok(None);
-    }
+    // What tells delete marks need not be stored; and other columns may be left out.
+    let marks = rule.delete_marks().map(|marks| marks.condition().columns()).unwrap_or_default();
+    let may_go = |name: &str| rule.extra_columns() == ExtraColumns::Ignore || marks.contains(&name);
     // A key that is not stored is not left out, for nothing could be matched by it, nor is what may be a slip of the case.
     let is_like =
         |name: &str| stored.fields().iter().any(|own| own.name().to_lowercase() == name.to_lowercase());
-    let is_taken =
-        |place: &usize| is_like(incoming.field(*place).name()) || is_key(incoming.field(*place).name());
+    let is_taken = |place: &usize| {
+        let name = incoming.field(*place).name();
+        !may_go(name) || is_like(name) || is_key(name)
+    };
     let (places, left): (Vec<usize>, Vec<usize>) = (0..incoming.fields().len()).partition(is_taken);
     if left.is_empty() {
         return Ok(None);
     }
-    let names: Vec<&str> = left.iter().map(|place| incoming.field(*place).name().as_str()).collect();
-    tracing::warn!(columns = names.join(", "), "incoming columns that are not stored are left out");
+    let names = left.iter().map(|place| incoming.field(*place).name().as_str());
+    let names: Vec<&str> = names.filter(|name| !marks.contains(name)).collect();
+    if !names.is_empty() {
+        tracing::warn!(columns = names.join(", "), "incoming columns that are not stored are left out");
+    }
     Ok(Some(places))
 }
 

@@ -9,10 +9,11 @@ use arrow::compute::{CastOptions, cast_with_options, take_record_batch};
 use arrow::datatypes::{DataType, Schema, TimeUnit};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
+use crate::core::merge::ColumnPolicy;
 use crate::core::merge::kernel::Pair;
 use crate::core::schema::{find_column, type_name};
 use crate::error::{Error, ErrorKind, Result};
-use crate::table::new_rows::NewRows;
+use crate::table::Change;
 
 /// The folder of rows without a value.
 const NULL_FOLDER: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -165,17 +166,37 @@ pub(crate) fn normal(schema: &Schema, columns: &[String], values: &Values) -> Re
 pub(crate) fn leaving(
     columns: &[String],
     own: &Values,
-    incoming: &NewRows<'_>,
+    change: &Change<'_>,
     pairs: &[Pair],
 ) -> Result<Vec<(u64, Values)>> {
+    let Change { rows: incoming, outcome } = change;
     let schema = incoming.schema();
     let mut leaving = Vec::new();
+    for column in columns {
+        if let policy @ (ColumnPolicy::Max | ColumnPolicy::Min) = outcome.cells.policy(column) {
+            return Err(Error::new(ErrorKind::Unsupported, "a partition column cannot have this policy")
+                .with("column", column)
+                .with("policy", policy)
+                .hint("let the incoming value count, or the stored one with insert-only or keep-if-null"));
+        }
+    }
     if !columns.iter().any(|column| schema.column_with_name(column).is_some()) {
         return Ok(leaving);
     }
     for pairs in pairs.chunks(incoming.chunk()?) {
         let rows = incoming.take(pairs.iter().map(|pair| pair.incoming))?;
-        let rows = pairs.iter().zip(values_of_rows(&rows, columns, Some(own))?);
+        let mut values = values_of_rows(&rows, columns, Some(own))?;
+        for (place, column) in columns.iter().enumerate() {
+            let policy = outcome.cells.policy(column);
+            for values in values.iter_mut().map(|values| &mut values[place]) {
+                if policy == ColumnPolicy::InsertOnly
+                    || policy == ColumnPolicy::KeepIfNull && values.is_none()
+                {
+                    values.clone_from(&own[place]);
+                }
+            }
+        }
+        let rows = pairs.iter().zip(values);
         let others = rows.filter(|(_, values)| values != own);
         leaving.extend(others.map(|(pair, values)| (pair.stored_row, values)));
     }

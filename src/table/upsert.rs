@@ -1,5 +1,6 @@
 //! The life of an upsert: prepare, plan, match, apply, commit, and again if someone else came first.
 
+mod marks;
 mod parts;
 
 use std::io::Read;
@@ -33,6 +34,7 @@ use crate::table::source::format_of;
 use crate::table::spill::{SpillFile, Spilled};
 use crate::table::target::{Kind, stands, will_stand};
 use crate::table::text::{TextFile, check_plain};
+use marks::{columns_of, marked, split, together};
 use parts::{Budget, scatter};
 
 use crate::table::{Applied, Change, Done, Found, ParquetTable, StoredFile, StoredTable, UpsertTarget};
@@ -50,7 +52,7 @@ pub(crate) async fn upsert(
     let started = Instant::now();
     options.validate()?;
     let budget = Budget::new(options.memory_limit.unwrap_or_default());
-    let rows = pull(session, stream, budget.held()).await?;
+    let rows = pull(session, marked(stream, rule)?, budget.held()).await?;
     let prepare = started.elapsed();
     let (target, rule, options) = (target.clone(), rule.clone(), options.clone());
     session
@@ -151,6 +153,7 @@ impl Job<'_> {
             return Err(Error::new(ErrorKind::InvalidInput, "the incoming rows have no columns")
                 .hint("an upsert needs at least the id columns"));
         }
+        self.rule.check_rows(self.rows.has_rows())?;
         for conflicts in 0..=self.options.max_retries {
             self.session.check()?;
             let begun = Instant::now();
@@ -187,7 +190,7 @@ impl Job<'_> {
             }
             Found::Nothing => {
                 self.name_columns();
-                self.place.create(self.session, &self.rows.schema())?
+                self.place.create(self.session, &columns_of(&self.rows.schema())?)?
             }
             Found::Changed => return Ok(Attempt::Conflict),
         };
@@ -243,7 +246,9 @@ impl Job<'_> {
     /// Whether rows that went to disk are taken in parts. What takes them in one piece gets them so, unless a limit was named:
     /// then it is told that it cannot.
     fn goes_by_parts(&self, stored: &dyn StoredTable, file: &SpillFile) -> bool {
-        self.options.memory_limit.is_some() || !matches!(stored.fit_each(&file.schema()), Ok(None))
+        let columns = columns_of(&file.schema());
+        self.options.memory_limit.is_some()
+            || !matches!(columns.and_then(|columns| stored.fit_each(&columns)), Ok(None))
     }
 
     /// Writes what has changed.
@@ -254,6 +259,10 @@ impl Job<'_> {
         mut work: WorkCounts,
         conflicts: u32,
     ) -> Result<Attempt> {
+        if let Err(refused) = self.rule.check_deleted(&change.outcome.rows) {
+            // Rows may be missing just because others move them meanwhile.
+            return if stored.is_current(self.session)? { Err(refused) } else { Ok(Attempt::Conflict) };
+        }
         let mut report = self.report(stored.as_ref(), change.outcome);
         if change.outcome.rows.is_no_change() {
             if !stored.is_current(self.session)? {
@@ -312,8 +321,11 @@ fn settle(
 ) -> Result<Incoming> {
     // A text file without a single record names no columns; as a batch it is as good as any empty one.
     let is_empty = schema.fields().is_empty();
-    let schema = if is_empty { stored.schema() } else { Arc::clone(schema) };
-    let mut batches = if is_empty { Vec::new() } else { batches };
+    let schema = if is_empty { stored.schema() } else { columns_of(schema)? };
+    let batches = if is_empty { Vec::new() } else { batches };
+    let split = batches.into_iter().map(split).collect::<Result<Vec<_>>>()?;
+    let (mut batches, marks): (Vec<_>, Vec<_>) = split.into_iter().unzip();
+    let marks: Vec<_> = marks.into_iter().flatten().collect();
     let schema = match taken(&stored.schema(), &schema, rule)? {
         None => schema,
         Some(places) => {
@@ -324,7 +336,7 @@ fn settle(
         }
     };
     let (schema, batches) = stored.fit(&schema, batches, rule)?;
-    Incoming::settle(&schema, &batches, rule)
+    Incoming::settle(&schema, &batches, together(&marks), rule)
 }
 
 /// Columns of incoming rows could not be left out.

@@ -3,6 +3,8 @@
 mod batch;
 mod choices;
 mod columns;
+mod deletes;
+mod policies;
 mod stored;
 mod types;
 
@@ -18,8 +20,17 @@ use crate::error::ErrorKind;
 /// All cases.
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    [batch::cases(), stored::cases(), columns::cases(), types::cases(), types::ids(), choices::cases()]
-        .concat()
+    [
+        batch::cases(),
+        stored::cases(),
+        columns::cases(),
+        types::cases(),
+        types::ids(),
+        choices::cases(),
+        deletes::cases(),
+        policies::cases(),
+    ]
+    .concat()
 }
 
 const WITH_NAN: Scope = Scope { formats: &[Format::Parquet, Format::Csv], why: "JSON has no NaN" };
@@ -31,6 +42,11 @@ const DEFAULTS: Choices = Choices {
     duplicates: None,
     extra: ExtraColumns::Error,
     missing: MissingColumns::Keep,
+    policies: &[],
+    delete_where: None,
+    scope: None,
+    allow_empty: false,
+    max_delete: None,
 };
 
 /// The incoming row wins.
@@ -45,8 +61,18 @@ pub(super) const NEWEST: Rule =
 const SETTLED: Rule =
     Rule { method: UpsertMethod::Id, ids: &["id"], modified: Some("at"), choices: DEFAULTS };
 
-pub(super) const NONE: Counts =
-    Counts { inserted: 0, updated: 0, unchanged: 0, stale: 0, duplicates: 0, ties: 0, ignored: 0 };
+pub(super) const NONE: Counts = Counts {
+    inserted: 0,
+    updated: 0,
+    unchanged: 0,
+    stale: 0,
+    duplicates: 0,
+    ties: 0,
+    ignored: 0,
+    tombstones: 0,
+    rejected: 0,
+    deleted: 0,
+};
 
 pub(super) const INSERTED: Expect = Expect::Counts(Counts { inserted: 1, ..NONE });
 pub(super) const UPDATED: Expect = Expect::Counts(Counts { updated: 1, ..NONE });

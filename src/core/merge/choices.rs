@@ -62,6 +62,22 @@ choice! {
 }
 
 choice! {
+    /// Which value a column has in a stored row that an incoming one replaces.
+    ColumnPolicy {
+        /// The incoming one.
+        Newest = "newest",
+        /// The stored one: only new rows take what comes in.
+        InsertOnly = "insert-only",
+        /// The incoming one, unless it is null.
+        KeepIfNull = "keep-if-null",
+        /// The greater one. Nulls and NaN are left out where there is another value.
+        Max = "max",
+        /// The lesser one, likewise.
+        Min = "min",
+    }
+}
+
+choice! {
     /// What is done with incoming columns that are not stored.
     ExtraColumns {
         /// The upsert is refused.

@@ -4,16 +4,20 @@
 //! incoming ids. Rows on which the keys alone do not decide come back to be compared in their other
 //! columns. Memory grows with the incoming rows only.
 
-use arrow::array::{RecordBatch, UInt32Array};
+use arrow::array::{Array, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, Schema};
 use std::cmp::Ordering;
+use std::ops::Range;
 
+use super::cells::Cells;
 use super::rule::Fate;
+use super::scope::Scope;
 pub(crate) use super::settle::Incoming;
 use super::settle::id_types;
 use super::{MergeRule, Stale, Ties, Winner};
 use crate::core::merge::canonical::{RowEncoder, columns_of};
+use crate::core::predicate::Bound;
 use crate::core::report::RowCounts;
 use crate::core::schema::find_column;
 use crate::error::{Error, ErrorKind, Result};
@@ -42,6 +46,10 @@ enum Verdict {
     Kept,
     /// The stored row stays whatever comes in.
     Ignored,
+    /// It is outside of the scope.
+    Rejected,
+    /// It is a delete mark that counts.
+    Tombstone,
 }
 
 /// What is to be done with the stored rows.
@@ -49,12 +57,49 @@ enum Verdict {
 pub(crate) struct Outcome {
     /// Stored rows to replace, ascending by `stored_row`.
     pub(crate) replaced: Vec<Pair>,
+    /// Stored rows that go, ascending; none of them is replaced.
+    pub(crate) deleted: Vec<u64>,
     /// Incoming rows (indices into [`Incoming::batch`]) to add at the end, in this order.
     pub(crate) inserted: Vec<u32>,
     /// Columns in which the rows of a pair are equal to the bit: the ids, for floats are none.
     pub(crate) ids: Vec<String>,
+    /// How the values of the rows of a pair become one.
+    pub(crate) cells: Cells,
     /// The counts.
     pub(crate) rows: RowCounts,
+}
+
+/// What becomes of some of the stored rows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Fates<'a> {
+    /// Those that are replaced.
+    pub(crate) replaced: &'a [Pair],
+    /// Those that go.
+    pub(crate) deleted: &'a [u64],
+}
+
+impl Fates<'_> {
+    /// Whether all of them stay as they are.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.replaced.is_empty() && self.deleted.is_empty()
+    }
+
+    /// What becomes of those of these numbers.
+    pub(crate) fn within(&self, rows: &Range<u64>) -> Self {
+        let replaced = |row: u64| self.replaced.partition_point(|pair| pair.stored_row < row);
+        let deleted = |row: u64| self.deleted.partition_point(|deleted| *deleted < row);
+        Self {
+            replaced: &self.replaced[replaced(rows.start)..replaced(rows.end)],
+            deleted: &self.deleted[deleted(rows.start)..deleted(rows.end)],
+        }
+    }
+}
+
+impl Outcome {
+    /// What becomes of the stored rows of these numbers.
+    pub(crate) fn fates(&self, rows: &Range<u64>) -> Fates<'_> {
+        Fates { replaced: &self.replaced, deleted: &self.deleted }.within(rows)
+    }
 }
 
 /// Finds which stored rows the incoming ones meet, and what becomes of them.
@@ -64,10 +109,15 @@ pub(crate) struct Matcher<'a> {
     rule: &'a MergeRule,
     key_columns: Vec<String>,
     value_columns: Vec<String>,
+    /// Tells by the key columns which stored rows are in scope.
+    scope: Option<Bound>,
     values: RowEncoder,
     verdicts: Vec<Verdict>,
     tied: Vec<bool>,
     replaced: Vec<Pair>,
+    deleted: Vec<u64>,
+    /// Stored rows without an id, where all rows are looked at.
+    nameless: usize,
     /// Incoming rows whose id is stored more than once.
     doubled: Vec<u32>,
     /// Incoming rows that are as new as the stored ones and differ, where that is refused.
@@ -79,7 +129,7 @@ impl<'a> Matcher<'a> {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if an id column or the modification column is not stored, `Unsupported` for a
+    /// `InvalidInput` if an id column, the modification column or a column of the scope is not stored, `Unsupported` for a
     /// column whose values cannot be compared.
     pub(crate) fn new(incoming: &'a Incoming, stored: &Schema, rule: &'a MergeRule) -> Result<Self> {
         let schema = incoming.batch().schema();
@@ -92,6 +142,21 @@ impl<'a> Matcher<'a> {
             order.check_stored(stored)?;
             key_columns.push(order.column().to_owned());
         }
+        let scope = rule.scope().map(|scope| Scope::new(scope, incoming, stored)).transpose()?;
+        for column in rule.cells().columns() {
+            find_column(stored, column, "column of a policy")?;
+        }
+        let mut verdicts = vec![Verdict::Unseen; incoming.batch().num_rows()];
+        if let Some(scope) = &scope {
+            for row in scope.rejected(incoming)? {
+                verdicts[row as usize] = Verdict::Rejected;
+            }
+            for column in scope.columns() {
+                if !key_columns.contains(&column) {
+                    key_columns.push(column);
+                }
+            }
+        }
         let values = schema.fields().iter().filter(|field| !rule.ids().contains(field.name()));
         let value_columns: Vec<String> = values.map(|field| field.name().clone()).collect();
         let mut types: Vec<(&str, &DataType)> = Vec::with_capacity(value_columns.len());
@@ -100,9 +165,12 @@ impl<'a> Matcher<'a> {
         }
         Ok(Self {
             values: RowEncoder::new(types)?,
-            verdicts: vec![Verdict::Unseen; incoming.batch().num_rows()],
+            scope: scope.map(|scope| scope.on_keys(stored, &key_columns)).transpose()?,
+            verdicts,
             tied: vec![false; incoming.batch().num_rows()],
             replaced: Vec::new(),
+            deleted: Vec::new(),
+            nameless: 0,
             doubled: Vec::new(),
             refused: Vec::new(),
             incoming,
@@ -122,8 +190,13 @@ impl<'a> Matcher<'a> {
         self.rule.ids()
     }
 
+    /// The id columns by which stored rows may be ruled out that no incoming row meets; none if all stored rows are to be shown.
+    pub(crate) fn pruning_ids(&self) -> Option<&'a [String]> {
+        (self.rule.only_stored() == Fate::Leave).then(|| self.rule.ids())
+    }
+
     /// The columns that [`Matcher::probe`] wants, in this order: ids, then the modification column if it
-    /// decides between stored and incoming rows.
+    /// decides between stored and incoming rows, then those of the scope.
     pub(crate) fn key_columns(&self) -> &[String] {
         &self.key_columns
     }
@@ -141,11 +214,11 @@ impl<'a> Matcher<'a> {
     /// `InvalidInput` if a stored modification value cannot be compared with the incoming ones.
     pub(crate) fn probe(&mut self, keys: &RecordBatch, first_row: u64) -> Result<Vec<Pair>> {
         let met = self.incoming.meet(&keys.columns()[..self.rule.ids().len()])?;
-        self.join(keys, &met, first_row)
+        self.join(keys, &met, first_row, &[])
     }
 
-    /// The same once it is known which rows of `keys` have an incoming partner: what [`Incoming::meet`] gives, of which
-    /// those may be left out that do not count. Rows may be shown in any order.
+    /// The same once it is known which rows of `keys` have an incoming partner: what [`Incoming::meet`] gives. `gone` are
+    /// those of the stored rows that do not count, ascending. Rows may be shown in any order.
     ///
     /// # Errors
     ///
@@ -155,8 +228,14 @@ impl<'a> Matcher<'a> {
         keys: &RecordBatch,
         met: &[(u32, u32)],
         first_row: u64,
+        gone: &[u64],
     ) -> Result<Vec<Pair>> {
-        let met = self.unseen(met, first_row);
+        let counts = self.counting(keys, first_row, gone)?;
+        if self.rule.only_stored() == Fate::Delete {
+            self.leave_behind(keys, counts.clone(), met, first_row)?;
+        }
+        let counts = |row: u32| counts.as_ref().is_none_or(|counts| counts[row as usize]);
+        let met = self.unseen(met.iter().filter(|(row, _)| counts(*row)), first_row);
         if self.rule.matched() == Fate::Leave {
             for (_, pair) in met {
                 self.verdicts[pair.incoming as usize] = Verdict::Ignored;
@@ -165,19 +244,22 @@ impl<'a> Matcher<'a> {
         }
         let Some((order, ranks)) = self.incoming.order.as_ref().filter(|_| self.rule.compares_modified())
         else {
-            return Ok(met.into_iter().map(|(_, pair)| pair).collect());
+            let (marks, open) = met.into_iter().map(|(_, pair)| pair).partition(|pair| self.is_mark(pair));
+            Vec::<Pair>::into_iter(marks).for_each(|pair| self.delete(pair));
+            return Ok(open);
         };
         let at: Vec<u32> = met.iter().map(|(row, _)| *row).collect();
         // Only rows that met one are ordered: values of other rows need not even be comparable.
         let stored = take_record_batch(keys, &UInt32Array::from(at))
-            .and_then(|rows| rows.project(&[self.key_columns.len() - 1]))
+            .and_then(|rows| rows.project(&[self.rule.ids().len()]))
             .map_err(|cause| Error::internal("stored keys could not be gathered").because(cause))?;
         let stored = order.rows(&stored)?;
         let mut open = Vec::new();
         for (place, (_, pair)) in met.into_iter().enumerate() {
             let source = self.incoming.source_rows()[pair.incoming as usize];
             match ranks.row(source as usize).cmp(&stored.row(place)) {
-                Ordering::Greater => self.replace(pair),
+                Ordering::Greater => self.take(pair),
+                Ordering::Equal if self.is_mark(&pair) => self.tie(pair),
                 Ordering::Less => self.verdicts[pair.incoming as usize] = Verdict::Stale,
                 Ordering::Equal => open.push(pair),
             }
@@ -198,22 +280,20 @@ impl<'a> Matcher<'a> {
         let incoming = UInt32Array::from(pairs.iter().map(|pair| pair.incoming).collect::<Vec<_>>());
         let incoming = take_record_batch(self.incoming.batch(), &incoming)
             .map_err(|cause| Error::internal("incoming rows could not be gathered").because(cause))?;
-        let incoming = self.values.encode(&columns_of(&incoming, &self.value_columns)?)?;
-        let stored = self.values.encode(&columns_of(values, &self.value_columns)?)?;
+        let stored = columns_of(values, &self.value_columns)?;
+        let mut merged = columns_of(&incoming, &self.value_columns)?;
+        for ((name, stored), new) in self.value_columns.iter().zip(&stored).zip(&mut merged) {
+            *new = self.rule.cells().merged(name, stored, new)?;
+        }
+        let incoming = self.values.encode(&merged)?;
+        let stored = self.values.encode(&stored)?;
         for (row, pair) in pairs.iter().enumerate() {
             if incoming.row(row) == stored.row(row) {
                 continue;
             }
             match self.rule.winner() {
                 Winner::Incoming => self.replace(*pair),
-                Winner::Newest(newest) => {
-                    self.tied[pair.incoming as usize] = true;
-                    match newest.ties {
-                        Ties::Keep => self.verdicts[pair.incoming as usize] = Verdict::Kept,
-                        Ties::Incoming => self.replace(*pair),
-                        Ties::Error => self.refused.push(pair.incoming),
-                    }
-                }
+                Winner::Newest(_) => self.tie(*pair),
             }
         }
         Ok(())
@@ -223,8 +303,8 @@ impl<'a> Matcher<'a> {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if an id that came in is stored more than once, or if there are stale rows or ties that the rule does not
-    /// allow, `Internal` if the counts do not add up.
+    /// `InvalidInput` if an id that came in is stored more than once, if rows without an id are stored where all are looked at,
+    /// or if there are stale rows, ties or deleted rows that the rule does not allow, `Internal` if the counts do not add up.
     pub(crate) fn finish(mut self, rows_before: Option<u64>) -> Result<Outcome> {
         if !self.doubled.is_empty() {
             self.doubled.sort_unstable();
@@ -235,30 +315,44 @@ impl<'a> Matcher<'a> {
                 .with("sample", self.incoming.name_ids(self.doubled, self.rule)?)
                 .hint("remove the stored duplicates first: an upsert cannot tell which row is meant"));
         }
+        if self.nameless > 0 {
+            return Err(Error::new(ErrorKind::InvalidInput, "stored rows have no id")
+                .with("rows", self.nameless)
+                .hint("give them one, or delete them: a mirror cannot tell whether they are to stay"));
+        }
         for row in &self.incoming.tied {
             self.tied[*row as usize] = true;
         }
         self.check_versions()?;
         let count = |verdict| self.rows_with(verdict).count() as u64;
         let is_inserted = self.rule.only_incoming() == Fate::Write;
-        let inserted: Vec<u32> = self.rows_with(Verdict::Unseen).filter(|_| is_inserted).collect();
+        let (marks, new): (Vec<u32>, Vec<u32>) =
+            self.rows_with(Verdict::Unseen).partition(|row| self.incoming.is_mark(*row));
+        let (inserted, left_out) = if is_inserted { (new, 0) } else { (Vec::new(), new.len() as u64) };
         let settled = self.verdicts.len() as u64;
+        let deleted = self.deleted.len() as u64;
         let rows = RowCounts {
             incoming: self.incoming.total,
             inserted: inserted.len() as u64,
             updated: count(Verdict::Updated),
             unchanged: count(Verdict::Unchanged),
             stale: count(Verdict::Stale) + count(Verdict::Kept),
-            ignored: count(Verdict::Ignored) + if is_inserted { 0 } else { count(Verdict::Unseen) },
+            tombstones: count(Verdict::Tombstone) + marks.len() as u64,
+            ignored: count(Verdict::Ignored) + left_out,
+            rejected: count(Verdict::Rejected),
+            deleted,
             duplicates: self.incoming.total - settled,
             ties: self.tied.iter().filter(|tied| **tied).count() as u64,
             rows_before,
-            rows_after: rows_before.map(|rows| rows + inserted.len() as u64),
+            rows_after: rows_before.map(|rows| (rows + inserted.len() as u64).saturating_sub(deleted)),
             ..RowCounts::default()
         };
         rows.verify()?;
         self.replaced.sort_unstable_by_key(|pair| pair.stored_row);
-        Ok(Outcome { replaced: self.replaced, inserted, ids: self.rule.ids().to_vec(), rows })
+        self.deleted.sort_unstable();
+        let (replaced, deleted) = (self.replaced, self.deleted);
+        let (ids, cells) = (self.rule.ids().to_vec(), self.rule.cells().clone());
+        Ok(Outcome { replaced, deleted, inserted, ids, cells, rows })
     }
 
     /// The incoming rows of which this has become, ascending.
@@ -288,11 +382,55 @@ impl<'a> Matcher<'a> {
         Ok(())
     }
 
+    /// Which of the rows count, being stored and in scope; all if this is not there.
+    fn counting(&self, keys: &RecordBatch, first_row: u64, gone: &[u64]) -> Result<Option<Vec<bool>>> {
+        let mut counts: Vec<bool> = match &self.scope {
+            Some(scope) => scope.evaluate(keys)?.values().iter().collect(),
+            None if gone.is_empty() => return Ok(None),
+            None => vec![true; keys.num_rows()],
+        };
+        for row in gone {
+            let place = row.checked_sub(first_row).and_then(|row| usize::try_from(row).ok());
+            if let Some(counts) = place.and_then(|place| counts.get_mut(place)) {
+                *counts = false;
+            }
+        }
+        Ok(Some(counts))
+    }
+
+    /// Lets those of the rows go that count and are not met.
+    fn leave_behind(
+        &mut self,
+        keys: &RecordBatch,
+        counts: Option<Vec<bool>>,
+        met: &[(u32, u32)],
+        first_row: u64,
+    ) -> Result<()> {
+        let mut leaves = counts.unwrap_or_else(|| vec![true; keys.num_rows()]);
+        let ids = &keys.columns()[..self.rule.ids().len()];
+        for nulls in ids.iter().filter_map(Array::logical_nulls) {
+            for (_, leaves) in leaves.iter_mut().enumerate().filter(|(row, _)| nulls.is_null(*row)) {
+                self.nameless += usize::from(std::mem::take(leaves));
+            }
+        }
+        for (row, _) in met {
+            leaves[*row as usize] = false;
+        }
+        if let Some(share) = &self.incoming.share {
+            for (leaves, is_own) in leaves.iter_mut().zip(share.holds(ids)?) {
+                *leaves &= is_own;
+            }
+        }
+        self.deleted.extend((first_row..).zip(leaves).filter(|(_, leaves)| *leaves).map(|(row, _)| row));
+        Ok(())
+    }
+
     /// Those whose incoming row was not met before, each with its row in the batch.
-    fn unseen(&mut self, met: &[(u32, u32)], first_row: u64) -> Vec<(u32, Pair)> {
-        let mut unseen = Vec::with_capacity(met.len());
+    fn unseen<'m>(&mut self, met: impl Iterator<Item = &'m (u32, u32)>, first_row: u64) -> Vec<(u32, Pair)> {
+        let mut unseen = Vec::with_capacity(met.size_hint().0);
         for (row, incoming) in met {
             match &mut self.verdicts[*incoming as usize] {
+                Verdict::Rejected => {}
                 verdict @ Verdict::Unseen => {
                     *verdict = Verdict::Unchanged;
                     let stored_row = first_row + u64::from(*row);
@@ -304,6 +442,29 @@ impl<'a> Matcher<'a> {
         unseen
     }
 
+    fn is_mark(&self, pair: &Pair) -> bool {
+        self.incoming.is_mark(pair.incoming)
+    }
+
+    /// Lets an incoming row win that is as new as the stored one and differs, if it may.
+    fn tie(&mut self, pair: Pair) {
+        self.tied[pair.incoming as usize] = true;
+        match self.rule.newest().map(|newest| newest.ties).unwrap_or_default() {
+            Ties::Keep => self.verdicts[pair.incoming as usize] = Verdict::Kept,
+            Ties::Incoming => self.take(pair),
+            Ties::Error => self.refused.push(pair.incoming),
+        }
+    }
+
+    fn take(&mut self, pair: Pair) {
+        if self.is_mark(&pair) { self.delete(pair) } else { self.replace(pair) }
+    }
+
+    fn delete(&mut self, pair: Pair) {
+        self.verdicts[pair.incoming as usize] = Verdict::Tombstone;
+        self.deleted.push(pair.stored_row);
+    }
+
     fn replace(&mut self, pair: Pair) {
         self.verdicts[pair.incoming as usize] = Verdict::Updated;
         self.replaced.push(pair);
@@ -311,125 +472,4 @@ impl<'a> Matcher<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::settle::row_number;
-    use super::*;
-    use std::sync::Arc;
-
-    use arrow::array::{ArrayRef, Int64Array, StringArray};
-    use arrow::datatypes::SchemaRef;
-
-    fn table(ids: &[Option<i64>], values: &[&str], at: &[Option<i64>]) -> RecordBatch {
-        RecordBatch::try_from_iter_with_nullable([
-            ("id", Arc::new(Int64Array::from(ids.to_vec())) as ArrayRef, true),
-            ("value", Arc::new(StringArray::from(values.to_vec())) as ArrayRef, true),
-            ("at", Arc::new(Int64Array::from(at.to_vec())) as ArrayRef, true),
-        ])
-        .expect("a table")
-    }
-
-    fn rows(rows: &[(i64, &str, i64)]) -> RecordBatch {
-        let ids: Vec<_> = rows.iter().map(|row| Some(row.0)).collect();
-        let values: Vec<_> = rows.iter().map(|row| row.1).collect();
-        let at: Vec<_> = rows.iter().map(|row| Some(row.2)).collect();
-        table(&ids, &values, &at)
-    }
-
-    fn fold(stored: &RecordBatch, incoming: &RecordBatch, rule: &MergeRule) -> Result<Outcome> {
-        let schema: SchemaRef = incoming.schema();
-        let incoming = Incoming::settle(&schema, std::slice::from_ref(incoming), rule)?;
-        let mut matcher = Matcher::new(&incoming, &stored.schema(), rule)?;
-        // Two batches, so that row numbers must carry over.
-        let half = stored.num_rows() / 2;
-        for (start, part) in
-            [(0, stored.slice(0, half)), (half, stored.slice(half, stored.num_rows() - half))]
-        {
-            let columns = |names: &[String]| {
-                let indices: Vec<_> =
-                    names.iter().map(|n| part.schema().index_of(n).expect("a column")).collect();
-                part.project(&indices).expect("projected")
-            };
-            let open = matcher.probe(&columns(matcher.key_columns()), start as u64)?;
-            let at = open.iter().map(|p| u32::try_from(p.stored_row).expect("small") - row_number(start));
-            let values = columns(matcher.value_columns());
-            let values = take_record_batch(&values, &UInt32Array::from_iter_values(at)).expect("taken");
-            matcher.decide(&open, &values)?;
-        }
-        matcher.finish(Some(stored.num_rows() as u64))
-    }
-
-    fn by_id() -> MergeRule {
-        MergeRule::by_id(["id"]).expect("a rule")
-    }
-
-    fn newest() -> MergeRule {
-        MergeRule::by_modified(["id"], "at").expect("a rule")
-    }
-
-    #[test]
-    fn matched_rows_are_replaced_where_they_stand_and_others_come_last() {
-        let stored = rows(&[(1, "a", 1), (2, "b", 1), (3, "c", 1)]);
-        let outcome =
-            fold(&stored, &rows(&[(9, "z", 1), (3, "C", 1), (1, "a", 1)]), &by_id()).expect("folds");
-        assert_eq!(outcome.replaced, [Pair { stored_row: 2, incoming: 1 }]);
-        assert_eq!(outcome.inserted, [0]);
-        let counts = &outcome.rows;
-        assert_eq!(
-            (counts.updated, counts.unchanged, counts.inserted, counts.rows_after),
-            (1, 1, 1, Some(4))
-        );
-    }
-
-    #[test]
-    fn the_newer_version_stays_and_an_equal_one_that_differs_is_a_tie() {
-        let stored = rows(&[(1, "a", 5), (2, "b", 5), (3, "c", 5), (4, "d", 5)]);
-        let incoming = rows(&[(1, "A", 6), (2, "B", 4), (3, "C", 5), (4, "d", 5)]);
-        let outcome = fold(&stored, &incoming, &newest()).expect("folds");
-        let counts = &outcome.rows;
-        assert_eq!((counts.updated, counts.stale, counts.unchanged, counts.ties), (2, 1, 1, 1));
-        assert_eq!(outcome.replaced.iter().map(|p| p.stored_row).collect::<Vec<_>>(), [0, 2]);
-    }
-
-    #[test]
-    fn twins_are_settled_before_anything_is_matched() {
-        let incoming =
-            rows(&[(1, "x", 1), (7, "old", 1), (7, "new", 2), (1, "x", 1), (8, "p", 3), (8, "q", 3)]);
-        let outcome = fold(&rows(&[(1, "a", 0)]), &incoming, &newest()).expect("folds");
-        assert_eq!((outcome.rows.duplicates, outcome.rows.ties), (3, 1));
-        let settled = Incoming::settle(&incoming.schema(), std::slice::from_ref(&incoming), &newest())
-            .expect("settles");
-        assert_eq!(settled.source_rows(), [2, 3, 5]);
-    }
-
-    #[test]
-    fn twins_that_differ_are_refused_by_name_where_nothing_decides() {
-        let incoming = rows(&[(7, "x", 1), (7, "y", 2), (8, "z", 1), (8, "z", 1)]);
-        let error = fold(&rows(&[]), &incoming, &by_id()).expect_err("ambiguous");
-        assert_eq!(error.to_string(), "several incoming rows have one id and differ (ids: 1, sample: 7)");
-    }
-
-    #[test]
-    fn an_id_stored_twice_is_refused_only_when_it_comes_in() {
-        let stored = rows(&[(1, "a", 1), (2, "b", 1), (1, "c", 1)]);
-        assert!(fold(&stored, &rows(&[(2, "B", 1)]), &by_id()).is_ok());
-        let error = fold(&stored, &rows(&[(1, "B", 1)]), &by_id()).expect_err("doubled");
-        assert_eq!(error.to_string(), "ids are stored more than once (ids: 1, sample: 1)");
-    }
-
-    #[test]
-    fn a_null_modification_value_beats_nothing() {
-        let stored = table(&[Some(1), Some(2)], &["a", "b"], &[Some(0), None]);
-        let incoming = table(&[Some(1), Some(2)], &["A", "B"], &[None, None]);
-        let outcome = fold(&stored, &incoming, &newest()).expect("folds");
-        assert_eq!((outcome.rows.stale, outcome.rows.updated, outcome.rows.ties), (1, 1, 1));
-    }
-
-    #[test]
-    fn stored_null_ids_match_nothing_and_incoming_ones_are_refused() {
-        let stored = table(&[None, None], &["a", "b"], &[Some(1), Some(1)]);
-        let outcome = fold(&stored, &rows(&[(0, "x", 1)]), &by_id()).expect("folds");
-        assert_eq!(outcome.rows.inserted, 1);
-        let error = fold(&stored, &stored, &by_id()).expect_err("null ids");
-        assert_eq!(error.to_string(), "id column has nulls (column: id, rows: 2)");
-    }
-}
+mod tests;

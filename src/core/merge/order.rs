@@ -180,7 +180,7 @@ fn named(values: &ArrayRef, kind: Kind) -> Result<ArrayRef> {
     Ok(Arc::new(array))
 }
 
-fn nan_to_null(values: &ArrayRef) -> Result<ArrayRef> {
+pub(super) fn nan_to_null(values: &ArrayRef) -> Result<ArrayRef> {
     let is_nan = match values.data_type() {
         DataType::Float16 => {
             values.as_primitive::<Float16Type>().iter().map(|v| v.map(Half::is_nan)).collect()

@@ -6,7 +6,11 @@ use std::str::FromStr;
 
 use strum::VariantNames;
 
-use super::choices::{Duplicates, ExtraColumns, MissingColumns, NullModified, Stale, Ties};
+use super::cells::Cells;
+use super::choices::{ColumnPolicy, Duplicates, ExtraColumns, MissingColumns, NullModified, Stale, Ties};
+use super::{DeleteMarks, MaxDelete};
+use crate::core::predicate::Predicate;
+use crate::core::report::RowCounts;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Ready-made merge rules, as users name them.
@@ -33,6 +37,8 @@ pub enum UpsertMethod {
     InsertOnly,
     /// As `modified` with a modification column, else as `id`, but no row is added: the target has to be there.
     UpdateOnly,
+    /// As `modified` with a modification column, else as `id`; stored rows whose id does not come in go.
+    Mirror,
 }
 
 impl FromStr for UpsertMethod {
@@ -44,6 +50,7 @@ impl FromStr for UpsertMethod {
             "modified" => Ok(Self::Modified),
             "insert-only" => Ok(Self::InsertOnly),
             "update-only" => Ok(Self::UpdateOnly),
+            "mirror" => Ok(Self::Mirror),
             _ => Err(Error::new(ErrorKind::Usage, "unknown method")
                 .with("method", name)
                 .hint(format!("known methods: {}", Self::VARIANTS.join(", ")))),
@@ -126,6 +133,8 @@ pub(crate) enum Fate {
     Write,
     /// What is stored stays as it is.
     Leave,
+    /// What is stored goes.
+    Delete,
 }
 
 /// Says, in full, what an upsert does.
@@ -138,7 +147,7 @@ pub(crate) enum Fate {
 /// let rule = MergeRule::insert_only(["order_id"])?.with_duplicates(Duplicates::First);
 /// # Ok::<(), keyfold::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct MergeRule {
     ids: Vec<String>,
     winner: Winner,
@@ -146,6 +155,12 @@ pub struct MergeRule {
     settle: Option<Newest>,
     matched: Fate,
     only_incoming: Fate,
+    only_stored: Fate,
+    cells: Cells,
+    marks: Option<DeleteMarks>,
+    scope: Option<Predicate>,
+    allows_empty: bool,
+    max_delete: Option<MaxDelete>,
     duplicates: Option<Duplicates>,
     extra: ExtraColumns,
     missing: MissingColumns,
@@ -190,11 +205,29 @@ impl MergeRule {
     ///
     /// As [`MergeRule::by_modified`].
     pub fn update_only(ids: impl IntoIterator<Item = impl Into<String>>, winner: Winner) -> Result<Self> {
+        Self::judged(UpsertMethod::UpdateOnly, ids, winner)
+    }
+
+    /// The incoming rows are all that there should be: stored rows whose id does not come in go. Without an incoming row this
+    /// is refused, unless [`MergeRule::with_empty_allowed`].
+    ///
+    /// # Errors
+    ///
+    /// As [`MergeRule::by_modified`].
+    pub fn mirror(ids: impl IntoIterator<Item = impl Into<String>>, winner: Winner) -> Result<Self> {
+        Self::judged(UpsertMethod::Mirror, ids, winner)
+    }
+
+    fn judged(
+        method: UpsertMethod,
+        ids: impl IntoIterator<Item = impl Into<String>>,
+        winner: Winner,
+    ) -> Result<Self> {
         let settle = match &winner {
             Winner::Incoming => None,
             Winner::Newest(newest) => Some(newest.clone()),
         };
-        Self::preset(UpsertMethod::UpdateOnly, ids, winner, settle)
+        Self::preset(method, ids, winner, settle)
     }
 
     /// The rule for a method by its columns.
@@ -217,8 +250,9 @@ impl MergeRule {
                 Err(Error::new(ErrorKind::Usage, "method modified needs a modification column")
                     .hint("name it with --modified COL, or choose method id"))
             }
-            (UpsertMethod::UpdateOnly, None) => Self::update_only(ids, Winner::Incoming),
-            (UpsertMethod::UpdateOnly, Some(newest)) => Self::update_only(ids, Winner::Newest(newest)),
+            (UpsertMethod::UpdateOnly | UpsertMethod::Mirror, newest) => {
+                Self::judged(method, ids, newest.map_or(Winner::Incoming, Winner::Newest))
+            }
             (UpsertMethod::Id | UpsertMethod::InsertOnly, newest) => {
                 let is_plain = |newest: &Newest| (newest.stale, newest.ties) == Default::default();
                 if !newest.as_ref().is_none_or(is_plain) {
@@ -227,7 +261,7 @@ impl MergeRule {
                         "this method does not compare modification values with stored ones",
                     )
                     .with("method", method)
-                    .hint("choose method modified or update-only, or leave out what is done with ties and stale rows"));
+                    .hint("choose another method, or leave out what is done with ties and stale rows"));
                 }
                 Self::preset(method, ids, Winner::Incoming, newest)
             }
@@ -264,6 +298,12 @@ impl MergeRule {
             settle,
             matched: unless(UpsertMethod::InsertOnly),
             only_incoming: unless(UpsertMethod::UpdateOnly),
+            only_stored: if method == UpsertMethod::Mirror { Fate::Delete } else { Fate::Leave },
+            cells: Cells::default(),
+            marks: None,
+            scope: None,
+            allows_empty: false,
+            max_delete: None,
             duplicates: None,
             extra: ExtraColumns::default(),
             missing: MissingColumns::default(),
@@ -276,6 +316,65 @@ impl MergeRule {
     #[must_use]
     pub fn with_duplicates(mut self, duplicates: Duplicates) -> Self {
         self.duplicates = Some(duplicates);
+        self
+    }
+
+    /// Says which value a column has in a stored row that an incoming one replaces.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` for an id column or the modification column, and with a method that leaves stored rows as they are.
+    pub fn with_policy(mut self, column: impl Into<String>, policy: ColumnPolicy) -> Result<Self> {
+        let column = column.into();
+        if self.ids.contains(&column) || self.modified() == Some(column.as_str()) {
+            return Err(Error::new(ErrorKind::Usage, "this column always has the value that came in")
+                .with("column", column)
+                .hint("a policy is for columns that are neither ids nor the modification column"));
+        }
+        self.check_changes_stored()?;
+        self.cells.set(column, policy);
+        Ok(self)
+    }
+
+    fn check_changes_stored(&self) -> Result<()> {
+        if self.matched != Fate::Leave {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Usage, "this method leaves stored rows as they are")
+            .with("method", self.method)
+            .hint("choose another method, or leave out what changes or deletes them"))
+    }
+
+    /// Says which incoming rows are delete marks. A mark that is older than the stored row is stale.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` with a method that leaves stored rows as they are.
+    pub fn with_delete_marks(mut self, marks: DeleteMarks) -> Result<Self> {
+        self.check_changes_stored()?;
+        self.marks = Some(marks);
+        Ok(self)
+    }
+
+    /// Says for which stored rows the upsert is: others are neither met nor changed, and incoming rows for which the condition
+    /// does not hold are rejected. The columns that it names have to come in.
+    #[must_use]
+    pub fn with_scope(mut self, scope: Predicate) -> Self {
+        self.scope = Some(scope);
+        self
+    }
+
+    /// Says whether a mirror may be of no rows at all, so that all stored ones go.
+    #[must_use]
+    pub fn with_empty_allowed(mut self, is_allowed: bool) -> Self {
+        self.allows_empty = is_allowed;
+        self
+    }
+
+    /// Says how many stored rows may go at most.
+    #[must_use]
+    pub fn with_max_delete(mut self, most: MaxDelete) -> Self {
+        self.max_delete = Some(most);
         self
     }
 
@@ -329,6 +428,62 @@ impl MergeRule {
     /// What becomes of incoming rows whose id is not stored.
     pub(crate) fn only_incoming(&self) -> Fate {
         self.only_incoming
+    }
+
+    /// What becomes of stored rows whose id does not come in.
+    pub(crate) fn only_stored(&self) -> Fate {
+        self.only_stored
+    }
+
+    /// How stored and incoming values become one.
+    pub(crate) fn cells(&self) -> &Cells {
+        &self.cells
+    }
+
+    /// Which incoming rows are delete marks.
+    #[must_use]
+    pub fn delete_marks(&self) -> Option<&DeleteMarks> {
+        self.marks.as_ref()
+    }
+
+    /// For which stored rows the upsert is; for all if there is none.
+    #[must_use]
+    pub fn scope(&self) -> Option<&Predicate> {
+        self.scope.as_ref()
+    }
+
+    /// Whether a mirror may be of no rows at all.
+    #[must_use]
+    pub fn allows_empty(&self) -> bool {
+        self.allows_empty
+    }
+
+    /// How many stored rows may go at most.
+    #[must_use]
+    pub fn max_delete(&self) -> Option<MaxDelete> {
+        self.max_delete
+    }
+
+    /// Refuses to mirror that there is nothing, unless that is allowed.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`.
+    pub(crate) fn check_rows(&self, has_rows: bool) -> Result<()> {
+        if has_rows || self.allows_empty || self.only_stored != Fate::Delete {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::InvalidInput, "nothing came in to mirror")
+            .hint("all stored rows would go; allow an empty batch if that is meant"))
+    }
+
+    /// Refuses an outcome in which more stored rows go than may.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` that tells how many.
+    pub(crate) fn check_deleted(&self, rows: &RowCounts) -> Result<()> {
+        self.max_delete.map_or(Ok(()), |most| most.check(rows.deleted, rows.rows_before))
     }
 
     /// Which of several incoming rows with one id counts where no modification value decides.

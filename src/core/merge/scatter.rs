@@ -1,14 +1,14 @@
 //! Rows put into parts by their ids, so that rows with one id are in one part and each part can be merged by itself.
 
-use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::Schema;
-use foldhash::fast::FixedState;
 
 use super::canonical::RowEncoder;
 use super::order::lowest;
 use super::settle::{check_id, check_modified, null_ids};
+use super::share::{Division, Share};
 use super::{MergeRule, Newest, NullModified};
 use crate::core::schema::{check_names, find_column};
 use crate::error::Result;
@@ -16,12 +16,9 @@ use crate::error::Result;
 /// Tells the part of each row.
 #[derive(Debug)]
 pub(crate) struct Scatter {
-    encoder: RowEncoder,
+    division: Arc<Division>,
     /// The id columns: where they are, and how many nulls were seen in each.
     ids: Vec<(usize, usize)>,
-    /// The same in each run, so that each says the same.
-    hasher: FixedState,
-    parts: u64,
     /// The modification column if it takes no nulls, its place, and how many were seen.
     modified: Option<(String, usize, usize)>,
 }
@@ -44,7 +41,7 @@ impl Scatter {
             Ok((newest.column.clone(), place, 0))
         };
         let modified = modified.map(place).transpose()?;
-        Ok(Self { encoder, ids, hasher: FixedState::default(), parts: parts.max(1), modified })
+        Ok(Self { division: Arc::new(Division::new(encoder, parts)), ids, modified })
     }
 
     /// The part of each row of a batch.
@@ -61,20 +58,38 @@ impl Scatter {
         if let Some((_, place, nulls)) = &mut self.modified {
             *nulls += lowest(batch.column(*place))?;
         }
-        let ids = self.encoder.encode(&columns)?;
-        Ok(ids.iter().map(|id| self.hasher.hash_one(id.data()) % self.parts).collect())
+        self.division.parts(&columns)
     }
 
-    /// Refuses rows without an id, or without a modification value where one is asked for, once all were seen.
+    /// Refuses rows without an id, or without a modification value where one is asked for, once all were seen. Gives the parts.
     ///
     /// # Errors
     ///
     /// `InvalidInput` if there are some.
-    pub(crate) fn finish(self, schema: &Schema) -> Result<()> {
+    pub(crate) fn finish(self, schema: &Schema) -> Result<Shares> {
         let with_nulls = self.ids.iter().find(|(_, nulls)| *nulls > 0);
         if let Some((place, nulls)) = with_nulls {
             return Err(null_ids(schema.field(*place).name(), *nulls));
         }
-        self.modified.map_or(Ok(()), |(column, _, nulls)| check_modified(&column, nulls))
+        if let Some((column, _, nulls)) = self.modified {
+            check_modified(&column, nulls)?;
+        }
+        Ok(Shares(self.division))
+    }
+}
+
+/// The parts that rows were put into.
+#[derive(Debug)]
+pub(crate) struct Shares(Arc<Division>);
+
+impl Shares {
+    /// How many there are.
+    pub(crate) fn count(&self) -> u64 {
+        self.0.count()
+    }
+
+    /// The part of this number.
+    pub(crate) fn part(&self, number: u64) -> Share {
+        Share::new(&self.0, number)
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::error::ArrowError;
@@ -14,8 +14,8 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use crate::core::merge::canonical::{RowEncoder, columns_of};
 use crate::core::merge::ids::IdIndex;
-use crate::core::merge::order::Order;
-use crate::core::merge::order::lowest;
+use crate::core::merge::order::{Order, lowest};
+use crate::core::merge::share::Share;
 use crate::core::merge::sorted_ids::{SortedColumns, SortedIds};
 use crate::core::merge::{Duplicates, MergeRule, NullModified};
 use crate::core::schema::{check_names, find_column, type_name};
@@ -37,16 +37,26 @@ pub(crate) struct Incoming {
     /// Settled rows that won by source order against one that differs.
     pub(super) tied: Vec<u32>,
     pub(super) total: u64,
+    /// For each settled row whether it is a delete mark; none is if this is not there.
+    marks: Option<BooleanArray>,
+    /// The ids of which these rows are all that came in; all ids if this is not there.
+    pub(super) share: Option<Share>,
 }
 
 impl Incoming {
-    /// Settles `batches`, all of `schema` and already in the types of the stored columns.
+    /// Settles `batches`, all of `schema` and already in the types of the stored columns. `marks` says of each row whether it
+    /// is a delete mark.
     ///
     /// # Errors
     ///
     /// `InvalidInput` for a missing, null or unfit id column, a missing modification column, or several
     /// rows with one id between which the rule does not decide.
-    pub(crate) fn settle(schema: &SchemaRef, batches: &[RecordBatch], rule: &MergeRule) -> Result<Self> {
+    pub(crate) fn settle(
+        schema: &SchemaRef,
+        batches: &[RecordBatch],
+        marks: Option<BooleanArray>,
+        rule: &MergeRule,
+    ) -> Result<Self> {
         check_names(schema)?;
         let ids = rule.ids().iter().map(|id| check_id(schema, id)).collect::<Result<Vec<_>>>()?;
         let all = concat_batches(schema, batches).map_err(|cause| too_much(&cause))?;
@@ -71,20 +81,38 @@ impl Incoming {
             let source_rows = (0..row_number(all.num_rows())).collect();
             let total = all.num_rows() as u64;
             let sorted = SortedColumns::new(rule.ids());
-            return Ok(Self { batch: all, source_rows, ids: index, sorted, order, tied: Vec::new(), total });
+            let (tied, share) = (Vec::new(), None);
+            return Ok(Self {
+                batch: all,
+                source_rows,
+                ids: index,
+                sorted,
+                order,
+                tied,
+                total,
+                marks,
+                share,
+            });
         }
-        Self::settle_twins(&all, index, order, &twins, rule)
+        Self::settle_twins(&all, marks.as_ref(), index, order, &twins, rule)
+    }
+
+    /// The same rows, as all that came in of some ids.
+    pub(crate) fn of_share(mut self, share: Share) -> Self {
+        self.share = Some(share);
+        self
     }
 
     fn settle_twins(
         all: &RecordBatch,
+        marks: Option<&BooleanArray>,
         mut index: IdIndex,
         order: Option<(Order, Rows)>,
         twins: &Twins,
         rule: &MergeRule,
     ) -> Result<Self> {
         let ranks = order.as_ref().map(|(_, ranks)| ranks);
-        let verdicts = judge(all, twins, ranks, rule)?;
+        let verdicts = judge(all, marks, twins, ranks, rule)?;
         let mut dropped = vec![false; all.num_rows()];
         let mut tied_rows = Vec::new();
         for ((first, others), verdict) in twins.iter().zip(&verdicts) {
@@ -103,13 +131,22 @@ impl Incoming {
             tied_rows.iter().filter_map(|row| source_rows.binary_search(row).ok().map(row_number)).collect();
         let batch = take_record_batch(all, &UInt32Array::from(source_rows.clone()))
             .map_err(|cause| Error::internal("the settled rows could not be gathered").because(cause))?;
+        let is_mark = |marks: &BooleanArray| -> BooleanArray {
+            source_rows.iter().map(|row| Some(marks.value(*row as usize))).collect()
+        };
+        let marks = marks.map(is_mark);
         let (sorted, total) = (SortedColumns::new(rule.ids()), all.num_rows() as u64);
-        Ok(Self { batch, source_rows, ids: index, sorted, order, tied, total })
+        Ok(Self { batch, source_rows, ids: index, sorted, order, tied, total, marks, share: None })
     }
 
     /// The settled rows.
     pub(crate) fn batch(&self) -> &RecordBatch {
         &self.batch
+    }
+
+    /// Whether a settled row is a delete mark.
+    pub(super) fn is_mark(&self, row: u32) -> bool {
+        self.marks.as_ref().is_some_and(|marks| marks.value(row as usize))
     }
 
     /// The stored rows, of which these are the id columns, that have the id of a settled one, each with that one.
@@ -224,9 +261,15 @@ struct Verdict {
 }
 
 /// Judges every group of twins by rank, then by source order.
-fn judge(all: &RecordBatch, twins: &Twins, ranks: Option<&Rows>, rule: &MergeRule) -> Result<Vec<Verdict>> {
+fn judge(
+    all: &RecordBatch,
+    marks: Option<&BooleanArray>,
+    twins: &Twins,
+    ranks: Option<&Rows>,
+    rule: &MergeRule,
+) -> Result<Vec<Verdict>> {
     let groups: Vec<Vec<u32>> = twins.iter().map(|(first, others)| newest(*first, others, ranks)).collect();
-    let identical = all_identical(all, &groups, rule)?;
+    let identical = all_identical(all, marks, &groups, rule)?;
     let undecided: Vec<u32> =
         groups.iter().zip(&identical).filter(|(_, same)| !**same).map(|(group, _)| group[0]).collect();
     if rule.duplicates() == Duplicates::Error && !undecided.is_empty() {
@@ -261,13 +304,23 @@ fn newest(first: u32, others: &[u32], ranks: Option<&Rows>) -> Vec<u32> {
     best
 }
 
-/// For each group, whether its rows are equal in every column.
-fn all_identical(all: &RecordBatch, groups: &[Vec<u32>], rule: &MergeRule) -> Result<Vec<bool>> {
+/// For each group, whether its rows say the same: all are delete marks, or none is and they are equal in every column.
+fn all_identical(
+    all: &RecordBatch,
+    marks: Option<&BooleanArray>,
+    groups: &[Vec<u32>],
+    rule: &MergeRule,
+) -> Result<Vec<bool>> {
+    let is_mark = |row: u32| marks.is_some_and(|marks| marks.value(row as usize));
+    let marked = |group: &[u32]| group.iter().filter(|row| is_mark(**row)).count();
     let schema = all.schema();
     let values: Vec<usize> =
         (0..all.num_columns()).filter(|i| !rule.ids().contains(schema.field(*i).name())).collect();
     if values.is_empty() {
-        return Ok(vec![true; groups.len()]);
+        return Ok(groups
+            .iter()
+            .map(|group| matches!(marked(group), 0) || marked(group) == group.len())
+            .collect());
     }
     let compared = all
         .project(&values)
@@ -282,7 +335,9 @@ fn all_identical(all: &RecordBatch, groups: &[Vec<u32>], rule: &MergeRule) -> Re
         .map(|group| {
             let own = start..start + group.len();
             start = own.end;
-            own.clone().all(|row| rows.row(row) == rows.row(own.start))
+            let marked = marked(group);
+            let is_one = own.clone().all(|row| rows.row(row) == rows.row(own.start));
+            marked == group.len() || marked == 0 && is_one
         })
         .collect())
 }

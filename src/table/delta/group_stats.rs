@@ -233,7 +233,7 @@ mod tests {
         let columns =
             (0..6).map(|at| if at == 3 { Arc::clone(&even) } else { Arc::clone(change.column(at)) });
         let change = RecordBatch::try_new(rows.schema(), columns.collect()).expect("a row");
-        let incoming = Incoming::settle(&rows.schema(), &[change], &rule).expect("settles");
+        let incoming = Incoming::settle(&rows.schema(), &[change], None, &rule).expect("settles");
         let mut matcher = Matcher::new(&incoming, &rows.schema(), &rule).expect("matches");
         let (session, mut work) = (Session::default(), WorkCounts::default());
         let found = stored.find(&session, &mut matcher, &mut work).expect("finds");
@@ -249,7 +249,7 @@ mod tests {
             .rewrite_in_place(
                 &session,
                 &change,
-                &outcome.replaced,
+                outcome.fates(&(0..u64::MAX)),
                 &witness,
                 &mut Sink::plain(&mut out),
                 &mut work,

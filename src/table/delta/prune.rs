@@ -70,6 +70,11 @@ impl FileIndex {
         self.rows
     }
 
+    /// All files.
+    pub(super) fn all(&self) -> Vec<usize> {
+        (0..self.files).collect()
+    }
+
     /// The files that could hold one of the incoming ids, ascending.
     pub(super) fn candidates(&self, incoming: &Incoming, ids: &[String]) -> Vec<usize> {
         if incoming.batch().num_rows() == 0 {
@@ -173,7 +178,7 @@ mod tests {
         let schema = Arc::new(Schema::new(vec![Field::new("id", values.data_type().clone(), true)]));
         let batch = RecordBatch::try_new(Arc::clone(&schema), vec![values]).expect("rows");
         let rule = MergeRule::by_id(["id"]).expect("a rule");
-        let incoming = Incoming::settle(&schema, &[batch], &rule).expect("settles");
+        let incoming = Incoming::settle(&schema, &[batch], None, &rule).expect("settles");
         let parts: Vec<_> = stats.iter().map(|stats| part(stats)).collect();
         let index = FileIndex::new(&parts, &schema, partitions, rule.ids()).expect("an index");
         index.candidates(&incoming, rule.ids())

@@ -11,7 +11,7 @@ use super::log::Snapshot;
 use super::new_file::{Draft, Layout, NewFile};
 use super::part::StoredPart;
 use crate::client::session::Session;
-use crate::core::merge::kernel::Pair;
+use crate::core::merge::kernel::{Fates, Pair};
 use crate::core::report::WorkCounts;
 use crate::error::{Error, Result};
 use crate::table::Change;
@@ -50,17 +50,23 @@ impl Rewritten {
 }
 
 impl Rewriter<'_> {
-    /// Writes a file anew, of which the first row has the number `first`, with its `pairs` folded in.
+    /// Writes a file anew, of which the first row has the number `first`, with `fates` done to its rows.
     ///
     /// # Errors
     ///
     /// `InvalidData` if it cannot be read, `Io` if the new one cannot be written.
-    pub(super) fn rewrite(&self, part: &StoredPart, first: u64, pairs: &[Pair]) -> Result<Rewritten> {
+    pub(super) fn rewrite(&self, part: &StoredPart, first: u64, fates: Fates<'_>) -> Result<Rewritten> {
+        let pairs = fates.replaced;
         let deleted = self.snapshot.deleted(self.session, part)?;
         let file = self.snapshot.open_part(self.session, part, first, &deleted)?;
         let movers = self.movers(part, pairs)?;
+        let gone = (fates.deleted.len() + deleted.len()) as u64;
+        if gone == file.rows() {
+            self.session.progress().advance(part.size);
+            return Ok(Rewritten::default());
+        }
         if deleted.is_empty() && movers.is_empty() && file.is_plainly(&self.layout.data_schema) {
-            let mut rewritten = self.rewrite_in_place(part, &file, pairs)?;
+            let mut rewritten = self.rewrite_in_place(part, &file, fates)?;
             rewritten.count_read(&file);
             return Ok(rewritten);
         }
@@ -73,10 +79,11 @@ impl Rewriter<'_> {
             ahead(file.group_rows(group, &columns)?, file.batches(group), |rows| {
                 self.session.check()?;
                 let (at, rows) = rows?;
-                is_changed |= has_one(pairs, at, rows.num_rows());
+                let own = fates.within(&(at..at + rows.num_rows() as u64));
+                is_changed |= !own.is_empty();
                 let rows = self.folded.update(&rows, at, pairs)?;
                 rewritten.moved.extend(moving(&rows, at, &movers)?);
-                let rows = staying(&file, at, rows, &movers)?;
+                let rows = staying(&file, at, rows, &movers, own.deleted)?;
                 if rows.num_rows() > 0 {
                     if out.is_none() {
                         out = Some(NewFile::start(
@@ -97,7 +104,7 @@ impl Rewriter<'_> {
         rewritten.count_read(&file);
         self.session.progress().advance(part.size);
         let kept = out.as_ref().map_or(0, NewFile::rows);
-        if kept + (movers.len() + deleted.len()) as u64 != file.rows() {
+        if kept + movers.len() as u64 + gone != file.rows() {
             return Err(Error::internal("a rewritten file has another number of rows than it should")
                 .with("file", &part.path));
         }
@@ -107,13 +114,13 @@ impl Rewriter<'_> {
     }
 
     /// The same where all rows stay in the file.
-    fn rewrite_in_place(&self, part: &StoredPart, file: &ParquetFile, pairs: &[Pair]) -> Result<Rewritten> {
+    fn rewrite_in_place(&self, part: &StoredPart, file: &ParquetFile, fates: Fates<'_>) -> Result<Rewritten> {
         let mut work = WorkCounts::default();
         let mut draft = Draft::new(self.session, self.layout, part.values.clone())?;
         let (mut out, statistics) = draft.parts();
         let witness = group_stats::Rewritten::new(statistics, part, file);
-        file.rewrite_in_place(self.session, self.change, pairs, &witness, &mut out, &mut work)?;
-        let copied = file.rows() - pairs.len() as u64;
+        file.rewrite_in_place(self.session, self.change, fates, &witness, &mut out, &mut work)?;
+        let copied = file.rows() - (fates.replaced.len() + fates.deleted.len()) as u64;
         let (add, by_store) = draft.finish()?;
         work.bytes_copied += by_store;
         Ok(Rewritten { add: Some(add), moved: Vec::new(), copied, work })
@@ -123,25 +130,26 @@ impl Rewriter<'_> {
     fn movers(&self, part: &StoredPart, pairs: &[Pair]) -> Result<HashSet<u64>> {
         let columns = &self.layout.partition_columns;
         let own = partition::normal(&self.layout.schema, columns, &part.values)?;
-        let leaving = partition::leaving(columns, &own, self.change.rows, pairs)?;
+        let leaving = partition::leaving(columns, &own, self.change, pairs)?;
         Ok(leaving.into_iter().map(|(row, _)| row).collect())
     }
 }
 
-/// The rows of a batch that stay: neither deleted nor moved.
-fn staying(file: &ParquetFile, first: u64, rows: RecordBatch, movers: &HashSet<u64>) -> Result<RecordBatch> {
+/// The rows of a batch that stay: neither moved nor `gone`, nor deleted before.
+fn staying(
+    file: &ParquetFile,
+    first: u64,
+    rows: RecordBatch,
+    movers: &HashSet<u64>,
+    gone: &[u64],
+) -> Result<RecordBatch> {
     let deleted = file.deleted(first, rows.num_rows());
-    if deleted.is_empty() && movers.is_empty() {
+    if deleted.is_empty() && movers.is_empty() && gone.is_empty() {
         return Ok(rows);
     }
     let end = first + rows.num_rows() as u64;
     let leaving = movers.iter().copied().filter(|row| (first..end).contains(row));
-    keep(&rows, first, deleted.iter().copied().chain(leaving))
-}
-
-fn has_one(pairs: &[Pair], first: u64, rows: usize) -> bool {
-    let next = pairs.partition_point(|pair| pair.stored_row < first);
-    pairs.get(next).is_some_and(|pair| pair.stored_row < first + rows as u64)
+    keep(&rows, first, deleted.iter().chain(gone).copied().chain(leaving))
 }
 
 /// The rows of a batch that leave for another partition, in their order.

@@ -142,7 +142,10 @@ impl StoredTable for Stored {
                 matcher.ids(),
             )?),
         };
-        let possible = index.candidates(matcher.incoming(), matcher.ids());
+        let possible = match matcher.pruning_ids() {
+            Some(ids) => index.candidates(matcher.incoming(), ids),
+            None => index.all(),
+        };
         work.files_skipped += (parts.len() - possible.len()) as u64;
         session.progress().start(possible.iter().map(|place| parts[*place].size).sum());
         let known: HashMap<usize, u64> =
@@ -184,10 +187,10 @@ impl StoredTable for Stored {
         snapshot.demands.check_removable()?;
         let marks = snapshot.demands.wants_vectors();
         let mut stay = 0;
-        for Touched { part, rows, pairs } in &touched {
-            let deleted = part.deleted();
+        for Touched { part, rows, fates } in &touched {
+            let (pairs, deleted) = (fates.replaced, part.deleted() + fates.deleted.len() as u64);
             let own = partition::normal(&self.layout.schema, columns, &part.values)?;
-            let leaving = partition::leaving(columns, &own, change.rows, pairs)?;
+            let leaving = partition::leaving(columns, &own, change, pairs)?;
             let gone = if marks { pairs.len() } else { leaving.len() };
             stay += u64::from(rows.end - rows.start > gone as u64 + deleted);
             if marks && leaving.len() < pairs.len() {
@@ -234,10 +237,8 @@ impl Stored {
     fn touched<'a>(&'a self, outcome: &'a Outcome) -> Vec<Touched<'a>> {
         let Some(snapshot) = &self.snapshot else { return Vec::new() };
         let own = |(place, rows): &(usize, Range<u64>)| {
-            let from = outcome.replaced.partition_point(|pair| pair.stored_row < rows.start);
-            let to = outcome.replaced.partition_point(|pair| pair.stored_row < rows.end);
-            let (part, pairs) = (&snapshot.parts[*place], &outcome.replaced[from..to]);
-            (!pairs.is_empty()).then(|| Touched { part, rows: rows.clone(), pairs })
+            let (part, fates) = (&snapshot.parts[*place], outcome.fates(rows));
+            (!fates.is_empty()).then(|| Touched { part, rows: rows.clone(), fates })
         };
         self.opened.iter().filter_map(own).collect()
     }

@@ -17,7 +17,7 @@ use super::part::StoredPart;
 use super::stats;
 use crate::client::file::Commit;
 use crate::client::session::Session;
-use crate::core::merge::kernel::Pair;
+use crate::core::merge::kernel::Fates;
 use crate::core::report::WorkCounts;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::parquet::Folded;
@@ -78,7 +78,7 @@ struct Marked<'a> {
     vector: KernelDeletionVector,
 }
 
-/// Marks the rows that an upsert replaces.
+/// Marks the rows that an upsert replaces or takes out.
 pub(super) struct Marker<'a> {
     session: &'a Session,
     snapshot: &'a Snapshot,
@@ -91,8 +91,8 @@ impl<'a> Marker<'a> {
         Self { session, snapshot, folded, marked: Vec::new() }
     }
 
-    /// Marks the rows of `pairs` in a file whose rows have the numbers `rows`, and shows those that take their place. Of the
-    /// file only columns are read that did not come in.
+    /// Marks the rows of `fates` in a file whose rows have the numbers `rows`, and shows those that take the place of replaced
+    /// ones. Of the file only columns are read that did not come in.
     ///
     /// # Errors
     ///
@@ -101,21 +101,23 @@ impl<'a> Marker<'a> {
         &mut self,
         part: &'a StoredPart,
         rows: Range<u64>,
-        pairs: &[Pair],
+        fates: Fates<'_>,
         work: &mut WorkCounts,
         mut show: impl FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
         let deleted = self.snapshot.deleted(self.session, part)?;
+        let Fates { replaced: pairs, deleted: gone } = fates;
         let (first, rows) = (rows.start, rows.end - rows.start);
         let mut vector = KernelDeletionVector::new();
         vector.add_deleted_row_indexes(&deleted);
         vector.add_deleted_row_indexes(pairs.iter().map(|pair| pair.stored_row - first));
-        if vector.cardinality() != (deleted.len() + pairs.len()) as u64 {
+        vector.add_deleted_row_indexes(gone.iter().map(|row| row - first));
+        if vector.cardinality() != (deleted.len() + pairs.len() + gone.len()) as u64 {
             return Err(Error::internal("rows are replaced that do not count").with("file", &part.path));
         }
         self.marked.push(Marked { part, rows, vector });
         let kept = self.folded.kept();
-        if kept.is_empty() {
+        if kept.is_empty() || pairs.is_empty() {
             let mut chunks = pairs.chunks(self.folded.chunk);
             return chunks.try_for_each(|pairs| show(self.folded.replaced(pairs, &[])?));
         }

@@ -16,7 +16,7 @@ use super::rewrite::{Rewriter, Rewritten};
 use super::vectors::{Marker, Marks};
 use crate::client::session::Session;
 use crate::core::location::Location;
-use crate::core::merge::kernel::Pair;
+use crate::core::merge::kernel::Fates;
 use crate::core::report::WorkCounts;
 use crate::error::Result;
 use crate::table::Change;
@@ -30,8 +30,8 @@ pub(super) struct Touched<'a> {
     pub(super) part: &'a StoredPart,
     /// The numbers of its rows.
     pub(super) rows: Range<u64>,
-    /// Its changed rows.
-    pub(super) pairs: &'a [Pair],
+    /// What becomes of them.
+    pub(super) fates: Fates<'a>,
 }
 
 /// What an attempt has written so far.
@@ -64,7 +64,7 @@ impl Written {
             ("numSourceRows", rows.incoming),
             ("numTargetRowsInserted", rows.inserted),
             ("numTargetRowsUpdated", rows.updated),
-            ("numTargetRowsDeleted", 0),
+            ("numTargetRowsDeleted", rows.deleted),
             ("numTargetRowsCopied", self.copied),
             ("numOutputRows", rows.inserted + rows.updated + self.copied),
             ("numTargetFilesAdded", self.adds.len() as u64),
@@ -154,8 +154,8 @@ impl FileWriter<'_> {
         let now = Utc::now().timestamp_millis();
         let mut rewriting = Rewriting { snapshot, touched, next: 0, is_local, now, rows, work, written };
         let done = in_rounds(&mut rewriting, OPEN_FILES, |number: usize| {
-            let Touched { part, rows: own, pairs } = &touched[number];
-            let rewritten = rewriter.rewrite(part, own.start, pairs);
+            let Touched { part, rows: own, fates } = &touched[number];
+            let rewritten = rewriter.rewrite(part, own.start, *fates);
             let mut rewritten = rewritten.map_err(|error| error.with_missing("file", &part.path))?;
             if let Some(add) = rewritten.add.take() {
                 in_place.lock().unwrap_or_else(PoisonError::into_inner).insert(number, add);
@@ -177,9 +177,9 @@ impl FileWriter<'_> {
         work: &mut WorkCounts,
     ) -> Result<Marks> {
         let mut marker = Marker::new(self.session, snapshot, folded);
-        for Touched { part, rows: own, pairs } in touched {
+        for Touched { part, rows: own, fates } in touched {
             self.session.check()?;
-            let shown = marker.mark(part, own.clone(), pairs, work, |replaced| rows.add(replaced));
+            let shown = marker.mark(part, own.clone(), *fates, work, |replaced| rows.add(replaced));
             shown.map_err(|error| error.with_missing("file", &part.path))?;
         }
         marker.finish()

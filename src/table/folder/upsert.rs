@@ -22,7 +22,7 @@ use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::merge::MergeRule;
-use crate::core::merge::kernel::{Matcher, Pair};
+use crate::core::merge::kernel::{Fates, Matcher};
 use crate::core::options::UpsertOptions;
 use crate::core::report::{WorkCounts, millis};
 use crate::error::{Error, ErrorKind, Result};
@@ -122,7 +122,7 @@ struct Stored {
 /// A file with a changed row.
 struct Touched<'a> {
     seen: &'a Seen,
-    pairs: &'a [Pair],
+    fates: Fates<'a>,
     /// The rows that go to another partition, and which.
     leaving: Vec<(u64, Values)>,
 }
@@ -132,14 +132,12 @@ impl Stored {
         let outcome = change.outcome;
         let mut touched = Vec::new();
         for seen in &self.opened {
-            let from = outcome.replaced.partition_point(|pair| pair.stored_row < seen.rows.start);
-            let to = outcome.replaced.partition_point(|pair| pair.stored_row < seen.rows.end);
-            let pairs = &outcome.replaced[from..to];
-            if !pairs.is_empty() {
+            let fates = outcome.fates(&seen.rows);
+            if !fates.is_empty() {
                 let own = &self.folder.parts[seen.place].values;
                 let columns = &self.folder.partition_columns;
-                let leaving = partition::leaving(columns, own, change.rows, pairs)?;
-                touched.push(Touched { seen, pairs, leaving });
+                let leaving = partition::leaving(columns, own, change, fates.replaced)?;
+                touched.push(Touched { seen, fates, leaving });
             }
         }
         Ok(touched)
@@ -206,13 +204,15 @@ impl Stored {
         if version != touched.seen.version {
             return Err(changed());
         }
-        let leaving: Vec<u64> = touched.leaving.iter().map(|(row, _)| *row).collect();
+        let moved = touched.leaving.iter().map(|(row, _)| *row);
+        let mut leaving: Vec<u64> = moved.chain(touched.fates.deleted.iter().copied()).collect();
+        leaving.sort_unstable();
         let mut fresh = draft.fresh()?;
         let mark = fresh.mark().to_owned();
         let part_change = PartChange {
             change,
             first: touched.seen.rows.start,
-            pairs: touched.pairs,
+            pairs: touched.fates.replaced,
             leaving: &leaving,
             mark: &mark,
         };
@@ -249,7 +249,7 @@ impl Stored {
                 let places: Vec<u32> =
                     numbered.filter(|(_, row)| leaving.contains(row)).map(|(place, _)| place).collect();
                 if !places.is_empty() {
-                    let rows = folded.update(&rows, first, touched.pairs)?;
+                    let rows = folded.update(&rows, first, touched.fates.replaced)?;
                     moved.push(take_record_batch(&rows, &UInt32Array::from(places)).map_err(|cause| {
                         Error::internal("moved rows could not be gathered").because(cause)
                     })?);

@@ -139,9 +139,13 @@ impl Piece {
             let batch = batch.map_err(undecodable)?;
             let these = next..next + batch.num_rows() as u64;
             next = these.end;
-            let values = match new {
-                Some(new) => replaced(batch.column(0), new, fold.first + these.start, fold.pairs_of(&these))?,
-                None => ArrayRef::clone(batch.column(0)),
+            let pairs = fold.pairs_of(&these);
+            let values = match (new, fold.folded) {
+                (Some(new), Some(folded)) if !pairs.is_empty() => {
+                    let new = new.take(pairs.iter().map(|pair| pair.incoming))?;
+                    folded.replace(self.column, batch.column(0), &new, fold.first + these.start, pairs)?
+                }
+                _ => ArrayRef::clone(batch.column(0)),
             };
             let leaving = fold.leaving_of(&these);
             let values = if leaving.is_empty() {
@@ -167,7 +171,7 @@ impl Piece {
         fold: &Fold<'_>,
         new: Option<&NewColumn>,
     ) -> Result<bool> {
-        let Some(new) = new else { return Ok(true) };
+        let (Some(new), Some(folded)) = (new, fold.folded) else { return Ok(true) };
         let pairs = fold.pairs_of(&self.rows);
         let first_look = &pairs[..pairs.len().min(FIRST_LOOK)];
         for pairs in [first_look, pairs].into_iter().skip(usize::from(first_look.len() == pairs.len())) {
@@ -180,6 +184,7 @@ impl Piece {
                     .ok_or_else(|| Error::internal("too many rows"))?;
                 next = rest;
                 let values = new.take(these.iter().map(|pair| pair.incoming))?;
+                let values = folded.merged(self.column, batch.column(0), &values)?;
                 if values.to_data() != batch.column(0).to_data() {
                     return Ok(false);
                 }
@@ -206,13 +211,4 @@ impl Piece {
         };
         builder.build().map_err(undecodable)
     }
-}
-
-/// Values of which the first is that of the row `first`, with the new ones of `pairs` in place.
-fn replaced(stored: &ArrayRef, new: &NewColumn, first: u64, pairs: &[Pair]) -> Result<ArrayRef> {
-    if pairs.is_empty() {
-        return Ok(ArrayRef::clone(stored));
-    }
-    let new = new.take(pairs.iter().map(|pair| pair.incoming))?;
-    super::rewrite::replaced(stored, &new, first, pairs)
 }

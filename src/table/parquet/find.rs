@@ -33,8 +33,13 @@ impl ParquetFile {
         work: &mut WorkCounts,
     ) -> Result<()> {
         let groups = self.opened().metadata.metadata().row_groups();
-        let ids: Vec<&String> = matcher.ids().iter().filter(|id| self.shape.is_in_file(id)).collect();
-        let candidates = prune::candidates(self.opened(), matcher.incoming(), &ids)?;
+        let candidates = match matcher.pruning_ids() {
+            None => prune::all(self.opened()),
+            Some(ids) => {
+                let ids: Vec<&String> = ids.iter().filter(|id| self.shape.is_in_file(id)).collect();
+                prune::candidates(self.opened(), matcher.incoming(), &ids)?
+            }
+        };
         for Candidate { group, rows } in &candidates {
             self.find_in(session, *group, rows.as_deref(), matcher, work)?;
             session.progress().advance(groups[*group].compressed_size().unsigned_abs());
@@ -115,9 +120,9 @@ type Probe<'a, 'b> = Mutex<(&'a mut Matcher<'b>, Vec<Pair>)>;
 impl Keys<'_> {
     /// Shows some rows to the matcher, but for deleted ones.
     fn show(&self, rows: &[Range<usize>], probe: &Probe<'_, '_>) -> Result<()> {
-        let (incoming, ids) = {
+        let (incoming, ids, shows_all) = {
             let (matcher, _) = &*locked(probe);
-            (matcher.incoming(), matcher.ids().len())
+            (matcher.incoming(), matcher.ids().len(), matcher.pruning_ids().is_none())
         };
         let is_all = rows.iter().map(Range::len).sum::<usize>() == self.all;
         let selection =
@@ -136,12 +141,10 @@ impl Keys<'_> {
                 let part = run.len().min(batch.num_rows() - seen);
                 let keys = batch.slice(seen, part);
                 let first = self.file.starts[self.group] + run.start as u64;
-                let mut met = incoming.meet(&keys.columns()[..ids])?;
-                let deleted = self.file.deleted(first, part);
-                met.retain(|(row, _)| deleted.binary_search(&(first + u64::from(*row))).is_err());
-                if !met.is_empty() {
+                let met = incoming.meet(&keys.columns()[..ids])?;
+                if shows_all || !met.is_empty() {
                     let (matcher, open) = &mut *locked(probe);
-                    open.extend(matcher.join(&keys, &met, first)?);
+                    open.extend(matcher.join(&keys, &met, first, self.file.deleted(first, part))?);
                 }
                 (seen, run.start) = (seen + part, run.start + part);
             }

@@ -7,7 +7,7 @@ use parquet::file::metadata::RowGroupMetaData;
 
 use crate::client::file::Sink;
 use crate::client::session::Session;
-use crate::core::merge::kernel::Pair;
+use crate::core::merge::kernel::Fates;
 use crate::core::report::WorkCounts;
 use crate::error::{Error, Result};
 use crate::table::Change;
@@ -52,7 +52,7 @@ impl ParquetFile {
             && layout::writable(stored, self.opened().schema()).is_ok()
     }
 
-    /// Writes the file, which is plain and without deleted rows, with the new rows of `pairs` in place.
+    /// Writes the file, which is plain and without deleted rows, with `fates` done to its rows; at least one stays.
     ///
     /// # Errors
     ///
@@ -61,17 +61,18 @@ impl ParquetFile {
         &self,
         session: &Session,
         change: &Change<'_>,
-        pairs: &[Pair],
+        fates: Fates<'_>,
         witness: &dyn Witness,
         out: &mut Sink<'_>,
         work: &mut WorkCounts,
     ) -> Result<()> {
         let opened = self.opened();
+        let Fates { replaced: pairs, deleted: leaving } = fates;
         let folded = Folded::new(opened.schema(), change)?;
         let mut writer = Copying::new(session, opened, None, out)?;
         let groups = opened.metadata.metadata().row_groups();
         let fold =
-            Fold { first: self.first(), pairs, folded: Some(&folded), leaving: &[], witness: Some(witness) };
+            Fold { first: self.first(), pairs, folded: Some(&folded), leaving, witness: Some(witness) };
         let is_changed = changed(groups, &fold);
         work.row_groups_rewritten += is_changed.iter().map(|changed| u64::from(*changed)).sum::<u64>();
         // Of one that can be copied columns may have to be decoded all the same, for the witness to see their values.
@@ -87,7 +88,7 @@ impl ParquetFile {
             }
         }
         let written = writer.finish()?;
-        if written.rows != opened.rows() {
+        if written.rows + leaving.len() as u64 != opened.rows() {
             return Err(Error::internal("a rewritten file has another number of rows than it should"));
         }
         verify(opened, out.file(), &written)

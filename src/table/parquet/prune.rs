@@ -28,6 +28,12 @@ pub(crate) struct Candidate {
     pub(crate) rows: Option<Vec<Range<usize>>>,
 }
 
+/// All row groups, with all of their rows.
+pub(super) fn all(opened: &Opened) -> Vec<Candidate> {
+    let groups = 0..opened.metadata.metadata().num_row_groups();
+    groups.map(|group| Candidate { group, rows: None }).collect()
+}
+
 /// The row groups that could hold one of the incoming ids, ascending.
 ///
 /// # Errors

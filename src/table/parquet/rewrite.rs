@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use crate::client::file::{Content, Sink};
 use crate::client::session::Session;
+use crate::core::merge::ColumnPolicy;
 use crate::core::merge::kernel::Pair;
 use crate::core::report::WorkCounts;
 use crate::error::{Error, ErrorKind, Result};
@@ -21,7 +22,8 @@ use crate::table::parquet::groups::Copying;
 use crate::table::parquet::verify::verify;
 use crate::table::parquet::{Opened, layout};
 use crate::table::partition::{self, Values};
-use arrow::array::{Array, ArrayRef, MutableArrayData, RecordBatch, make_array, new_null_array};
+use arrow::array::{Array, ArrayRef, MutableArrayData, RecordBatch, UInt64Array, make_array, new_null_array};
+use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use parquet::file::metadata::RowGroupMetaData;
@@ -46,10 +48,12 @@ pub(super) fn rewrite(
     let mut writer = Copying::new(session, opened, None, out)?;
     writer.expect(outcome.inserted.len());
     let groups = opened.metadata.metadata().row_groups();
-    let fold = Fold { pairs: &outcome.replaced, folded: Some(&folded), ..Fold::NONE };
+    let (pairs, leaving) = (&outcome.replaced, &outcome.deleted);
+    let fold = Fold { pairs, leaving, folded: Some(&folded), ..Fold::NONE };
     let is_changed = changed(groups, &fold);
-    if outcome.replaced.last().is_some_and(|pair| pair.stored_row >= opened.rows()) {
-        return Err(Error::internal("rows to be replaced lie behind the end of the file"));
+    let last = pairs.last().map(|pair| pair.stored_row).max(leaving.last().copied());
+    if last.is_some_and(|row| row >= opened.rows()) {
+        return Err(Error::internal("rows to be changed lie behind the end of the file"));
     }
     work.row_groups_rewritten += is_changed.iter().map(|changed| u64::from(*changed)).sum::<u64>();
     for run in runs(&is_changed) {
@@ -73,13 +77,13 @@ pub(super) fn rewrite(
     verify(opened, out.file(), &written)
 }
 
-/// Which row groups have a row that is replaced.
+/// Which row groups have a row that is replaced or does not stay.
 pub(super) fn changed(groups: &[RowGroupMetaData], fold: &Fold<'_>) -> Vec<bool> {
     let mut end = 0;
     let has_one = |group: &RowGroupMetaData| {
         let start = end;
         end += group.num_rows().unsigned_abs();
-        !fold.pairs_of(&(start..end)).is_empty()
+        !fold.pairs_of(&(start..end)).is_empty() || !fold.leaving_of(&(start..end)).is_empty()
     };
     groups.iter().map(has_one).collect()
 }
@@ -112,7 +116,7 @@ pub(crate) struct PartChange<'a> {
     pub(crate) first: u64,
     /// The rows of the file that are updated, and by which incoming rows.
     pub(crate) pairs: &'a [Pair],
-    /// Those of them that do not stay in the file, ascending.
+    /// The rows that do not stay in the file, updated ones among them, ascending.
     pub(crate) leaving: &'a [u64],
     /// Tells this file from all others, see [`mark_of`].
     pub(crate) mark: &'a str,
@@ -259,9 +263,9 @@ impl<'a> Folded<'a> {
         }
         let new = self.change.rows.take(own.iter().map(|pair| pair.incoming))?;
         let mut columns = Vec::with_capacity(self.columns.len());
-        for (stored, incoming) in batch.columns().iter().zip(&self.columns) {
+        for (place, (stored, incoming)) in batch.columns().iter().zip(&self.columns).enumerate() {
             columns.push(match incoming {
-                Some(incoming) => replaced(stored, new.column(*incoming), first, own)?,
+                Some(incoming) => self.replace(place, stored, new.column(*incoming), first, own)?,
                 None => ArrayRef::clone(stored),
             });
         }
@@ -269,19 +273,52 @@ impl<'a> Folded<'a> {
             .map_err(|cause| Error::internal("replaced rows do not fit the stored columns").because(cause))
     }
 
+    /// A stored column, whose first row is `first` in the file, after the rows of `pairs` were replaced by those of `new`.
+    pub(super) fn replace(
+        &self,
+        column: usize,
+        stored: &ArrayRef,
+        new: &ArrayRef,
+        first: u64,
+        pairs: &[Pair],
+    ) -> Result<ArrayRef> {
+        if !self.depends_on_stored(column) {
+            return replaced(stored, new, first, pairs);
+        }
+        let rows = pairs.iter().map(|pair| pair.stored_row - first);
+        let own = take(stored, &UInt64Array::from_iter_values(rows), None)
+            .map_err(|cause| Error::internal("stored values could not be gathered").because(cause))?;
+        replaced(stored, &self.merged(column, &own, new)?, first, pairs)
+    }
+
+    /// What becomes of the stored values of a column where rows of these are replaced by those of `new`.
+    pub(super) fn merged(&self, column: usize, stored: &ArrayRef, new: &ArrayRef) -> Result<ArrayRef> {
+        self.change.outcome.cells.merged(self.stored.field(column).name(), stored, new)
+    }
+
+    /// Whether it takes more than the incoming values of a column to know what is written.
+    fn depends_on_stored(&self, column: usize) -> bool {
+        self.change.outcome.cells.policy(self.stored.field(column).name()) != ColumnPolicy::Newest
+    }
+
     /// The new values of a stored column, if it came in and may differ from what is stored.
     pub(super) fn column(&self, stored: usize) -> Result<Option<NewColumn>> {
-        let may_differ = !self.change.outcome.ids.contains(self.stored.field(stored).name());
+        let (name, outcome) = (self.stored.field(stored).name(), self.change.outcome);
+        let is_kept = outcome.cells.policy(name) == ColumnPolicy::InsertOnly;
+        let may_differ = !is_kept && !outcome.ids.contains(name);
         self.columns[stored]
             .filter(|_| may_differ)
             .map(|incoming| self.change.rows.column(incoming))
             .transpose()
     }
 
-    /// The columns that a stored row keeps when it is replaced: those that did not come in.
+    /// The columns of which the stored values count when a row is replaced: those that did not come in, among others.
     pub(crate) fn kept(&self) -> Vec<String> {
-        let kept = self.columns.iter().zip(self.stored.fields()).filter(|(incoming, _)| incoming.is_none());
-        kept.map(|(_, field)| field.name().clone()).collect()
+        let counts = |(place, incoming): &(usize, &Option<usize>)| {
+            incoming.is_none() || self.depends_on_stored(*place)
+        };
+        let kept = self.columns.iter().enumerate().filter(counts);
+        kept.map(|(place, _)| self.stored.field(place).name().clone()).collect()
     }
 
     /// The rows that take the place of those of `pairs`, in stored columns. `kept` are the columns of [`Folded::kept`] of
@@ -290,10 +327,12 @@ impl<'a> Folded<'a> {
         let new = self.change.rows.take(pairs.iter().map(|pair| pair.incoming))?;
         let mut kept = kept.iter().cloned();
         let mut columns = Vec::with_capacity(self.columns.len());
-        for incoming in &self.columns {
-            let column = match incoming {
-                Some(incoming) => ArrayRef::clone(new.column(*incoming)),
-                None => kept.next().ok_or_else(|| Error::internal("a column that is kept was not read"))?,
+        let mut next = || kept.next().ok_or_else(|| Error::internal("a column that is kept was not read"));
+        for (place, incoming) in self.columns.iter().enumerate() {
+            let column = match incoming.map(|incoming| new.column(incoming)) {
+                Some(new) if self.depends_on_stored(place) => self.merged(place, &next()?, new)?,
+                Some(new) => ArrayRef::clone(new),
+                None => next()?,
             };
             columns.push(column);
         }
@@ -324,7 +363,7 @@ impl<'a> Folded<'a> {
 
 /// A stored column, whose first row is `first` in the file, with the new values of `pairs` in place: what lies between
 /// them is copied in one go.
-pub(super) fn replaced(stored: &ArrayRef, new: &ArrayRef, first: u64, pairs: &[Pair]) -> Result<ArrayRef> {
+fn replaced(stored: &ArrayRef, new: &ArrayRef, first: u64, pairs: &[Pair]) -> Result<ArrayRef> {
     let failed = |cause: ArrowError| Error::internal("rows could not be replaced").because(cause);
     let (old, new) = (stored.to_data(), new.to_data());
     let mut column = MutableArrayData::new(vec![&old, &new], false, stored.len());

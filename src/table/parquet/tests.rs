@@ -44,7 +44,7 @@ fn fold(path: &Path, incoming: RecordBatch) -> Result<(RecordBatch, WorkCounts, 
     let (session, rule, mut work) = (Session::default(), MergeRule::by_id(["id"])?, WorkCounts::default());
     let mut stored = ParquetFile::open(Content::Local(File::open(path).expect("opened")))?;
     let (schema, batches) = stored.fit(&incoming.schema(), vec![incoming], &rule)?;
-    let incoming = Incoming::settle(&schema, &batches, &rule)?;
+    let incoming = Incoming::settle(&schema, &batches, None, &rule)?;
     let mut matcher = Matcher::new(&incoming, &stored.schema(), &rule)?;
     let rows = stored.find(&session, &mut matcher, &mut work)?;
     let outcome = matcher.finish(Some(rows))?;

@@ -190,7 +190,7 @@ impl StoredFile for TextFile {
     ) -> Result<()> {
         let mut rewriter = Rewriter::new(self, out.file());
         let (sources, outcome) = (change.rows.source_rows()?, change.outcome);
-        rewriter.copy(self, session, &outcome.replaced, sources)?;
+        rewriter.copy(self, session, outcome.fates(&(0..u64::MAX)), (sources, &outcome.cells))?;
         rewriter.insert(self, outcome.inserted.iter().map(|row| sources[*row as usize] as usize))?;
         let (rows, bytes) = rewriter.finish()?;
         if outcome.rows.rows_after.is_some_and(|expected| expected != rows) {

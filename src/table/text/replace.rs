@@ -5,28 +5,46 @@ use std::ops::Range;
 
 use arrow::array::{Array, AsArray, BooleanArray, UInt32Array};
 use arrow::compute::kernels::cmp::not_distinct;
-use arrow::compute::take;
+use arrow::compute::{or, take};
 use arrow::error::ArrowError;
 
 use super::file::TextFile;
 use super::fit::Fitted;
 use super::rows::Rows;
 use super::{columns, ndjson};
+use crate::core::format::Format;
+use crate::core::merge::ColumnPolicy;
 use crate::core::merge::canonical::canonical;
+use crate::core::merge::cells::Cells;
 use crate::error::{Error, Result};
 
 /// For each stored column, which of some records to be replaced keep their field; `None` for all.
 pub(super) type Kept = Vec<Option<BooleanArray>>;
 
-/// Compares the records at `picks` among `rows` with the rows `sources` of what was sent.
-pub(super) fn kept(file: &TextFile, rows: &Rows<'_>, picks: &[usize], sources: &[u32]) -> Result<Kept> {
+/// Compares the records at `picks` among `rows` with the rows `sources` of what was sent. Of NDJSON only those columns are looked
+/// at of which `cells` says something: its tokens are compared one by one.
+pub(super) fn kept(
+    file: &TextFile,
+    cells: &Cells,
+    rows: &Rows<'_>,
+    picks: &[usize],
+    sources: &[u32],
+) -> Result<Kept> {
     let broken = |cause: ArrowError| Error::internal("fields could not be compared").because(cause);
     let sources = UInt32Array::from(sources.to_vec());
     let column = |(slot, sent): (usize, &Option<Fitted>)| {
         let Some(sent) = sent else { return Ok(None) };
+        let name = &file.names[slot];
+        if file.layout.format == Format::Ndjson && cells.policy(name) == ColumnPolicy::Newest {
+            return Ok(None);
+        }
         let stored = columns::array(rows, slot, &picks.iter().copied(), sent.column.data_type())?;
         let sent = take(&sent.column, &sources, None).map_err(broken)?;
-        not_distinct(&canonical(&stored)?, &canonical(&sent)?).map(Some).map_err(broken)
+        let is_same = not_distinct(&canonical(&stored)?, &canonical(&sent)?).map_err(broken)?;
+        Ok(Some(match cells.keeps(name, &stored, &sent)? {
+            Some(keeps) => or(&is_same, &keeps).map_err(broken)?,
+            None => is_same,
+        }))
     };
     file.sent.iter().enumerate().map(column).collect()
 }
@@ -56,12 +74,14 @@ pub(super) fn replace_record(
     out.extend_from_slice(if vanished { file.line_end } else { line_end }.as_bytes());
 }
 
-/// Puts new tokens in the place of old ones; keys that the object lacks come last.
+/// Puts new tokens in the place of old ones, but for columns of which `keeps` says that they stay; keys that the object lacks
+/// come last.
 pub(super) fn replace_object(
     file: &TextFile,
     slots: &ndjson::Slots,
     rows: &Rows<'_>,
     source: usize,
+    keeps: impl Fn(usize) -> bool,
     out: &mut Vec<u8>,
 ) -> Result<()> {
     let line = rows.record(0);
@@ -69,7 +89,7 @@ pub(super) fn replace_object(
     let mut at = 0;
     for (place, slot) in &edits {
         let Some(sent) = &file.sent[*slot] else { continue };
-        if is_equal_text(&line[place.clone()], sent, source) {
+        if keeps(*slot) || is_equal_text(&line[place.clone()], sent, source) {
             continue;
         }
         out.extend_from_slice(&line.as_bytes()[at..place.start]);
@@ -81,7 +101,7 @@ pub(super) fn replace_object(
     let mut first = keys == 0;
     for (slot, sent) in file.sent.iter().enumerate() {
         let Some(sent) = sent.as_ref().filter(|sent| !sent.cells.is_null(source)) else { continue };
-        if edits.iter().any(|(_, edited)| *edited == slot) {
+        if keeps(slot) || edits.iter().any(|(_, edited)| *edited == slot) {
             continue;
         }
         if !first {

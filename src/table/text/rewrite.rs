@@ -13,7 +13,8 @@ use super::rows::Rows;
 use super::window::{BLOCK, Pass};
 use crate::client::session::Session;
 use crate::core::format::Format;
-use crate::core::merge::kernel::Pair;
+use crate::core::merge::cells::Cells;
+use crate::core::merge::kernel::Fates;
 use crate::error::{Error, Result};
 
 /// Bytes that are gathered before they are written.
@@ -33,44 +34,46 @@ impl<'f> Rewriter<'f> {
         Self { out: Out::new(out), records: file.writer(), held: Vec::new(), rows: 0 }
     }
 
-    /// Copies the stored file, with the records of `replaced` (ascending) written anew. `sources` says
-    /// for each settled incoming row which of the sent ones it is.
+    /// Copies the stored file with `fates` done to its records. `sources` says for each settled incoming row which of the
+    /// sent ones it is, and `cells` which of its values are written.
     pub(super) fn copy(
         &mut self,
         file: &TextFile,
         session: &Session,
-        replaced: &[Pair],
-        sources: &[u32],
+        fates: Fates<'_>,
+        (sources, cells): (&[u32], &Cells),
     ) -> Result<()> {
-        let mut replaced = replaced;
         let slots = ndjson::Slots::new(&file.names);
         let Some(mut records) = file.records(session, &[])? else {
             self.records.header(file.line_end, &mut self.out.gathered);
             return Ok(());
         };
+        let (mut first, mut done) = (0, 0);
         while records.advance()? {
             let content = self.start_block(&mut records)?;
             let mut at = 0;
-            let end = self.rows + records.len() as u64;
-            let (here, later) = replaced.split_at(replaced.partition_point(|change| change.stored_row < end));
-            let changes = Changes::new(file, &mut records, here, self.rows, sources)?;
-            for (index, row) in changes.rows.iter().enumerate() {
+            let end = first + records.len() as u64;
+            let here = fates.within(&(first..end));
+            let changes = Changes::new(file, &mut records, here, first, (sources, cells))?;
+            for (row, change) in &changes.rows {
                 let place = records.record(*row);
                 self.out.put(&records.bytes()[at..place.start])?;
                 at = place.end;
-                changes.write(file, &slots, &records.rows(*row..*row + 1)?, index, &mut self.out.gathered)?;
+                if let Some(index) = change {
+                    let record = records.rows(*row..*row + 1)?;
+                    changes.write(file, &slots, &record, *index, &mut self.out.gathered)?;
+                }
             }
             self.out.put(&records.bytes()[at..content])?;
             self.held.extend_from_slice(&records.bytes()[content..]);
-            self.rows = end;
-            replaced = later;
+            self.rows += end - first - here.deleted.len() as u64;
+            first = end;
+            done += changes.rows.len();
         }
-        match replaced.first() {
-            None => Ok(()),
-            Some(lost) => Err(Error::internal("a row to be replaced is not in the file")
-                .with("file", &file.location)
-                .with("row", lost.stored_row)),
+        if done == fates.replaced.len() + fates.deleted.len() {
+            return Ok(());
         }
+        Err(Error::internal("a row to be changed is not in the file").with("file", &file.location))
     }
 
     /// Where the last record of the block ends. Blank lines that were held back are written, if the
@@ -108,33 +111,38 @@ impl<'f> Rewriter<'f> {
     }
 }
 
-/// The records of a block that are to be replaced.
+/// The records of a block that are to be changed.
 struct Changes {
-    /// Where they stand in the block.
-    rows: Vec<usize>,
-    /// The rows of what was sent that take their places.
+    /// Where they stand in the block, ascending; of those that are replaced, by which of `sources`.
+    rows: Vec<(usize, Option<usize>)>,
+    /// The rows of what was sent that take the places of others.
     sources: Vec<u32>,
     kept: Kept,
 }
 
 impl Changes {
-    /// Takes in `replaced`, all of this block, whose first row is `first` in the file.
+    /// Takes in `fates`, all of this block, whose first row is `first` in the file.
     fn new(
         file: &TextFile,
         records: &mut Records<Pass>,
-        replaced: &[Pair],
+        fates: Fates<'_>,
         first: u64,
-        sources: &[u32],
+        (sources, cells): (&[u32], &Cells),
     ) -> Result<Self> {
-        let row = |change: &Pair| usize::try_from(change.stored_row - first).unwrap_or(usize::MAX);
-        let rows: Vec<usize> = replaced.iter().map(row).collect();
-        let sources = replaced.iter().map(|change| sources[change.incoming as usize]).collect();
-        let mut changes = Self { rows, sources, kept: Kept::new() };
-        if let (Format::Csv, [low, .., high] | [low @ high]) = (file.layout.format, &changes.rows[..]) {
-            let picks: Vec<usize> = changes.rows.iter().map(|row| row - low).collect();
-            changes.kept = kept(file, &records.rows(*low..*high + 1)?, &picks, &changes.sources)?;
+        let place = |row: u64| usize::try_from(row - first).unwrap_or(usize::MAX);
+        let replaced: Vec<usize> = fates.replaced.iter().map(|pair| place(pair.stored_row)).collect();
+        let sources: Vec<u32> =
+            fates.replaced.iter().map(|change| sources[change.incoming as usize]).collect();
+        let mut kept_fields = Kept::new();
+        if let [low, .., high] | [low @ high] = &replaced[..] {
+            let picks: Vec<usize> = replaced.iter().map(|row| row - low).collect();
+            kept_fields = kept(file, cells, &records.rows(*low..*high + 1)?, &picks, &sources)?;
         }
-        Ok(changes)
+        let changed = replaced.iter().enumerate().map(|(index, row)| (*row, Some(index)));
+        let gone = fates.deleted.iter().map(|row| (place(*row), None));
+        let mut rows: Vec<_> = changed.chain(gone).collect();
+        rows.sort_unstable_by_key(|(row, _)| *row);
+        Ok(Self { rows, sources, kept: kept_fields })
     }
 
     /// Writes the only record of `rows`, which is the one at `index` of these, anew.
@@ -147,10 +155,10 @@ impl Changes {
         out: &mut Vec<u8>,
     ) -> Result<()> {
         let source = self.sources[index] as usize;
-        if file.layout.format == Format::Ndjson {
-            return replace_object(file, slots, rows, source, out);
-        }
         let keeps = |slot: usize| self.kept[slot].as_ref().is_some_and(|kept| kept.value(index));
+        if file.layout.format == Format::Ndjson {
+            return replace_object(file, slots, rows, source, keeps, out);
+        }
         replace_record(file, rows, source, keeps, out);
         Ok(())
     }
@@ -211,6 +219,7 @@ impl<'f> Out<'f> {
 mod tests {
     use super::*;
     use crate::core::location::Location;
+    use crate::core::merge::kernel::Pair;
     use crate::core::options::CsvOptions;
     use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
     use std::io::{Read, Seek};
@@ -240,7 +249,8 @@ mod tests {
         let mut rewriter = Rewriter::new(&file, &mut out);
         let replaced: Vec<_> =
             replaced.iter().map(|(row, sent)| Pair { stored_row: *row, incoming: *sent }).collect();
-        rewriter.copy(&file, &session, &replaced, &[0, 1, 2, 3]).expect("copies");
+        let fates = Fates { replaced: &replaced, deleted: &[] };
+        rewriter.copy(&file, &session, fates, (&[0, 1, 2, 3], &Cells::default())).expect("copies");
         rewriter.insert(&file, inserted.iter().copied()).expect("inserts");
         let (_, bytes) = rewriter.finish().expect("finishes");
         let mut text = String::new();

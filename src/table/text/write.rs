@@ -13,6 +13,8 @@ use super::rewrite::Rewriter;
 use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
+use crate::core::merge::cells::Cells;
+use crate::core::merge::kernel::Fates;
 use crate::core::options::CsvOptions;
 use crate::core::text_codec::TextCodec;
 use crate::error::{Error, Result};
@@ -93,7 +95,7 @@ impl TextFile {
         // Columns are refused before anything is copied, and even if no batch comes.
         self.fit_batches(schema, &[], None)?;
         let mut rewriter = Rewriter::new(&self, out);
-        rewriter.copy(&self, session, &[], &[])?;
+        rewriter.copy(&self, session, Fates::default(), (&[], &Cells::default()))?;
         let mut rows = 0;
         for batch in batches {
             session.check()?;

@@ -3,16 +3,19 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array, UInt64Array};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array, UInt64Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
 use arrow::error::ArrowError;
 
+use super::marks::{columns_of, split, together};
 use super::{left_out, matched};
 use crate::client::session::Session;
 use crate::core::merge::MergeRule;
+use crate::core::merge::cells::Cells;
 use crate::core::merge::kernel::{Incoming, Outcome, Pair};
-use crate::core::merge::scatter::Scatter;
+use crate::core::merge::rule::Fate;
+use crate::core::merge::scatter::{Scatter, Shares};
 use crate::core::options::MemoryLimit;
 use crate::core::report::{RowCounts, WorkCounts};
 use crate::error::{Error, ErrorKind, Result};
@@ -50,9 +53,12 @@ impl Budget {
 pub(super) struct Parts<R> {
     /// The columns, in the stored types.
     schema: SchemaRef,
-    /// The rows, a part after the other, each in the order in which they came in. Behind their columns they have the number
-    /// of their part, and their place among all that came in.
+    /// Whether it stands behind the columns which rows are delete marks.
+    has_marks: bool,
+    /// The rows, a part after the other, each in the order in which they came in. Behind their columns, and their marks, they
+    /// have the number of their part, and their place among all that came in.
     rows: R,
+    shares: Shares,
     budget: Budget,
 }
 
@@ -68,7 +74,7 @@ pub(super) fn scatter(
     rule: &MergeRule,
     budget: Budget,
 ) -> Result<Parts<impl Iterator<Item = Result<RecordBatch>> + use<>>> {
-    let incoming = file.schema();
+    let incoming = columns_of(&file.schema())?;
     let places = taken(&stored.schema(), &incoming, rule)?;
     let places = places.unwrap_or_else(|| (0..incoming.fields().len()).collect());
     let Some(mut fit) = stored.fit_each(&incoming.project(&places).map_err(left_out)?)? else {
@@ -77,32 +83,37 @@ pub(super) fn scatter(
             .hint("a text file takes them in one piece: allow more with --memory-limit, or upsert in several smaller parts"));
     };
     let schema = SchemaRef::clone(fit.schema());
-    let numbered = with_numbers(&schema);
+    let has_marks = incoming.fields().len() < file.schema().fields().len();
+    let numbered = with_numbers(&schema, has_marks);
     let mut scatter = Scatter::new(&schema, rule, file.bytes()?.div_ceil(budget.part()))?;
     let mut sorter = Sorter::new(&numbered, budget.sorted());
     let mut next = 0_u64;
     for batch in file.batches()? {
         session.check()?;
-        let batch = fit.batch(&batch?.project(&places).map_err(left_out)?)?;
+        let (batch, marks) = split(batch?)?;
+        let batch = fit.batch(&batch.project(&places).map_err(left_out)?)?;
         let parts = scatter.parts(&batch)?;
         let places: Vec<u128> =
             parts.iter().zip(next..).map(|(part, row)| u128::from(*part) << 64 | u128::from(row)).collect();
         let end = next + batch.num_rows() as u64;
         let numbers: [ArrayRef; 2] =
             [Arc::new(UInt64Array::from(parts)), Arc::new(UInt64Array::from_iter_values(next..end))];
-        let columns = batch.columns().iter().cloned().chain(numbers).collect();
+        let marks = marks.map(|marks| Arc::new(marks) as ArrayRef);
+        let columns = batch.columns().iter().cloned().chain(marks).chain(numbers).collect();
         let batch = RecordBatch::try_new(Arc::clone(&numbered), columns).map_err(failed)?;
         sorter.add(&batch, &places)?;
         next = end;
     }
-    scatter.finish(&schema)?;
-    Ok(Parts { schema, rows: sorter.finish(session)?, budget })
+    let shares = scatter.finish(&schema)?;
+    Ok(Parts { schema, has_marks, rows: sorter.finish(session)?, shares, budget })
 }
 
-/// The columns, and two numbers.
-fn with_numbers(schema: &Schema) -> SchemaRef {
-    let number = |_| Arc::new(Field::new("", DataType::UInt64, false));
-    Arc::new(Schema::new(schema.fields().iter().cloned().chain((0..2).map(number)).collect::<Vec<_>>()))
+/// The columns, marks if there are some, and two numbers.
+fn with_numbers(schema: &Schema, has_marks: bool) -> SchemaRef {
+    let more = |data_type| Arc::new(Field::new("", data_type, false));
+    let marks = has_marks.then(|| more(DataType::Boolean));
+    let numbers = (0..2).map(|_| more(DataType::UInt64));
+    Arc::new(Schema::new(schema.fields().iter().cloned().chain(marks).chain(numbers).collect::<Vec<_>>()))
 }
 
 impl<R: Iterator<Item = Result<RecordBatch>>> Parts<R> {
@@ -121,33 +132,65 @@ impl<R: Iterator<Item = Result<RecordBatch>>> Parts<R> {
     ) -> Result<Option<(Outcome, OnDisk)>> {
         let mut written = Written::new(&self.schema, self.budget);
         let mut rest = None;
-        let mut is_first = true;
-        while let Some(part) = self.next_part(&mut rest)?.or_else(|| is_first.then(Part::default)) {
-            is_first = false;
+        let mut next = 0;
+        // A part into which nothing was put has stored rows, of which a mirror has to know.
+        let is_mirror = rule.only_stored() == Fate::Delete;
+        let all = if is_mirror { self.shares.count() } else { 1 };
+        loop {
             session.check()?;
-            let incoming = Incoming::settle(&self.schema, &part.rows, rule)?;
-            let Some(outcome) = matched(session, stored, &incoming, rule, work)? else { return Ok(None) };
-            written.add(&incoming, &part.places, &outcome)?;
+            let part = self.next_part(&mut rest)?;
+            let number = part.as_ref().map_or(all, |part| part.number);
+            let missing = if is_mirror || part.is_none() { next..number } else { 0..0 };
+            for number in missing {
+                let part = Part { number, ..Part::default() };
+                if !self.match_part(session, stored, &part, rule, work, &mut written)? {
+                    return Ok(None);
+                }
+            }
+            let Some(part) = part else { return written.finish(session).map(Some) };
+            next = number + 1;
+            if !self.match_part(session, stored, &part, rule, work, &mut written)? {
+                return Ok(None);
+            }
         }
-        written.finish(session).map(Some)
+    }
+
+    /// Says whether the table is still the same.
+    fn match_part(
+        &self,
+        session: &Session,
+        stored: &mut dyn StoredTable,
+        part: &Part,
+        rule: &MergeRule,
+        work: &mut WorkCounts,
+        written: &mut Written,
+    ) -> Result<bool> {
+        let incoming = Incoming::settle(&self.schema, &part.rows, together(&part.marks), rule)?;
+        let incoming = incoming.of_share(self.shares.part(part.number));
+        let Some(outcome) = matched(session, stored, &incoming, rule, work)? else { return Ok(false) };
+        written.add(&incoming, &part.places, &outcome)?;
+        Ok(true)
     }
 
     /// The next part; `rest` is what was read of the one behind it.
     fn next_part(&mut self, rest: &mut Option<RecordBatch>) -> Result<Option<Part>> {
         let mut part = Part::default();
         let mut number = None;
+        let marks = usize::from(self.has_marks);
         while let Some(batch) = rest.take().map_or_else(|| self.rows.next(), |rest| Some(Ok(rest))) {
             let batch = batch?;
-            let columns = batch.num_columns() - 2;
-            let parts = batch.column(columns).as_primitive::<UInt64Type>().values();
+            let columns = batch.num_columns() - 2 - marks;
+            let parts = batch.column(columns + marks).as_primitive::<UInt64Type>().values();
             let number = *number.get_or_insert(parts[0]);
+            part.number = number;
             let own = parts.partition_point(|part| *part <= number);
             if own < batch.num_rows() {
                 *rest = Some(batch.slice(own, batch.num_rows() - own));
             }
             if own > 0 {
                 let own = batch.slice(0, own);
-                part.places.extend(own.column(columns + 1).as_primitive::<UInt64Type>().values());
+                part.places.extend(own.column(columns + marks + 1).as_primitive::<UInt64Type>().values());
+                part.marks.extend((marks > 0).then(|| own.column(columns).as_boolean().clone()));
                 let places: Vec<usize> = (0..columns).collect();
                 let rows = own.project(&places).and_then(|rows| rows.with_schema(Arc::clone(&self.schema)));
                 part.rows.push(rows.map_err(failed)?);
@@ -163,7 +206,9 @@ impl<R: Iterator<Item = Result<RecordBatch>>> Parts<R> {
 /// The rows of one part.
 #[derive(Debug, Default)]
 struct Part {
+    number: u64,
     rows: Vec<RecordBatch>,
+    marks: Vec<BooleanArray>,
     /// The place of each among all that came in.
     places: Vec<u64>,
 }
@@ -171,9 +216,11 @@ struct Part {
 /// The rows that are to be written.
 struct Written {
     sorter: Sorter,
-    /// The stored rows that are replaced.
+    /// The stored rows that are replaced, and those that go.
     replaced: Vec<u64>,
+    deleted: Vec<u64>,
     ids: Vec<String>,
+    cells: Cells,
     schema: SchemaRef,
     counts: Option<RowCounts>,
 }
@@ -181,14 +228,18 @@ struct Written {
 impl Written {
     fn new(schema: &SchemaRef, budget: Budget) -> Self {
         let sorter = Sorter::new(schema, budget.sorted());
-        Self { sorter, replaced: Vec::new(), ids: Vec::new(), schema: Arc::clone(schema), counts: None }
+        let (replaced, deleted) = Default::default();
+        let cells = Cells::default();
+        Self { sorter, replaced, deleted, ids: Vec::new(), cells, schema: Arc::clone(schema), counts: None }
     }
 
     /// Takes the rows of one part that are written: those that replace stored ones in the order of these, then the inserts
     /// as they came in.
     fn add(&mut self, incoming: &Incoming, places: &[u64], outcome: &Outcome) -> Result<()> {
         self.ids.clone_from(&outcome.ids);
+        self.cells.clone_from(&outcome.cells);
         self.replaced.extend(outcome.replaced.iter().map(|pair| pair.stored_row));
+        self.deleted.extend(&outcome.deleted);
         let place = |row: u32| places[incoming.source_rows()[row as usize] as usize];
         let replaced = outcome.replaced.iter().map(|pair| (pair.incoming, u128::from(pair.stored_row)));
         let inserted = outcome.inserted.iter().map(|row| (*row, 1 << 64 | u128::from(place(*row))));
@@ -217,11 +268,13 @@ impl Written {
         let file = SpillFile::of(&self.schema, rows)?;
         let rows = OnDisk::new(file, &batches)?;
         self.replaced.sort_unstable();
+        self.deleted.sort_unstable();
         let pair = |(stored_row, incoming)| Pair { stored_row, incoming };
         let replaced: Vec<Pair> = self.replaced.into_iter().zip(0..).map(pair).collect();
         let inserted = (0..rows.len()).skip(replaced.len()).collect();
         let counts = self.counts.unwrap_or_default();
-        Ok((Outcome { replaced, inserted, ids: self.ids, rows: counts }, rows))
+        let (deleted, ids, cells) = (self.deleted, self.ids, self.cells);
+        Ok((Outcome { replaced, deleted, inserted, ids, cells, rows: counts }, rows))
     }
 }
 

@@ -56,7 +56,8 @@ impl Cell {
         }
     }
 
-    fn is_lowest(&self) -> bool {
+    /// Whether every value is greater.
+    pub(super) fn is_lowest(&self) -> bool {
         matches!(self, Self::Null) || matches!(self, Self::Float(value) if value.is_nan())
     }
 }

@@ -8,7 +8,11 @@ mod cell;
 use std::cmp::Ordering;
 
 use super::rule::Fate;
-use super::{Duplicates, ExtraColumns, MergeRule, MissingColumns, NullModified, Stale, Ties, Winner};
+use super::{
+    ColumnPolicy, Duplicates, ExtraColumns, MaxDelete, MergeRule, MissingColumns, NullModified, Stale, Ties,
+    Winner,
+};
+use crate::core::predicate::Predicate;
 use crate::core::report::RowCounts;
 use crate::core::text::{instant, number};
 
@@ -47,73 +51,103 @@ pub(crate) enum Refusal {
     Stale(usize),
     /// So many rows differ from the stored ones, and neither is newer.
     Tied(usize),
+    /// A column of a policy is not stored.
+    MissingPolicy(String),
+    /// Nothing came in to mirror.
+    Empty,
+    /// A column of the scope does not come in, or is not stored.
+    MissingScope(String),
+    /// So many stored rows have no id, and are to be mirrored.
+    Nameless(usize),
+    /// So many rows would go.
+    TooManyDeleted(u64),
+}
+
+/// For which rows the conditions of the rule hold; for none, or in a scope for all, if it has no such condition.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Conditions {
+    /// Incoming rows that are delete marks.
+    pub(crate) marks: Vec<bool>,
+    /// Incoming rows outside of the scope.
+    pub(crate) outside: Vec<bool>,
+    /// Stored rows outside of the scope.
+    pub(crate) stored_outside: Vec<bool>,
+}
+
+impl Conditions {
+    fn is_mark(&self, row: usize) -> bool {
+        self.marks.get(row).copied().unwrap_or(false)
+    }
 }
 
 /// Folds `incoming` into `stored` as `rule` says: the new table, and what became of each row.
 ///
 /// # Errors
 ///
-/// The first reason to refuse, in the order of [`Refusal`].
+/// The first reason to refuse.
 pub(crate) fn merge(
     stored: &Table,
     incoming: &Table,
     rule: &MergeRule,
+    conditions: &Conditions,
 ) -> Result<(Table, RowCounts), Refusal> {
+    let mirrors = rule.only_stored() == Fate::Delete;
+    if mirrors && incoming.rows.is_empty() && !rule.allows_empty() {
+        return Err(Refusal::Empty);
+    }
     check_columns(stored, incoming, rule)?;
-    let incoming = &taken(stored, incoming, rule);
+    let incoming = &taken(stored, incoming);
     check_ids(incoming, rule)?;
     let reading = Reading::of(incoming, rule)?;
     check_modified(incoming, rule)?;
-    let settled = settle(incoming, rule, reading)?;
+    let settled = settle(incoming, rule, reading, conditions)?;
+    check_scope(stored, incoming, rule)?;
+    if let Some(name) = rule.cells().columns().find(|name| stored.column(name).is_none()) {
+        return Err(Refusal::MissingPolicy(name.into()));
+    }
 
-    let mut result = stored.clone();
-    let (mut stored_twice, mut older, mut equally_new) = (0, 0, 0);
+    let tables = Tables { stored, incoming, rule, reading, conditions };
     let mut counts = RowCounts {
         incoming: incoming.rows.len() as u64,
         duplicates: (incoming.rows.len() - settled.len()) as u64,
         ..RowCounts::default()
     };
-    for Settled { row, mut tied } in settled {
-        let id = id_of(incoming, row, rule);
-        let partners: Vec<usize> =
-            (0..stored.rows.len()).filter(|other| id_of(stored, &stored.rows[*other], rule) == id).collect();
-        let Some(at) = partners.first().copied() else {
-            counts.ties += u64::from(tied);
-            if rule.only_incoming() == Fate::Leave {
-                counts.ignored += 1;
-                continue;
-            }
-            counts.inserted += 1;
-            result.rows.push(overlay(stored, vec![Cell::Null; stored.columns.len()], incoming, row));
-            continue;
-        };
-        stored_twice += usize::from(partners.len() > 1);
-        if rule.matched() == Fate::Leave {
-            counts.ignored += 1;
-            counts.ties += u64::from(tied);
-            continue;
+    let mut rows: Vec<Option<Vec<Cell>>> = stored.rows.iter().cloned().map(Some).collect();
+    let mut met = vec![false; stored.rows.len()];
+    let (mut stored_twice, mut older, mut equally_new) = (0, 0, 0);
+    for settled in settled {
+        let partners = tables.partners(settled.row);
+        for partner in &partners {
+            met[*partner] = true;
         }
-        let old = &stored.rows[at];
-        let new = overlay(stored, old.clone(), incoming, row);
-        let newer = newer(rule, reading, (incoming, row), (stored, old))?;
-        match newer {
-            Some(Ordering::Less) => {
+        let (becomes, is_tie) = tables.judge(&settled, partners.first().copied())?;
+        counts.ties += u64::from(settled.tied || is_tie);
+        equally_new += usize::from(is_tie);
+        stored_twice += usize::from(partners.len() > 1);
+        match becomes {
+            Becomes::Rejected => counts.rejected += 1,
+            Becomes::Ignored => counts.ignored += 1,
+            Becomes::Unchanged => counts.unchanged += 1,
+            Becomes::Kept => counts.stale += 1,
+            Becomes::Older => {
                 counts.stale += 1;
                 older += 1;
             }
-            None | Some(Ordering::Equal) if &new == old => counts.unchanged += 1,
-            Some(Ordering::Equal) if rule.newest().is_some_and(|newest| newest.ties == Ties::Keep) => {
-                tied = true;
-                counts.stale += 1;
+            Becomes::Mark(gone) => {
+                counts.tombstones += 1;
+                if let Some(row) = gone {
+                    rows[row] = None;
+                }
             }
-            _ => {
-                equally_new += usize::from(newer == Some(Ordering::Equal));
-                tied |= newer == Some(Ordering::Equal);
+            Becomes::New(row) => {
+                counts.inserted += 1;
+                rows.push(Some(row));
+            }
+            Becomes::Update(at, row) => {
                 counts.updated += 1;
-                result.rows[at] = new;
+                rows[at] = Some(row);
             }
         }
-        counts.ties += u64::from(tied);
     }
     if stored_twice > 0 {
         return Err(Refusal::StoredTwice(stored_twice));
@@ -124,9 +158,109 @@ pub(crate) fn merge(
     if equally_new > 0 && rule.newest().is_some_and(|newest| newest.ties == Ties::Error) {
         return Err(Refusal::Tied(equally_new));
     }
-    counts.rows_before = Some(stored.rows.len() as u64);
-    counts.rows_after = Some(result.rows.len() as u64);
+    if mirrors {
+        tables.leave_behind(&met, &mut rows)?;
+    }
+    counts.deleted = rows.iter().filter(|row| row.is_none()).count() as u64;
+    let before = stored.rows.len() as u64;
+    let most = match rule.max_delete() {
+        None => before,
+        Some(MaxDelete::Rows(rows)) => rows,
+        Some(MaxDelete::Percent(percent)) => before * u64::from(percent) / 100,
+    };
+    if counts.deleted > most {
+        return Err(Refusal::TooManyDeleted(counts.deleted));
+    }
+    let result = Table { columns: stored.columns.clone(), rows: rows.into_iter().flatten().collect() };
+    (counts.rows_before, counts.rows_after) = (Some(before), Some(result.rows.len() as u64));
     Ok((result, counts))
+}
+
+/// What becomes of an incoming row.
+enum Becomes {
+    Rejected,
+    Ignored,
+    Unchanged,
+    /// It is older than the stored row.
+    Older,
+    /// It is as new as the stored row, which stays.
+    Kept,
+    /// It is a delete mark; the stored row that goes, if there is one.
+    Mark(Option<usize>),
+    New(Vec<Cell>),
+    Update(usize, Vec<Cell>),
+}
+
+/// All that is known before rows meet.
+struct Tables<'a> {
+    stored: &'a Table,
+    incoming: &'a Table,
+    rule: &'a MergeRule,
+    reading: Reading,
+    conditions: &'a Conditions,
+}
+
+impl Tables<'_> {
+    fn is_inside(&self, row: usize) -> bool {
+        !self.conditions.stored_outside.get(row).copied().unwrap_or(false)
+    }
+
+    /// The stored rows with the id of an incoming one.
+    fn partners(&self, row: &[Cell]) -> Vec<usize> {
+        let id = id_of(self.incoming, row, self.rule);
+        let is_partner = |other: &usize| {
+            self.is_inside(*other) && id_of(self.stored, &self.stored.rows[*other], self.rule) == id
+        };
+        (0..self.stored.rows.len()).filter(is_partner).collect()
+    }
+
+    /// What becomes of an incoming row that meets the stored one `at`, and whether it is as new as that and differs.
+    fn judge(&self, settled: &Settled<'_>, at: Option<usize>) -> Result<(Becomes, bool), Refusal> {
+        let (stored, incoming, rule) = (self.stored, self.incoming, self.rule);
+        let is_mark = self.conditions.is_mark(settled.place);
+        if !is_mark && self.conditions.outside.get(settled.place).copied().unwrap_or(false) {
+            return Ok((Becomes::Rejected, false));
+        }
+        let Some(at) = at else {
+            let nulls = vec![Cell::Null; stored.columns.len()];
+            let becomes = match rule.only_incoming() {
+                _ if is_mark => Becomes::Mark(None),
+                Fate::Leave | Fate::Delete => Becomes::Ignored,
+                Fate::Write => Becomes::New(overlay(stored, nulls, incoming, settled.row)),
+            };
+            return Ok((becomes, false));
+        };
+        if rule.matched() == Fate::Leave {
+            return Ok((Becomes::Ignored, false));
+        }
+        let old = &stored.rows[at];
+        let new = overlay(stored, old.clone(), incoming, settled.row);
+        let new = merged(stored, old, new, rule);
+        let newer = newer(rule, self.reading, (incoming, settled.row), (stored, old))?;
+        let is_same = !is_mark && &new == old;
+        let is_tie = newer == Some(Ordering::Equal) && !is_same;
+        let becomes = match newer {
+            Some(Ordering::Less) => Becomes::Older,
+            None | Some(Ordering::Equal) if is_same => Becomes::Unchanged,
+            _ if is_tie && rule.newest().is_some_and(|newest| newest.ties == Ties::Keep) => Becomes::Kept,
+            _ if is_mark => Becomes::Mark(Some(at)),
+            _ => Becomes::Update(at, new),
+        };
+        Ok((becomes, is_tie))
+    }
+
+    /// Lets stored rows go that no incoming one has met.
+    fn leave_behind(&self, met: &[bool], rows: &mut [Option<Vec<Cell>>]) -> Result<(), Refusal> {
+        let inside = (0..met.len()).filter(|row| self.is_inside(*row));
+        let is_nameless =
+            |row: &usize| id_of(self.stored, &self.stored.rows[*row], self.rule).contains(&&Cell::Null);
+        let (nameless, named): (Vec<usize>, Vec<usize>) = inside.partition(is_nameless);
+        if !nameless.is_empty() {
+            return Err(Refusal::Nameless(nameless.len()));
+        }
+        named.into_iter().filter(|row| !met[*row]).for_each(|row| rows[row] = None);
+        Ok(())
+    }
 }
 
 /// How the incoming row compares with the stored one; `None` if the rule does not ask.
@@ -156,8 +290,10 @@ fn check_columns(stored: &Table, incoming: &Table, rule: &MergeRule) -> Result<(
         return Err(Refusal::MissingColumns(missing));
     }
     let is_like = |name: &String| stored.columns.iter().any(|own| own.to_lowercase() == name.to_lowercase());
-    let may_be_left_out =
-        |name: &String| rule.extra_columns() == ExtraColumns::Ignore && !is_key(name) && !is_like(name);
+    let marks = rule.delete_marks().map(|marks| marks.condition().columns()).unwrap_or_default();
+    let may_go =
+        |name: &String| rule.extra_columns() == ExtraColumns::Ignore || marks.contains(&name.as_str());
+    let may_be_left_out = |name: &String| may_go(name) && !is_key(name) && !is_like(name);
     let extra =
         incoming.columns.iter().filter(|name| stored.column(name).is_none() && !may_be_left_out(name));
     let extra: Vec<String> = extra.cloned().collect();
@@ -173,11 +309,14 @@ fn check_columns(stored: &Table, incoming: &Table, rule: &MergeRule) -> Result<(
     }
 }
 
+fn check_scope(stored: &Table, incoming: &Table, rule: &MergeRule) -> Result<(), Refusal> {
+    let mut columns = rule.scope().map(Predicate::columns).unwrap_or_default().into_iter();
+    let missing = columns.find(|name| stored.column(name).is_none() || incoming.column(name).is_none());
+    missing.map_or(Ok(()), |name| Err(Refusal::MissingScope(name.into())))
+}
+
 /// The incoming columns that are stored.
-fn taken(stored: &Table, incoming: &Table, rule: &MergeRule) -> Table {
-    if rule.extra_columns() == ExtraColumns::Error || stored.columns == incoming.columns {
-        return incoming.clone();
-    }
+fn taken(stored: &Table, incoming: &Table) -> Table {
     let places: Vec<usize> = (0..incoming.columns.len())
         .filter(|place| stored.column(&incoming.columns[*place]).is_some())
         .collect();
@@ -222,12 +361,19 @@ fn check_ids(incoming: &Table, rule: &MergeRule) -> Result<(), Refusal> {
 
 /// The row that counts among the incoming ones of its id.
 struct Settled<'a> {
+    /// Its place among all that came in.
+    place: usize,
     row: &'a [Cell],
     tied: bool,
 }
 
 /// One row per id: the newest, and of those that are equally new the last or the first.
-fn settle<'a>(incoming: &'a Table, rule: &MergeRule, reading: Reading) -> Result<Vec<Settled<'a>>, Refusal> {
+fn settle<'a>(
+    incoming: &'a Table,
+    rule: &MergeRule,
+    reading: Reading,
+    conditions: &Conditions,
+) -> Result<Vec<Settled<'a>>, Refusal> {
     let mut settled = Vec::new();
     let mut ambiguous = 0;
     for (i, row) in incoming.rows.iter().enumerate() {
@@ -245,11 +391,16 @@ fn settle<'a>(incoming: &'a Table, rule: &MergeRule, reading: Reading) -> Result
             };
             let is_preferred = if rule.duplicates() == Duplicates::First { i < j } else { i > j };
             wins &= newer == Ordering::Greater || (newer == Ordering::Equal && is_preferred);
-            tied |= newer == Ordering::Equal && row != twin;
+            let says_the_same = match (conditions.is_mark(i), conditions.is_mark(j)) {
+                (true, true) => true,
+                (false, false) => row == twin,
+                _ => false,
+            };
+            tied |= newer == Ordering::Equal && !says_the_same;
         }
         if wins {
             ambiguous += usize::from(tied && rule.duplicates() == Duplicates::Error);
-            settled.push(Settled { row, tied });
+            settled.push(Settled { place: i, row, tied });
         }
     }
     if ambiguous > 0 { Err(Refusal::Ambiguous(ambiguous)) } else { Ok(settled) }
@@ -311,6 +462,24 @@ fn id_of<'a>(table: &Table, row: &'a [Cell], rule: &MergeRule) -> Vec<&'a Cell> 
     rule.ids().iter().filter_map(|id| cell(table, row, id)).collect()
 }
 
+/// A row that replaces a stored one, with the values that the policies of columns say.
+fn merged(stored: &Table, old: &[Cell], new: Vec<Cell>, rule: &MergeRule) -> Vec<Cell> {
+    let cells = stored.columns.iter().zip(old).zip(new);
+    let merge = |((name, old), new): ((&String, &Cell), Cell)| {
+        let keeps = match rule.cells().policy(name) {
+            ColumnPolicy::Newest => false,
+            ColumnPolicy::InsertOnly => true,
+            ColumnPolicy::KeepIfNull => new == Cell::Null,
+            ColumnPolicy::Max => new.is_lowest() || old.compare(&new) != Ordering::Less,
+            ColumnPolicy::Min => {
+                new.is_lowest() || !old.is_lowest() && old.compare(&new) != Ordering::Greater
+            }
+        };
+        if keeps { old.clone() } else { new }
+    };
+    cells.map(merge).collect()
+}
+
 /// A stored row with the incoming cells on top, where there are some.
 fn overlay(stored: &Table, mut row: Vec<Cell>, incoming: &Table, new: &[Cell]) -> Vec<Cell> {
     for (index, name) in stored.columns.iter().enumerate() {
@@ -354,7 +523,7 @@ mod tests {
     }
 
     fn counted(stored: &Table, incoming: &Table, rule: &MergeRule) -> RowCounts {
-        let (_, counts) = merge(stored, incoming, rule).expect("merges");
+        let (_, counts) = merge(stored, incoming, rule, &Conditions::default()).expect("merges");
         counts.verify().expect("adds up");
         counts
     }
@@ -363,7 +532,7 @@ mod tests {
     fn updates_stand_where_the_old_row_stood_and_inserts_come_last() {
         let stored = rows(&[(1, "a", int(1)), (2, "b", int(1)), (3, "c", int(1))]);
         let incoming = rows(&[(9, "z", int(1)), (2, "B", int(1)), (8, "y", int(1)), (1, "a", int(1))]);
-        let (result, counts) = merge(&stored, &incoming, &by_id()).expect("merges");
+        let (result, counts) = merge(&stored, &incoming, &by_id(), &Conditions::default()).expect("merges");
         let expected = [(1, "a", 1), (2, "B", 1), (3, "c", 1), (9, "z", 1), (8, "y", 1)];
         assert_eq!(result, rows(&expected.map(|(id, value, at)| (id, value, int(at)))));
         assert_eq!((counts.updated, counts.inserted, counts.unchanged), (1, 2, 1));
@@ -389,7 +558,8 @@ mod tests {
     #[test]
     fn a_tie_below_the_newest_row_does_not_count() {
         let incoming = rows(&[(1, "a", int(1)), (1, "b", int(1)), (1, "c", int(2))]);
-        let (result, counts) = merge(&rows(&[]), &incoming, &newest()).expect("merges");
+        let (result, counts) =
+            merge(&rows(&[]), &incoming, &newest(), &Conditions::default()).expect("merges");
         assert_eq!((result, counts.ties), (rows(&[(1, "c", int(2))]), 0));
     }
 
@@ -413,7 +583,7 @@ mod tests {
     fn a_column_that_does_not_come_in_keeps_its_value_or_is_null() {
         let stored = rows(&[(1, "a", int(5))]);
         let incoming = table("at id", &[&[int(6), int(1)], &[int(7), int(2)]]);
-        let (result, _) = merge(&stored, &incoming, &newest()).expect("merges");
+        let (result, _) = merge(&stored, &incoming, &newest(), &Conditions::default()).expect("merges");
         assert_eq!(result.rows, [vec![int(1), text("a"), int(6)], vec![int(2), Cell::Null, int(7)]]);
     }
 
@@ -424,15 +594,20 @@ mod tests {
         assert_eq!(counted(&stored, &at("2021-05-22T02:51:15Z"), &newest()).stale, 1);
         assert_eq!(counted(&stored, &at("2021-05-22T04:51:15.2+02:00"), &newest()).updated, 1);
         assert_eq!(counted(&stored, &at("2021-05-22T04:51:15.1+02:00"), &newest()).ties, 1);
-        let naive = merge(&stored, &at("2021-05-22T02:51:15"), &newest());
+        let naive = merge(&stored, &at("2021-05-22T02:51:15"), &newest(), &Conditions::default());
         assert_eq!(naive, Err(Refusal::Mixed("at".into())));
-        assert_eq!(merge(&stored, &at("v1"), &newest()), Err(Refusal::Mixed("at".into())));
+        assert_eq!(
+            merge(&stored, &at("v1"), &newest(), &Conditions::default()),
+            Err(Refusal::Mixed("at".into()))
+        );
     }
 
     #[test]
     fn bad_input_is_refused_by_its_name() {
         let stored = rows(&[(1, "a", int(1)), (2, "b", int(1)), (2, "c", int(1))]);
-        let refused = |incoming: &Table| merge(&stored, incoming, &newest()).expect_err("refused");
+        let refused = |incoming: &Table| {
+            merge(&stored, incoming, &newest(), &Conditions::default()).expect_err("refused")
+        };
         assert_eq!(refused(&table("id ID at", &[])), Refusal::SameName("id".into(), "ID".into()));
         assert_eq!(refused(&table("id at x", &[])), Refusal::ExtraColumns(vec!["x".into()]));
         assert_eq!(refused(&table("at", &[])), Refusal::MissingId("id".into()));
@@ -444,7 +619,7 @@ mod tests {
         assert_eq!(refused(&one(int(1), Cell::List(vec![]))), Refusal::NoOrder("at".into()));
         assert_eq!(refused(&one(int(2), int(1))), Refusal::StoredTwice(1));
         let twins = rows(&[(7, "x", int(1)), (7, "y", int(1))]);
-        assert_eq!(merge(&stored, &twins, &by_id()), Err(Refusal::Ambiguous(1)));
+        assert_eq!(merge(&stored, &twins, &by_id(), &Conditions::default()), Err(Refusal::Ambiguous(1)));
     }
 
     #[test]

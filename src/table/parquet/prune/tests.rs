@@ -50,7 +50,7 @@ fn found(file: &File, incoming: &RecordBatch, ids: &[&str]) -> (Outcome, WorkCou
     let (session, rule) = (Session::default(), MergeRule::by_id(ids.iter().copied()).expect("a rule"));
     let mut stored = ParquetFile::open(content).expect("opens");
     let incoming =
-        Incoming::settle(&incoming.schema(), std::slice::from_ref(incoming), &rule).expect("settles");
+        Incoming::settle(&incoming.schema(), std::slice::from_ref(incoming), None, &rule).expect("settles");
     let mut matcher = Matcher::new(&incoming, &stored.schema(), &rule).expect("fits");
     let mut work = WorkCounts::default();
     let rows = stored.find(&session, &mut matcher, &mut work).expect("finds");

@@ -39,7 +39,7 @@ fn upsert(
     let session = Session::default();
     let mut work = WorkCounts::default();
     let (schema, batches) = file.fit(&rows.schema(), vec![rows.clone()], rule)?;
-    let incoming = Incoming::settle(&schema, &batches, rule)?;
+    let incoming = Incoming::settle(&schema, &batches, None, rule)?;
     let mut matcher = Matcher::new(&incoming, &file.schema(), rule)?;
     let stored = file.find(&session, &mut matcher, &mut work)?;
     let outcome = matcher.finish(Some(stored))?;
