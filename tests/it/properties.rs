@@ -10,8 +10,9 @@ use keyfold::arrow::array::{
 use keyfold::arrow::compute::{concat_batches, take_record_batch};
 use keyfold::conformance::{Judgement, judge, table_of};
 use keyfold::{
-    Backend, Duplicates, ExtraColumns, Format, Frame, MergeRule, MissingColumns, Newest, NullModified,
-    Result, Stale, Ties, UpsertMethod, UpsertOptions, UpsertReport, WriteOptions,
+    Backend, ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, Format, Frame, MaxDelete, MergeRule,
+    MissingColumns, Newest, NullModified, Result, Stale, Ties, UpsertMethod, UpsertOptions, UpsertReport,
+    WriteOptions,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestCaseResult};
@@ -52,7 +53,7 @@ enum Wins {
 /// What is said instead of the defaults.
 #[derive(Debug, Clone, Default)]
 struct Said {
-    /// Rows are only added, or only updated, where the winner allows it.
+    /// Rows are only added, only updated, or mirrored, where the winner allows it.
     only: Option<UpsertMethod>,
     duplicates: Option<Duplicates>,
     ties: Ties,
@@ -60,6 +61,11 @@ struct Said {
     nulls: NullModified,
     extra: ExtraColumns,
     missing: MissingColumns,
+    delete_where: Option<&'static str>,
+    scope: Option<&'static str>,
+    max_delete: Option<MaxDelete>,
+    allow_empty: bool,
+    policies: Vec<(&'static str, ColumnPolicy)>,
 }
 
 /// Everything that one run depends on.
@@ -91,15 +97,33 @@ impl Input {
                 (UpsertMethod::InsertOnly, Some(settled()))
             }
             (Wins::IncomingSettled, _) => (UpsertMethod::Id, Some(settled())),
-            (Wins::Newest, Some(UpsertMethod::UpdateOnly)) => (UpsertMethod::UpdateOnly, Some(newest())),
+            (Wins::Newest, Some(only @ (UpsertMethod::UpdateOnly | UpsertMethod::Mirror))) => {
+                (only, Some(newest()))
+            }
             (Wins::Newest, _) => (UpsertMethod::Modified, Some(newest())),
         };
         let rule = MergeRule::new(method, ids.iter().copied(), modified).expect("a rule");
         let rule = rule.with_extra_columns(said.extra).with_missing_columns(said.missing);
-        match said.duplicates {
+        let mut rule = match said.duplicates {
             Some(duplicates) => rule.with_duplicates(duplicates),
             None => rule,
+        };
+        if let Some(most) = said.max_delete {
+            rule = rule.with_max_delete(most);
         }
+        if let Some(scope) = said.scope {
+            rule = rule.with_scope(scope.parse().expect("a condition"));
+        }
+        if method != UpsertMethod::InsertOnly {
+            if let Some(condition) = said.delete_where {
+                let marks = DeleteMarks::hard(condition.parse().expect("a condition"));
+                rule = rule.with_delete_marks(marks).expect("marks");
+            }
+            for (column, policy) in &said.policies {
+                rule = rule.with_policy(*column, *policy).expect("a policy");
+            }
+        }
+        rule.with_empty_allowed(said.allow_empty)
     }
 
     /// `None` for a table without rows where the format cannot hold one.
@@ -226,8 +250,13 @@ fn seeds(most: usize, ids: u8) -> impl Strategy<Value = Vec<Seed>> {
 
 /// Mostly nothing is said of a case.
 fn said() -> impl Strategy<Value = Said> {
-    use UpsertMethod::{InsertOnly, UpdateOnly};
-    let only = prop_oneof![3 => Just(None), 1 => Just(Some(InsertOnly)), 1 => Just(Some(UpdateOnly))];
+    use UpsertMethod::{InsertOnly, Mirror, UpdateOnly};
+    let only = prop_oneof![
+        4 => Just(None),
+        1 => Just(Some(InsertOnly)),
+        1 => Just(Some(UpdateOnly)),
+        2 => Just(Some(Mirror)),
+    ];
     let duplicates = prop_oneof![
         4 => Just(None),
         1 => Just(Some(Duplicates::First)),
@@ -239,17 +268,60 @@ fn said() -> impl Strategy<Value = Said> {
     let nulls = prop_oneof![9 => Just(NullModified::Lowest), 1 => Just(NullModified::Error)];
     let extra = prop_oneof![3 => Just(ExtraColumns::Error), 1 => Just(ExtraColumns::Ignore)];
     let missing = prop_oneof![9 => Just(MissingColumns::Keep), 1 => Just(MissingColumns::Error)];
-    (only, duplicates, ties, stale, nulls, extra, missing).prop_map(
-        |(only, duplicates, ties, stale, nulls, extra, missing)| Said {
-            only,
-            duplicates,
-            ties,
-            stale,
-            nulls,
-            extra,
-            missing,
+    let rules = (only, duplicates, ties, stale, nulls, extra, missing);
+    (rules, deletes(), policies()).prop_map(
+        |((only, duplicates, ties, stale, nulls, extra, missing), deletes, policies)| {
+            let (delete_where, scope, max_delete, allow_empty) = deletes;
+            Said {
+                only,
+                duplicates,
+                ties,
+                stale,
+                nulls,
+                extra,
+                missing,
+                delete_where,
+                scope,
+                max_delete,
+                allow_empty,
+                policies,
+            }
         },
     )
+}
+
+type Deletes = (Option<&'static str>, Option<&'static str>, Option<MaxDelete>, bool);
+
+/// By columns that always come in, and are text in every format.
+fn deletes() -> impl Strategy<Value = Deletes> {
+    let delete_where = prop_oneof![3 => Just(None), 1 => Just(Some("part = 'q'"))];
+    let scope = prop_oneof![
+        5 => Just(None),
+        1 => Just(Some("part = 'p'")),
+        1 => Just(Some("part <> 'p' OR part IS NULL")),
+        1 => Just(Some("part IN ('p', 'q')")),
+    ];
+    let most = prop_oneof![
+        8 => Just(None),
+        1 => Just(Some(MaxDelete::Rows(5))),
+        1 => Just(Some(MaxDelete::Percent(50))),
+    ];
+    (delete_where, scope, most, any::<bool>())
+}
+
+fn policies() -> impl Strategy<Value = Vec<(&'static str, ColumnPolicy)>> {
+    use ColumnPolicy::{InsertOnly, KeepIfNull, Max, Min, Newest};
+    let policy = || {
+        prop_oneof![
+            4 => Just(Newest),
+            1 => Just(InsertOnly),
+            1 => Just(KeepIfNull),
+            1 => Just(Max),
+            1 => Just(Min),
+        ]
+    };
+    (policy(), policy(), policy())
+        .prop_map(|(word, share, done)| vec![("word", word), ("share", share), ("done", done)])
 }
 
 /// Rows in which each id occurs once, as a stored table should be.

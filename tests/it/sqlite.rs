@@ -5,12 +5,17 @@ use std::sync::Arc;
 
 use keyfold::arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use keyfold::arrow::datatypes::{Float64Type, Int64Type};
-use keyfold::{Backend, Frame, MergeRule, Newest, UpsertMethod, UpsertOptions, UpsertReport};
+use keyfold::{
+    Backend, ColumnPolicy, DeleteMarks, Frame, MergeRule, Newest, UpsertMethod, UpsertOptions, UpsertReport,
+};
 use rusqlite::{Connection, params};
 
 use crate::doors::{Doors, own_frame};
 
 const HISTORIES: u64 = 100;
+
+/// What holds for delete marks.
+const MARK: &str = "share = 0.1";
 
 /// An id, a modification value, a word and a share.
 type Row = (i64, Option<i64>, Option<String>, Option<f64>);
@@ -41,30 +46,60 @@ struct Step {
     rows: Vec<Row>,
     newest: bool,
     words: bool,
-    /// Rows are only added, or only updated.
+    /// Rows are only added, only updated, or mirrored.
     only: Option<UpsertMethod>,
+    more: More,
+}
+
+/// What else is said.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum More {
+    Nothing,
+    /// Rows whose share is 0.1 are delete marks.
+    Marks,
+    /// The greater share stays, and a null does not overwrite a word.
+    Policies,
 }
 
 impl Step {
     fn new(dice: &mut Dice) -> Self {
         let newest = !dice.one_in(3);
-        let only = [None, Some(UpsertMethod::InsertOnly), Some(UpsertMethod::UpdateOnly)];
-        let only = if dice.one_in(3) { only[usize::try_from(dice.below(3)).expect("small")] } else { None };
+        let only = [UpsertMethod::InsertOnly, UpsertMethod::UpdateOnly, UpsertMethod::Mirror];
+        let only = dice.one_in(2).then(|| only[usize::try_from(dice.below(3)).expect("small")]);
+        let changes = only != Some(UpsertMethod::InsertOnly);
+        let more = match dice.below(4) {
+            0 if changes => More::Marks,
+            1 if changes => More::Policies,
+            _ => More::Nothing,
+        };
         // To SQLite the first of several new rows is the one that counts, and no newer one changes it.
         let newest = newest && only != Some(UpsertMethod::InsertOnly);
         let mut rows: Vec<Row> = (0..dice.below(30)).map(|_| row(dice)).collect();
-        if !newest {
-            // Without a version, twins are refused: SQLite would take the last.
+        if !newest || more != More::Nothing {
+            // Without a version, twins are refused: SQLite would take the last. And it would see all of them, one by one.
             let mut seen = std::collections::HashSet::new();
             rows.retain(|row| seen.insert(row.0));
         }
-        Self { rows, newest, words: !dice.one_in(4), only }
+        Self { rows, newest, words: !dice.one_in(4), only, more }
     }
 
     fn rule(&self) -> MergeRule {
         let newest = self.newest.then(|| Newest::by("at"));
         let method = if self.newest { UpsertMethod::Modified } else { UpsertMethod::Id };
-        MergeRule::new(self.only.unwrap_or(method), ["id"], newest).expect("a rule")
+        let rule = MergeRule::new(self.only.unwrap_or(method), ["id"], newest).expect("a rule");
+        let mut rule = rule.with_empty_allowed(true);
+        if self.more == More::Marks {
+            let marks = DeleteMarks::hard(MARK.parse().expect("a condition"));
+            rule = rule.with_delete_marks(marks).expect("marks");
+        }
+        if self.more == More::Policies {
+            let policies = [("share", ColumnPolicy::Max), ("word", ColumnPolicy::KeepIfNull)];
+            rule = policies
+                .into_iter()
+                .try_fold(rule, |rule, (column, policy)| rule.with_policy(column, policy))
+                .expect("policies");
+        }
+        rule
     }
 
     fn batch(&self) -> RecordBatch {
@@ -81,12 +116,16 @@ impl Step {
 
     /// The same in SQL, row by row.
     fn run(&self, sqlite: &Connection) {
-        let (column, value, set) =
-            if self.words { (", word", ", ?3", ", word = excluded.word") } else { ("", "", "") };
+        let word =
+            if self.more == More::Policies { "coalesce(excluded.word, t.word)" } else { "excluded.word" };
+        let set = format!(", word = {word}");
+        let (column, value, set) = if self.words { (", word", ", ?3", set.as_str()) } else { ("", "", "") };
+        let greater = "coalesce(max(excluded.share, t.share), excluded.share, t.share)";
+        let share = if self.more == More::Policies { greater } else { "excluded.share" };
         // A null version is lower than every other, and equal to itself.
         let newer = if self.newest { "WHERE excluded.at >= t.at OR t.at IS NULL" } else { "" };
         let values = format!("SELECT ?1 AS id, ?2 AS at, ?4 AS share{}", value.replace("?3", "?3 AS word"));
-        let update = format!("DO UPDATE SET at = excluded.at, share = excluded.share{set} {newer}");
+        let update = format!("DO UPDATE SET at = excluded.at, share = {share}{set} {newer}");
         let (stored, action) = match self.only {
             Some(UpsertMethod::InsertOnly) => ("", "DO NOTHING".to_owned()),
             Some(UpsertMethod::UpdateOnly) => ("AND id IN (SELECT id FROM t)", update),
@@ -99,13 +138,24 @@ impl Step {
         // An unused parameter is an error to rusqlite.
         let sql = if self.words { sql } else { sql.replace("?4", "?3") };
         let mut statement = sqlite.prepare(&sql).expect("SQL");
+        let newer = if self.newest { "AND (?2 >= at OR at IS NULL)" } else { "AND ?2 IS ?2" };
+        let delete = format!("DELETE FROM t WHERE id = ?1 {newer}");
         for (id, at, word, share) in &self.rows {
+            if self.more == More::Marks && *share == Some(0.1) {
+                sqlite.execute(&delete, params![id, at]).expect("deletes");
+                continue;
+            }
             let done = if self.words {
                 statement.execute(params![id, at, word, share])
             } else {
                 statement.execute(params![id, at, share])
             };
             done.expect("runs");
+        }
+        if self.only == Some(UpsertMethod::Mirror) {
+            let ids: Vec<String> = self.rows.iter().map(|row| row.0.to_string()).collect();
+            let delete = format!("DELETE FROM t WHERE id NOT IN ({})", ids.join(", "));
+            sqlite.execute(&delete, []).expect("deletes");
         }
     }
 }
@@ -160,7 +210,8 @@ async fn history(seed: u64) {
         .expect("SQL");
     let doors = Doors::new(Backend::names()[0]);
     // The first upsert makes the file, so it has every column and a row.
-    let first = Step { rows: vec![row(&mut dice)], newest: true, words: true, only: None };
+    let first =
+        Step { rows: vec![row(&mut dice)], newest: true, words: true, only: None, more: More::Nothing };
     let rest = (0..=dice.below(6)).map(|_| Step::new(&mut dice)).collect::<Vec<_>>();
     for (number, step) in std::iter::once(first).chain(rest).enumerate() {
         let backend = Backend::names()[number % Backend::names().len()];

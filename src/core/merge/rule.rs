@@ -2,129 +2,12 @@
 //!
 //! Methods are presets of it. A new method touches no backend and no kind of table.
 
-use std::str::FromStr;
-
-use strum::VariantNames;
-
 use super::cells::Cells;
-use super::choices::{ColumnPolicy, Duplicates, ExtraColumns, MissingColumns, NullModified, Stale, Ties};
-use super::{DeleteMarks, MaxDelete};
+use super::choices::{ColumnPolicy, Duplicates, ExtraColumns, MissingColumns};
+use super::{DeleteMarks, MaxDelete, Newest, UpsertMethod, Winner};
 use crate::core::predicate::Predicate;
 use crate::core::report::RowCounts;
 use crate::error::{Error, ErrorKind, Result};
-
-/// Ready-made merge rules, as users name them.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    strum::Display,
-    strum::VariantNames,
-    strum::IntoStaticStr,
-    strum::EnumIter,
-)]
-#[strum(serialize_all = "kebab-case")]
-#[non_exhaustive]
-pub enum UpsertMethod {
-    /// The incoming row replaces the stored row of the same id.
-    Id,
-    /// Of two rows with the same id, the one with the newer modification value stays.
-    Modified,
-    /// Rows with new ids are added; stored rows stay as they are.
-    InsertOnly,
-    /// As `modified` with a modification column, else as `id`, but no row is added: the target has to be there.
-    UpdateOnly,
-    /// As `modified` with a modification column, else as `id`; stored rows whose id does not come in go.
-    Mirror,
-}
-
-impl FromStr for UpsertMethod {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "id" => Ok(Self::Id),
-            "modified" => Ok(Self::Modified),
-            "insert-only" => Ok(Self::InsertOnly),
-            "update-only" => Ok(Self::UpdateOnly),
-            "mirror" => Ok(Self::Mirror),
-            _ => Err(Error::new(ErrorKind::Usage, "unknown method")
-                .with("method", name)
-                .hint(format!("known methods: {}", Self::VARIANTS.join(", ")))),
-        }
-    }
-}
-
-/// Which of two rows with the same id is the one to keep.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Winner {
-    /// The incoming one.
-    Incoming,
-    /// The one with the greater value in a modification column.
-    Newest(Newest),
-}
-
-/// A modification column, and what is done where it does not decide.
-///
-/// ```
-/// use keyfold::{MergeRule, Newest, Ties};
-///
-/// let newest = Newest::by("updated_at").with_ties(Ties::Keep);
-/// let rule = MergeRule::by_modified(["order_id"], newest)?;
-/// # Ok::<(), keyfold::Error>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Newest {
-    /// The column. A null (or NaN) is lower than every value.
-    pub column: String,
-    /// What an incoming row without a value means.
-    pub nulls: NullModified,
-    /// Who wins between an incoming and a stored row that have the same value and differ.
-    pub ties: Ties,
-    /// What is done with an incoming row that is older than the stored one.
-    pub stale: Stale,
-}
-
-impl Newest {
-    /// The greater value of `column` wins; everything else as it is by default.
-    #[must_use]
-    pub fn by(column: impl Into<String>) -> Self {
-        let (nulls, ties, stale) = Default::default();
-        Self { column: column.into(), nulls, ties, stale }
-    }
-
-    /// Says what an incoming row without a value means.
-    #[must_use]
-    pub fn with_nulls(mut self, nulls: NullModified) -> Self {
-        self.nulls = nulls;
-        self
-    }
-
-    /// Says who wins between an incoming and a stored row that have the same value and differ.
-    #[must_use]
-    pub fn with_ties(mut self, ties: Ties) -> Self {
-        self.ties = ties;
-        self
-    }
-
-    /// Says what is done with an incoming row that is older than the stored one.
-    #[must_use]
-    pub fn with_stale(mut self, stale: Stale) -> Self {
-        self.stale = stale;
-        self
-    }
-}
-
-impl<S: Into<String>> From<S> for Newest {
-    fn from(column: S) -> Self {
-        Self::by(column)
-    }
-}
 
 /// What becomes of rows that an upsert meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -515,6 +398,7 @@ impl MergeRule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::merge::{NullModified, Stale, Ties};
 
     #[test]
     fn newest_without_a_column_is_refused() {

@@ -12,8 +12,6 @@ use super::file::TextFile;
 use super::fit::Fitted;
 use super::rows::Rows;
 use super::{columns, ndjson};
-use crate::core::format::Format;
-use crate::core::merge::ColumnPolicy;
 use crate::core::merge::canonical::canonical;
 use crate::core::merge::cells::Cells;
 use crate::error::{Error, Result};
@@ -21,27 +19,23 @@ use crate::error::{Error, Result};
 /// For each stored column, which of some records to be replaced keep their field; `None` for all.
 pub(super) type Kept = Vec<Option<BooleanArray>>;
 
-/// Compares the records at `picks` among `rows` with the rows `sources` of what was sent. Of NDJSON only those columns are looked
-/// at of which `cells` says something: its tokens are compared one by one.
+/// Compares the records at `picks` among `rows` with the rows `sources` of what was sent, in the stored columns that have a place in
+/// the records.
 pub(super) fn kept(
     file: &TextFile,
     cells: &Cells,
     rows: &Rows<'_>,
-    picks: &[usize],
-    sources: &[u32],
+    places: &[Option<usize>],
+    (picks, sources): (&[usize], &[u32]),
 ) -> Result<Kept> {
     let broken = |cause: ArrowError| Error::internal("fields could not be compared").because(cause);
     let sources = UInt32Array::from(sources.to_vec());
     let column = |(slot, sent): (usize, &Option<Fitted>)| {
-        let Some(sent) = sent else { return Ok(None) };
-        let name = &file.names[slot];
-        if file.layout.format == Format::Ndjson && cells.policy(name) == ColumnPolicy::Newest {
-            return Ok(None);
-        }
-        let stored = columns::array(rows, slot, &picks.iter().copied(), sent.column.data_type())?;
+        let (Some(sent), Some(place)) = (sent, places[slot]) else { return Ok(None) };
+        let stored = columns::array(rows, place, &picks.iter().copied(), sent.column.data_type())?;
         let sent = take(&sent.column, &sources, None).map_err(broken)?;
         let is_same = not_distinct(&canonical(&stored)?, &canonical(&sent)?).map_err(broken)?;
-        Ok(Some(match cells.keeps(name, &stored, &sent)? {
+        Ok(Some(match cells.keeps(&file.names[slot], &stored, &sent)? {
             Some(keeps) => or(&is_same, &keeps).map_err(broken)?,
             None => is_same,
         }))

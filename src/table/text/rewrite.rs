@@ -44,7 +44,9 @@ impl<'f> Rewriter<'f> {
         (sources, cells): (&[u32], &Cells),
     ) -> Result<()> {
         let slots = ndjson::Slots::new(&file.names);
-        let Some(mut records) = file.records(session, &[])? else {
+        // Tokens of NDJSON are compared one by one; values are looked at only where something is said of their column.
+        let wanted: Vec<String> = cells.columns().map(ToOwned::to_owned).collect();
+        let Some(mut records) = file.records(session, &wanted)? else {
             self.records.header(file.line_end, &mut self.out.gathered);
             return Ok(());
         };
@@ -134,9 +136,10 @@ impl Changes {
         let sources: Vec<u32> =
             fates.replaced.iter().map(|change| sources[change.incoming as usize]).collect();
         let mut kept_fields = Kept::new();
+        let places: Vec<_> = file.names.iter().map(|name| records.slot(name)).collect();
         if let [low, .., high] | [low @ high] = &replaced[..] {
             let picks: Vec<usize> = replaced.iter().map(|row| row - low).collect();
-            kept_fields = kept(file, cells, &records.rows(*low..*high + 1)?, &picks, &sources)?;
+            kept_fields = kept(file, cells, &records.rows(*low..*high + 1)?, &places, (&picks, &sources))?;
         }
         let changed = replaced.iter().enumerate().map(|(index, row)| (*row, Some(index)));
         let gone = fates.deleted.iter().map(|row| (place(*row), None));

@@ -1,0 +1,66 @@
+//! What matching ends with: the stored rows that are replaced, and by which, those that go, and the rows that are added. It is all
+//! that writers know of a rule.
+
+use std::ops::Range;
+
+use super::cells::Cells;
+use crate::core::report::RowCounts;
+
+/// A stored row and the incoming row with the same id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pair {
+    /// The row of the stored file, from 0.
+    pub(crate) stored_row: u64,
+    /// Index into [`Incoming::batch`].
+    pub(crate) incoming: u32,
+}
+
+/// What is to be done with the stored rows.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Outcome {
+    /// Stored rows to replace, ascending by `stored_row`.
+    pub(crate) replaced: Vec<Pair>,
+    /// Stored rows that go, ascending; none of them is replaced.
+    pub(crate) deleted: Vec<u64>,
+    /// Incoming rows (indices into [`Incoming::batch`]) to add at the end, in this order.
+    pub(crate) inserted: Vec<u32>,
+    /// Columns in which the rows of a pair are equal to the bit: the ids, for floats are none.
+    pub(crate) ids: Vec<String>,
+    /// How the values of the rows of a pair become one.
+    pub(crate) cells: Cells,
+    /// The counts.
+    pub(crate) rows: RowCounts,
+}
+
+/// What becomes of some of the stored rows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Fates<'a> {
+    /// Those that are replaced.
+    pub(crate) replaced: &'a [Pair],
+    /// Those that go.
+    pub(crate) deleted: &'a [u64],
+}
+
+impl Fates<'_> {
+    /// Whether all of them stay as they are.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.replaced.is_empty() && self.deleted.is_empty()
+    }
+
+    /// What becomes of those of these numbers.
+    pub(crate) fn within(&self, rows: &Range<u64>) -> Self {
+        let replaced = |row: u64| self.replaced.partition_point(|pair| pair.stored_row < row);
+        let deleted = |row: u64| self.deleted.partition_point(|deleted| *deleted < row);
+        Self {
+            replaced: &self.replaced[replaced(rows.start)..replaced(rows.end)],
+            deleted: &self.deleted[deleted(rows.start)..deleted(rows.end)],
+        }
+    }
+}
+
+impl Outcome {
+    /// What becomes of the stored rows of these numbers.
+    pub(crate) fn fates(&self, rows: &Range<u64>) -> Fates<'_> {
+        Fates { replaced: &self.replaced, deleted: &self.deleted }.within(rows)
+    }
+}
