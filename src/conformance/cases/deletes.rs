@@ -1,6 +1,8 @@
 //! Cases about stored rows that go: by delete marks, because they do not come in, and not beyond a scope or a limit.
 
-use super::{BY_ID, Case, Counts, Data, Expect, NEWEST, NONE, Rule, ints, no_rows, refused, rows, texts};
+use super::{
+    BY_ID, Case, Counts, Data, Expect, NEWEST, NONE, Rule, WITH_A_HEADER, ints, no_rows, refused, rows, texts,
+};
 use crate::conformance::Choices;
 use crate::core::merge::{Duplicates, MaxDelete, Stale, Ties, UpsertMethod};
 
@@ -61,7 +63,8 @@ fn marks() -> Vec<Case> {
             changes(&[(4, "", 9, "D"), (1, "", 9, "D"), (3, "", 9, "D"), (2, "", 9, "D")]),
             MARKED,
             counts(Counts { tombstones: 4, deleted: 4, ..NONE }),
-        ),
+        )
+        .only(WITH_A_HEADER),
         Case::new(
             "delete_marks_alone_create_a_target_without_rows",
             None,
@@ -211,7 +214,8 @@ fn mirrors() -> Vec<Case> {
             no_rows(),
             with(MIRROR, Choices { allow_empty: true, ..MIRROR.choices }),
             counts(Counts { deleted: 4, ..NONE }),
-        ),
+        )
+        .only(WITH_A_HEADER),
         Case::new(
             "mirror_refuses_stored_rows_without_an_id",
             rows(&[(Some(1), "a", 5), (None, "b", 5)]),

@@ -33,6 +33,9 @@ pub fn cases() -> Vec<Case> {
     .concat()
 }
 
+const WITH_A_HEADER: Scope =
+    Scope { formats: &[Format::Parquet, Format::Csv], why: "an NDJSON file without rows has no columns" };
+
 const WITH_NAN: Scope = Scope { formats: &[Format::Parquet, Format::Csv], why: "JSON has no NaN" };
 
 const DEFAULTS: Choices = Choices {

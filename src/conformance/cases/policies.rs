@@ -23,9 +23,15 @@ fn rows(rows: &[(i64, Option<&'static str>, Option<i64>, i64)]) -> Data {
         .with("at", ints(rows.iter().map(|row| row.3)))
 }
 
+fn words(rows: Data, words: [Option<&'static str>; 3]) -> Data {
+    rows.with("word", texts(words))
+}
+
 fn floats(values: &[Option<f64>]) -> Data {
     let values: ArrayRef = Arc::new(Float64Array::from(values.to_vec()));
-    Data::default().with("id", ints(0..i64::try_from(values.len()).unwrap_or(0))).with("x", values)
+    let len = i64::try_from(values.len()).unwrap_or(0);
+    // What partitions a table comes first, and cannot be the greater of two values.
+    Data::default().with("id", ints(0..len)).with("kind", texts((0..len).map(|_| "k"))).with("x", values)
 }
 
 pub(super) fn cases() -> Vec<Case> {
@@ -83,9 +89,12 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         Case::new(
             "a_null_is_neither_the_greatest_value_nor_the_least",
-            stored(),
-            rows(&[(1, Some("a"), None, 5), (2, Some("b"), Some(7), 5), (3, None, None, 5)]),
-            by(BY_ID, &[("n", Min), ("name", Max)]),
+            words(stored(), [Some("x"), Some("y"), None]),
+            words(
+                rows(&[(1, Some("a"), None, 5), (2, Some("b"), Some(7), 5), (3, None, None, 5)]),
+                [None, Some("x"), None],
+            ),
+            by(BY_ID, &[("n", Min), ("word", Max)]),
             Expect::Counts(Counts { updated: 1, unchanged: 2, ..NONE }),
         ),
         Case::new(
@@ -113,8 +122,8 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new(
             "the_policy_of_a_column_that_does_not_come_in_changes_nothing",
             stored(),
-            Data::default().with("id", ints([1])).with("n", ints([11])),
-            by(BY_ID, &[("name", Max)]),
+            Data::default().with("id", ints([1])).with("name", texts(["A"])),
+            by(BY_ID, &[("n", Max)]),
             UPDATED,
         ),
         Case::new(

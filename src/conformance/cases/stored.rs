@@ -1,13 +1,9 @@
 //! Cases about incoming rows that meet stored ones: who wins, and what is left alone.
 
 use super::{
-    BY_ID, Case, Counts, Expect, INSERTED, NEWEST, NONE, STALE, Scope, TIED, UNCHANGED, UPDATED, no_rows,
-    refused, rows,
+    BY_ID, Case, Counts, Expect, INSERTED, NEWEST, NONE, STALE, TIED, UNCHANGED, UPDATED, WITH_A_HEADER,
+    no_rows, refused, rows,
 };
-use crate::core::format::Format;
-
-const WITH_A_HEADER: Scope =
-    Scope { formats: &[Format::Parquet, Format::Csv], why: "an NDJSON file without rows has no columns" };
 
 pub(super) fn cases() -> Vec<Case> {
     [order(), newest(), oddities()].concat()
