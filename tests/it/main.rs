@@ -48,6 +48,7 @@ mod properties;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod regressions;
 mod rings;
+mod rules_page;
 #[cfg(feature = "cli")]
 mod run;
 #[cfg(feature = "s3")]

@@ -18,8 +18,19 @@ use crate::error::ErrorKind;
 /// All cases.
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    [batch::cases(), stored::cases(), columns::cases(), types::cases(), types::ids(), choices::cases()]
-        .concat()
+    topics().into_iter().flat_map(|(_, cases)| cases).collect()
+}
+
+/// All cases, by what they are about.
+pub(super) fn topics() -> [(&'static str, Vec<Case>); 6] {
+    [
+        ("Incoming rows that meet stored ones", stored::cases()),
+        ("Incoming rows among themselves", batch::cases()),
+        ("Other methods, and other answers", choices::cases()),
+        ("Columns", columns::cases()),
+        ("Types", types::cases()),
+        ("What can be an id", types::ids()),
+    ]
 }
 
 const WITH_NAN: Scope = Scope { formats: &[Format::Parquet, Format::Csv], why: "JSON has no NaN" };

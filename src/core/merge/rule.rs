@@ -2,6 +2,8 @@
 //!
 //! Methods are presets of it. A new method touches no backend and no kind of table.
 
+mod flags;
+
 use std::str::FromStr;
 
 use strum::VariantNames;
