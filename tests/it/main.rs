@@ -48,6 +48,8 @@ mod properties;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod regressions;
 mod rings;
+#[cfg(feature = "cli")]
+mod rule_files;
 mod rules_page;
 #[cfg(feature = "cli")]
 mod run;
