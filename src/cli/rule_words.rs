@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::Resettable;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, Command, FromArgMatches};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
 use crate::cli::failure::usage_message;
 use crate::cli::rule_args::RuleArgs;
@@ -39,9 +39,10 @@ impl Word {
     }
 }
 
-/// Parses words by a definition of flags. Values are not split any more: a word has them one by one.
+/// Parses words by a definition of flags. Values are not split any more, and variables not asked: words have what they say.
 pub(crate) fn parse(definition: &Command, words: &[Word]) -> Result<ArgMatches, clap::Error> {
-    let definition = definition.clone().mut_args(|argument| argument.value_delimiter(Resettable::Reset));
+    let literal = |argument: Arg| argument.value_delimiter(Resettable::Reset).env(Resettable::Reset);
+    let definition = definition.clone().mut_args(literal);
     definition.try_get_matches_from(words.iter().flat_map(Word::arguments))
 }
 

@@ -22,8 +22,8 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// All cases, by what they are about.
-pub(super) fn topics() -> [(&'static str, Vec<Case>); 6] {
-    [
+pub(super) fn topics() -> Vec<(&'static str, Vec<Case>)> {
+    vec![
         ("Incoming rows that meet stored ones", stored::cases()),
         ("Incoming rows among themselves", batch::cases()),
         ("Other methods, and other answers", choices::cases()),
