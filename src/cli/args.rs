@@ -13,7 +13,9 @@ use crate::cli::logging::{LogFormat, LogLevel};
 use crate::cli::name::Name;
 use crate::cli::objects::{bucket, cat, cp, ls, presign, put, rm, stat};
 use crate::cli::s3_args::S3Args;
-use crate::cli::{completions, count, history, optimize, read, restore, schema, upsert, vacuum, write};
+use crate::cli::{
+    check, completions, count, history, optimize, read, restore, schema, upsert, vacuum, write,
+};
 use crate::core::format::Format;
 use crate::core::options::{CsvOptions, ReadOptions};
 use crate::error::{Error, ErrorKind, Result};
@@ -65,6 +67,7 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Upsert(Box<upsert::UpsertArgs>),
+    Check(Box<check::CheckArgs>),
     Read(Box<read::ReadArgs>),
     Write(Box<write::WriteArgs>),
     Schema(schema::SchemaArgs),

@@ -28,7 +28,7 @@ pub(crate) fn tell_usage(error: &clap::Error) {
 }
 
 /// What clap says is wrong, on one line, without the usage and the advice that it adds.
-fn usage_message(text: &str) -> String {
+pub(crate) fn usage_message(text: &str) -> String {
     let said = text.strip_prefix("error: ").unwrap_or(text);
     let wrong = said.split("\n\nUsage:").next().unwrap_or(said);
     let wrong = wrong.split("\n\nFor more information").next().unwrap_or(wrong);

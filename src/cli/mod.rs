@@ -3,6 +3,7 @@
 
 mod amounts;
 mod args;
+mod check;
 mod column_types;
 mod completions;
 mod compression_arg;
@@ -20,12 +21,17 @@ mod read;
 mod restore;
 mod rows;
 mod rule_args;
+mod rule_file;
+mod rule_flags;
+mod rule_schema;
+mod rule_words;
 mod s3_args;
 mod schema;
 mod settings;
 mod signals;
 mod stdin;
 mod summary;
+mod toml_place;
 mod upsert;
 mod vacuum;
 mod write;
@@ -149,6 +155,7 @@ async fn dispatch(command: Command, settings: &Settings, context: &Context) -> R
         Command::Stat(args) => signals.interrupt(stat::run(args, settings, context)).await,
         Command::Presign(args) => signals.interrupt(presign::run(args, settings, context)).await,
         Command::Bucket(args) => signals.interrupt_changes(bucket::run(args, settings, context)).await,
+        Command::Check(args) => check::run(*args, settings),
         Command::Completions(args) => completions::run(&args),
     }
 }

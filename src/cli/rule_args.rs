@@ -1,4 +1,5 @@
-//! What an upsert means, as it is typed: the columns, the method, and the answers to hard cases.
+//! What an upsert means, as it is typed: the columns, the method, and the answers to hard cases. A file of a rule has the same
+//! words, made from this definition.
 
 use clap::Args;
 use strum::VariantNames;
@@ -8,16 +9,18 @@ use crate::core::merge::{
     ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, MaxDelete, MergeRule, MissingColumns, Newest,
     NullModified, Stale, Ties, UpsertMethod,
 };
+use crate::core::options::IfMissing;
 use crate::core::predicate::Predicate;
 use crate::error::{Error, ErrorKind, Result};
 
 const HARD_CASES: &str = "Hard cases";
 const DELETING: &str = "Deleting";
 
+/// What one flag needs of another is asked by [`RuleArgs::rule`], not by clap: the other one may stand in a file.
 #[derive(Debug, Args)]
 pub(super) struct RuleArgs {
-    /// Columns that say which row is which
-    #[arg(long, required = true, value_name = "COL,…", value_delimiter = ',')]
+    /// Columns that say which row is which; needed, here or in the file of the rule
+    #[arg(long, value_name = "COL,…", value_delimiter = ',')]
     id: Vec<String>,
 
     /// Column that says which version of a row is newer
@@ -78,15 +81,29 @@ pub(super) struct RuleArgs {
     #[arg(long, value_name = "WHAT", help_heading = HARD_CASES)]
     #[arg(value_parser = one_of::<MissingColumns>(MissingColumns::VARIANTS))]
     missing_columns: Option<MissingColumns>,
+
+    /// What is done if there is no target yet [default: create]
+    #[arg(long, value_name = "WHAT", help_heading = HARD_CASES)]
+    #[arg(value_parser = one_of::<IfMissing>(IfMissing::VARIANTS))]
+    if_missing: Option<IfMissing>,
 }
 
 impl RuleArgs {
+    /// What is done if there is no target yet.
+    pub(super) fn if_missing(&self) -> IfMissing {
+        self.if_missing.unwrap_or_default()
+    }
+
     /// The rule.
     ///
     /// # Errors
     ///
     /// `Usage` for choices that do not fit together.
     pub(super) fn rule(self) -> Result<MergeRule> {
+        if self.id.is_empty() {
+            return Err(Error::new(ErrorKind::Usage, "no id column is named")
+                .hint("name the columns that say which row is which: with --id COL,…, or as id in the file of --rule"));
+        }
         let said = [
             ("--ties", self.ties.is_some()),
             ("--stale", self.stale.is_some()),

@@ -9,6 +9,7 @@ use toml::{Table, Value};
 
 use crate::cli::args::ReportFormat;
 use crate::cli::logging::{LogFormat, LogLevel};
+use crate::cli::toml_place::Place;
 use crate::client::s3_settings::S3Settings;
 use crate::core::options::{Compression, MemoryLimit};
 use crate::error::{Error, ErrorKind, Result};
@@ -48,9 +49,8 @@ impl Settings {
 
     fn parse(text: &str) -> Result<Self> {
         let table: Table = text.parse().map_err(|cause: toml::de::Error| {
-            usage("the settings are not TOML")
-                .with("line", line_of(text, &cause))
-                .hint(cause.message().to_owned())
+            let place = Place::of(text, cause.span().map_or(0, |span| span.start));
+            place.told(usage("the settings are not TOML")).hint(cause.message().to_owned())
         })?;
         let mut settings = Self::default();
         for (key, value) in &table {
@@ -90,11 +90,6 @@ impl Settings {
 
 fn usage(message: &'static str) -> Error {
     Error::new(ErrorKind::Usage, message)
-}
-
-fn line_of(text: &str, error: &toml::de::Error) -> usize {
-    let start = error.span().map_or(0, |span| span.start);
-    1 + text.bytes().take(start).filter(|byte| *byte == b'\n').count()
 }
 
 fn wrong_type(key: &str, value: &Value, expected: &'static str) -> Error {
@@ -168,7 +163,10 @@ mod tests {
         );
         assert!(error("max_retries = -1").to_string().starts_with("a setting is out of range"));
         assert_eq!(error("backend = 'spark'").hint_text(), Some("known values: polars, datafusion"));
-        assert_eq!(error("output = 'text'\nlog_level = ").to_string(), "the settings are not TOML (line: 2)");
+        assert_eq!(
+            error("output = 'text'\nlog_level = ").to_string(),
+            "the settings are not TOML (line: 2, column: 13)"
+        );
         for text in ["x = 1", "max_retries = '3'", "compression = 'lzo'", "=", "backend = 'spark'"] {
             assert_eq!(error(text).kind(), ErrorKind::Usage, "{text}");
         }

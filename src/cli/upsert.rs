@@ -1,9 +1,9 @@
 //! `keyfold upsert`: folds the rows of files into a target.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use strum::VariantNames;
 
 use crate::cli::Context;
 use crate::cli::args::{self, ReportFormat, SourceArgs, TargetArgs};
@@ -11,12 +11,12 @@ use crate::cli::column_types::ColumnTypes;
 use crate::cli::name::Name;
 use crate::cli::output::{json_line, print_report};
 use crate::cli::progress::Progress;
-use crate::cli::rule_args::RuleArgs;
+use crate::cli::rule_words::{RuleWords, TypedRule};
 use crate::cli::settings::Settings;
 use crate::cli::stdin::Sources;
 use crate::cli::summary;
 use crate::core::merge::MergeRule;
-use crate::core::options::{Compression, IfMissing, MemoryLimit, ReadOptions, UpsertOptions};
+use crate::core::options::{Compression, MemoryLimit, ReadOptions, UpsertOptions};
 use crate::core::report::{UpsertReport, millis};
 use crate::error::{Error, ErrorKind, Result};
 use crate::factory::Backend;
@@ -29,7 +29,8 @@ EXAMPLES:
       --dry-run
   keyfold upsert changes.csv orders.csv --id order_id --modified updated_at
   keyfold upsert *.csv new.parquet --id order_id --modified updated_at
-  keyfold upsert - orders.csv --id order_id --modified updated_at < changes.csv";
+  keyfold upsert - orders.csv --id order_id --modified updated_at < changes.csv
+  keyfold upsert changes.csv orders.csv --rule orders.toml";
 
 /// Fold new rows into a file: update what is there, insert what is not
 #[derive(Debug, Args)]
@@ -43,12 +44,12 @@ pub(crate) struct UpsertArgs {
     #[arg(required = true, value_name = "TARGET")]
     target: Name,
 
-    #[command(flatten)]
-    rule: RuleArgs,
+    /// File that says what of the rule is not typed; see keyfold check
+    #[arg(long = "rule", value_name = "FILE")]
+    rule_file: Option<PathBuf>,
 
-    /// What is done if there is no target yet [default: create]
-    #[arg(long, value_name = "WHAT", value_parser = args::one_of::<IfMissing>(IfMissing::VARIANTS))]
-    if_missing: Option<IfMissing>,
+    #[command(flatten)]
+    rule: TypedRule,
 
     /// Engine that reads the sources [default: polars]
     #[arg(long, value_name = "NAME", value_parser = args::backend(), ignore_case = true)]
@@ -107,6 +108,7 @@ pub(crate) fn plan(args: UpsertArgs, settings: &Settings) -> Result<UpsertPlan> 
         return Err(Error::new(ErrorKind::Usage, "an upsert cannot go to standard output")
             .hint("name a file; its rows are needed to know what changes"));
     }
+    let (rule, if_missing) = RuleWords::new(&args.rule, args.rule_file.as_deref())?.rule()?;
     let defaults = UpsertOptions::default();
     let options = UpsertOptions {
         format: args.target_layout.target_format,
@@ -118,13 +120,13 @@ pub(crate) fn plan(args: UpsertArgs, settings: &Settings) -> Result<UpsertPlan> 
         memory_limit: args.memory_limit.or(settings.memory_limit),
         deletion_vectors: args.target_layout.deletion_vectors,
         bloom_filter: args.target_layout.bloom_filter,
-        if_missing: args.if_missing.unwrap_or_default(),
+        if_missing,
     };
     let read = args.source_layout.options(args.schema);
     read.validate()?;
     options.validate()?;
     Ok(UpsertPlan {
-        rule: args.rule.rule()?,
+        rule,
         sources: args.sources,
         target: args.target,
         backend: args.backend.or(settings.backend),
@@ -172,6 +174,7 @@ mod tests {
     use super::*;
     use crate::cli::args::{Cli, Command};
     use crate::core::merge::{Duplicates, UpsertMethod};
+    use crate::core::options::IfMissing;
     use clap::Parser;
 
     fn planned(arguments: &[&str], settings: &Settings) -> Result<UpsertPlan> {

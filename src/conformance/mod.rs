@@ -6,7 +6,9 @@
 
 mod cases;
 mod cells;
+mod fates;
 mod files;
+mod page;
 mod raw;
 
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub use cases::cases;
 pub use cells::table_of;
 pub use files::{FileCase, Sent, file_cases};
+pub use page::page;
 pub use raw::{bytes_at, names_at, put_bytes_at};
 
 /// A limit that nobody else can set: all incoming rows go to disk, each id for itself.

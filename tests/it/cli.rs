@@ -266,7 +266,7 @@ fn sources_of_text_and_of_types_go_into_one_target() {
 #[test]
 fn help_teaches_by_example() {
     let place = Place::new();
-    for command in ["upsert", "read", "write", "schema", "count", "completions"] {
+    for command in ["upsert", "check", "read", "write", "schema", "count", "completions"] {
         let run = place.run(&[command, "--help"]);
         assert!(run.ok().out.contains("keyfold "), "{}", run.out);
         assert!(run.out.to_lowercase().contains("example"), "{command}: {}", run.out);

@@ -49,6 +49,9 @@ mod properties;
 mod regressions;
 mod rings;
 #[cfg(feature = "cli")]
+mod rule_files;
+mod rules_page;
+#[cfg(feature = "cli")]
 mod run;
 #[cfg(feature = "s3")]
 mod s3_client;

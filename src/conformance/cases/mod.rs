@@ -20,17 +20,21 @@ use crate::error::ErrorKind;
 /// All cases.
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    [
-        batch::cases(),
-        stored::cases(),
-        columns::cases(),
-        types::cases(),
-        types::ids(),
-        choices::cases(),
-        deletes::cases(),
-        policies::cases(),
+    topics().into_iter().flat_map(|(_, cases)| cases).collect()
+}
+
+/// All cases, by what they are about.
+pub(super) fn topics() -> Vec<(&'static str, Vec<Case>)> {
+    vec![
+        ("Incoming rows that meet stored ones", stored::cases()),
+        ("Incoming rows among themselves", batch::cases()),
+        ("Other methods, and other answers", choices::cases()),
+        ("Rows that go", deletes::cases()),
+        ("Columns with a policy", policies::cases()),
+        ("Columns", columns::cases()),
+        ("Types", types::cases()),
+        ("What can be an id", types::ids()),
     ]
-    .concat()
 }
 
 const WITH_A_HEADER: Scope =

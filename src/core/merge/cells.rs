@@ -1,5 +1,7 @@
 //! How the stored and the incoming value of a row become one, column by column.
 
+use std::fmt;
+
 use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::compute::kernels::zip::zip;
 
@@ -12,6 +14,17 @@ use crate::error::{Error, Result};
 /// What is said of columns; of others the incoming value is taken.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Cells(Vec<(String, ColumnPolicy)>);
+
+/// As it is said behind `--policy`.
+impl fmt::Display for Cells {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, (column, policy)) in self.0.iter().enumerate() {
+            let comma = if place > 0 { "," } else { "" };
+            write!(f, "{comma}{column}={policy}")?;
+        }
+        Ok(())
+    }
+}
 
 impl Cells {
     pub(super) fn set(&mut self, column: String, policy: ColumnPolicy) {

@@ -2,6 +2,8 @@
 //!
 //! Methods are presets of it. A new method touches no backend and no kind of table.
 
+mod flags;
+
 use super::cells::Cells;
 use super::choices::{ColumnPolicy, Duplicates, ExtraColumns, MissingColumns};
 use super::{DeleteMarks, MaxDelete, Newest, UpsertMethod, Winner};

@@ -1,0 +1,138 @@
+//! What became of each incoming row of a case, told by the judge, who says it of batches: each id is judged alone.
+
+use arrow::array::{RecordBatch, UInt64Array};
+use arrow::compute::take_record_batch;
+use serde_json::Value;
+
+use super::{Case, Choices, Data, Judgement, Rule, judge, table_of};
+use crate::core::merge::reference::{Cell, Table};
+use crate::core::merge::{ExtraColumns, Stale, Ties, UpsertMethod};
+use crate::core::report::RowCounts;
+use crate::error::{Error, Result};
+
+/// Counts that are not about what became of an incoming row.
+const OTHERS: [&str; 8] =
+    ["incoming", "duplicates", "ties", "opened", "deleted", "repaired", "rows_before", "rows_after"];
+
+/// The counts that are not zero, by their names in reports.
+pub(super) fn counted(counts: &RowCounts) -> Result<Vec<(String, u64)>> {
+    let counts = serde_json::to_value(counts)
+        .map_err(|cause| Error::internal("counts cannot be told").because(cause))?;
+    let Value::Object(counts) = counts else { return Err(Error::internal("counts are no object")) };
+    let counts = counts.into_iter().filter_map(|(name, count)| Some((name, count.as_u64()?)));
+    Ok(counts.filter(|(_, count)| *count > 0).collect())
+}
+
+/// What became of each incoming row of a case that is not refused.
+pub(super) fn fates(case: &Case) -> Result<Vec<String>> {
+    let stored = case.stored.as_ref().map(Data::batch).transpose()?;
+    let incoming = case.incoming.batch()?;
+    let table = table_of(&incoming)?;
+    let mut fates = vec!["duplicate".to_owned(); table.rows.len()];
+    // To judge one id alone, others may stay: what takes them away says nothing of incoming rows.
+    let method = match (case.rule.method, case.rule.modified) {
+        (UpsertMethod::Mirror, None) => UpsertMethod::Id,
+        (UpsertMethod::Mirror, Some(_)) => UpsertMethod::Modified,
+        (method, _) => method,
+    };
+    let choices = Choices { max_delete: None, ..case.rule.choices };
+    let rule = Rule { method, choices, ..case.rule }.to_merge_rule()?;
+    for group in groups(&table, case.rule.ids) {
+        let rows =
+            take_record_batch(&incoming, &UInt64Array::from_iter_values(group.iter().map(|row| *row as u64)))
+                .map_err(|cause| Error::internal("rows of a case cannot be taken").because(cause))?;
+        let counts = match judge(stored.as_ref(), &rows, &rule)? {
+            Judgement::Merged(_, counts) => counted(&counts)?,
+            Judgement::Refused { .. } => {
+                return Err(Error::internal("rows that are taken together are refused"));
+            }
+        };
+        let fate = counts.into_iter().map(|(name, _)| name).find(|name| !OTHERS.contains(&name.as_str()));
+        let winner = winner(case, stored.as_ref(), &rows, &table, &group)?;
+        fates[winner] = fate.unwrap_or_default();
+    }
+    Ok(fates)
+}
+
+/// The rows of each id, in order.
+fn groups(table: &Table, ids: &[&str]) -> Vec<Vec<usize>> {
+    let places: Vec<usize> =
+        (0..table.columns.len()).filter(|place| ids.contains(&table.columns[*place].as_str())).collect();
+    let id = |row: usize| places.iter().map(|place| &table.rows[row][*place]).collect::<Vec<&Cell>>();
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for row in 0..table.rows.len() {
+        match groups.iter_mut().find(|group| id(group[0]) == id(row)) {
+            Some(group) => group.push(row),
+            None => groups.push(vec![row]),
+        }
+    }
+    groups
+}
+
+/// Which row of a group counts: the one that would be added to a table without rows.
+fn winner(
+    case: &Case,
+    stored: Option<&RecordBatch>,
+    rows: &RecordBatch,
+    table: &Table,
+    group: &[usize],
+) -> Result<usize> {
+    let choices = Choices {
+        ties: Ties::default(),
+        stale: Stale::default(),
+        delete_where: None,
+        extra: ExtraColumns::Ignore,
+        ..case.rule.choices
+    };
+    let rule = Rule { method: UpsertMethod::Id, choices, ..case.rule }.to_merge_rule()?;
+    let nothing = stored.map(|stored| stored.slice(0, 0));
+    let last = group.last().copied().unwrap_or_default();
+    let Judgement::Merged(added, _) = judge(nothing.as_ref(), rows, &rule)? else { return Ok(last) };
+    let Some(added_row) = added.rows.first() else { return Ok(last) };
+    let is_added = |row: &usize| {
+        let cells = table.columns.iter().zip(&table.rows[*row]);
+        cells.into_iter().all(|(name, cell)| {
+            added.columns.iter().position(|other| other == name).is_none_or(|place| &added_row[place] == cell)
+        })
+    };
+    Ok(group.iter().copied().rfind(is_added).unwrap_or(last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{Expect, cases};
+
+    #[test]
+    fn fates_of_rows_add_up_to_the_counts_of_each_case() {
+        for case in cases() {
+            let Expect::Counts(_) = case.expect else { continue };
+            let Judgement::Merged(_, counts) = case.judge().expect("a judgement") else { continue };
+            let fates = fates(&case).expect("fates");
+            let mut expected: Vec<String> = Vec::new();
+            for (name, count) in counted(&counts).expect("counts") {
+                let name = if name == "duplicates" { "duplicate".to_owned() } else { name };
+                if !OTHERS.contains(&name.as_str()) {
+                    expected.extend(std::iter::repeat_n(name, usize::try_from(count).expect("few")));
+                }
+            }
+            let mut sorted = fates.clone();
+            sorted.sort();
+            expected.sort();
+            assert_eq!(sorted, expected, "{}", case.name);
+        }
+    }
+
+    #[test]
+    fn a_row_that_lost_to_a_twin_is_a_duplicate() {
+        let told = |name: &str| {
+            fates(cases().iter().find(|case| case.name == name).expect("a case")).expect("fates")
+        };
+        assert_eq!(told("the_newest_row_settles_three_of_a_kind"), ["duplicate", "updated", "duplicate"]);
+        assert_eq!(
+            told("of_twins_that_differ_the_first_counts"),
+            ["updated", "inserted", "duplicate", "duplicate", "duplicate"]
+        );
+        assert_eq!(told("a_tie_in_the_batch_counts_though_the_stored_row_is_newer"), ["duplicate", "stale"]);
+    }
+}
