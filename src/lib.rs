@@ -63,8 +63,8 @@ pub use client::session::{Progress, Session};
 pub use core::format::Format;
 pub use core::location::{Location, Scheme};
 pub use core::merge::{
-    Duplicates, ExtraColumns, MergeRule, MissingColumns, Newest, NullModified, Stale, Ties, UpsertMethod,
-    Winner,
+    Casting, Duplicates, ExtraColumns, FineTimestamps, Lossy, MergeRule, MissingColumns, NaiveTimestamps,
+    Newest, NullModified, Stale, Ties, UpsertMethod, Winner, Zone,
 };
 pub use core::options::{
     Compression, CsvOptions, IfMissing, MemoryLimit, OptimizeOptions, ReadOptions, UpsertOptions,

@@ -7,6 +7,7 @@
 mod cases;
 mod cells;
 mod files;
+mod lenient;
 mod raw;
 
 use std::sync::Arc;
@@ -14,12 +15,12 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::{Field, Schema};
 
-use crate::core::cast::{CastRefused, exact};
 use crate::core::format::Format;
 use crate::core::merge::reference::{Refusal, Table, merge};
 use crate::core::merge::rule::Fate;
 use crate::core::merge::{
-    Duplicates, ExtraColumns, MergeRule, MissingColumns, Newest, NullModified, Stale, Ties, UpsertMethod,
+    Casting, Duplicates, ExtraColumns, FineTimestamps, Lossy, MergeRule, MissingColumns, NaiveTimestamps,
+    Newest, NullModified, Stale, Ties, UpsertMethod,
 };
 use crate::core::options::MemoryLimit;
 use crate::core::report::RowCounts;
@@ -28,6 +29,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub use cases::cases;
 pub use cells::table_of;
 pub use files::{FileCase, Sent, file_cases};
+use lenient::cast_each;
 pub use raw::{bytes_at, names_at, put_bytes_at};
 
 /// A limit that nobody else can set: all incoming rows go to disk, each id for itself.
@@ -109,30 +111,28 @@ pub fn judge(stored: Option<&RecordBatch>, incoming: &RecordBatch, rule: &MergeR
         let nothing = Table { columns: incoming.columns.clone(), rows: Vec::new() };
         return Ok(Judgement::of(merge(&nothing, &incoming, rule)));
     };
-    let judgement = match fitted(stored, incoming)? {
-        Ok(incoming) => Judgement::of(merge(&table_of(stored)?, &table_of(&incoming)?, rule)),
+    Ok(match fitted(stored, incoming, rule)? {
+        Ok(incoming) => Judgement::of(merge(&table_of(stored)?, &table_of(&incoming)?, rule))
+            .where_nulls_fit(stored, &incoming, rule),
         Err(message) => Judgement::refused(message),
-    };
-    Ok(judgement.where_nulls_fit(stored, incoming))
+    })
 }
 
 /// The incoming columns in the stored types, or why there is no such thing.
-fn fitted(stored: &RecordBatch, incoming: &RecordBatch) -> Result<Result<RecordBatch, &'static str>> {
+fn fitted(
+    stored: &RecordBatch,
+    incoming: &RecordBatch,
+    rule: &MergeRule,
+) -> Result<Result<RecordBatch, &'static str>> {
     let mut columns = Data::default();
     for (field, values) in incoming.schema().fields().iter().zip(incoming.columns()) {
         let values = match stored.column_by_name(field.name()) {
             None => Ok(ArrayRef::clone(values)),
-            Some(stored) => exact(values, stored.data_type()),
+            Some(stored) => cast_each(values, stored.data_type(), rule.casting(), rule.is_key(field.name()))?,
         };
         match values {
             Ok(values) => columns.push(field.name(), values),
-            Err(CastRefused::Lossy(_)) => return Ok(Err("a value does not fit the stored type exactly")),
-            Err(CastRefused::Zone) => {
-                return Ok(Err("one side has timestamps with a zone, the other without"));
-            }
-            Err(CastRefused::Types) => {
-                return Ok(Err("no value of the incoming type is one of the stored type"));
-            }
+            Err(message) => return Ok(Err(message)),
         }
     }
     columns.batch().map(Ok)
@@ -202,6 +202,12 @@ pub struct Choices {
     pub extra: ExtraColumns,
     /// Columns that do not come in.
     pub missing: MissingColumns,
+    /// Values that do not fit.
+    pub lossy: Lossy,
+    /// The zone of timestamps that have none.
+    pub zone: Option<&'static str>,
+    /// Timestamps that are too fine.
+    pub fine: FineTimestamps,
 }
 
 impl Rule {
@@ -211,11 +217,17 @@ impl Rule {
     ///
     /// As [`MergeRule::new`].
     pub fn to_merge_rule(self) -> Result<MergeRule> {
-        let Choices { nulls, ties, stale, duplicates, extra, missing } = self.choices;
+        let Choices { nulls, ties, stale, duplicates, extra, missing, lossy, zone, fine } = self.choices;
+        let naive = match zone {
+            Some(zone) => NaiveTimestamps::Assume(zone.parse()?),
+            None => NaiveTimestamps::Error,
+        };
+        let casting = Casting::default().with_lossy(lossy).with_fine_timestamps(fine);
         let newest = |column| Newest::by(column).with_nulls(nulls).with_ties(ties).with_stale(stale);
         let rule = MergeRule::new(self.method, self.ids.iter().copied(), self.modified.map(newest))?
             .with_extra_columns(extra)
-            .with_missing_columns(missing);
+            .with_missing_columns(missing)
+            .with_casting(casting.with_naive_timestamps(naive));
         Ok(match duplicates {
             Some(duplicates) => rule.with_duplicates(duplicates),
             None => rule,
@@ -291,12 +303,15 @@ impl Judgement {
     }
 
     /// The same, unless a null would have to stand where the stored column takes none.
-    fn where_nulls_fit(self, stored: &RecordBatch, incoming: &RecordBatch) -> Self {
+    fn where_nulls_fit(self, stored: &RecordBatch, incoming: &RecordBatch, rule: &MergeRule) -> Self {
         let Self::Merged(_, counts) = &self else { return self };
         let schema = stored.schema();
         for field in schema.fields().iter().filter(|field| !field.is_nullable()) {
             match incoming.column_by_name(field.name()) {
                 Some(values) if values.null_count() > 0 => {
+                    return Self::refused("the stored column takes no nulls");
+                }
+                None if rule.missing_columns() == MissingColumns::Null && incoming.num_rows() > 0 => {
                     return Self::refused("the stored column takes no nulls");
                 }
                 None if counts.inserted > 0 => {
@@ -360,7 +375,8 @@ mod tests {
                 None => incoming,
                 Some(stored) => {
                     let stored = stored.batch().expect("a batch");
-                    fitted(&stored, &incoming).expect("a fit").expect("fits")
+                    let rule = case.rule.to_merge_rule().expect("a rule");
+                    fitted(&stored, &incoming, &rule).expect("a fit").expect("fits")
                 }
             };
             let rule = case.rule.to_merge_rule().expect("a rule");

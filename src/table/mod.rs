@@ -1,6 +1,7 @@
 //! Data at rest: what a file holds, which of its rows the incoming ones meet, and its rewriting.
 
 mod again;
+mod casts;
 mod cores;
 #[cfg(feature = "delta")]
 pub(crate) mod delta;
@@ -19,8 +20,10 @@ pub(crate) mod read_as;
 mod single;
 mod sorted;
 pub(crate) mod source;
+pub(crate) mod source_types;
 pub(crate) mod spill;
 pub(crate) mod table_scan;
+mod taken;
 pub(crate) mod target;
 pub(crate) mod text;
 pub(crate) mod upkeep;

@@ -10,8 +10,8 @@ use keyfold::arrow::array::{
 use keyfold::arrow::compute::{concat_batches, take_record_batch};
 use keyfold::conformance::{Judgement, judge, table_of};
 use keyfold::{
-    Backend, Duplicates, ExtraColumns, Format, Frame, MergeRule, MissingColumns, Newest, NullModified,
-    Result, Stale, Ties, UpsertMethod, UpsertOptions, UpsertReport, WriteOptions,
+    Backend, Casting, Duplicates, ExtraColumns, Format, Frame, Lossy, MergeRule, MissingColumns, Newest,
+    NullModified, Result, Stale, Ties, UpsertMethod, UpsertOptions, UpsertReport, WriteOptions,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestCaseResult};
@@ -60,6 +60,7 @@ struct Said {
     nulls: NullModified,
     extra: ExtraColumns,
     missing: MissingColumns,
+    lossy: Lossy,
 }
 
 /// Everything that one run depends on.
@@ -96,6 +97,7 @@ impl Input {
         };
         let rule = MergeRule::new(method, ids.iter().copied(), modified).expect("a rule");
         let rule = rule.with_extra_columns(said.extra).with_missing_columns(said.missing);
+        let rule = rule.with_casting(Casting::default().with_lossy(said.lossy));
         match said.duplicates {
             Some(duplicates) => rule.with_duplicates(duplicates),
             None => rule,
@@ -108,6 +110,21 @@ impl Input {
         exists.then(|| table(&self.stored, self.at, self.text_ids, format))
     }
 
+    /// The shares as text, of which some is no number.
+    fn with_misfits(&self, whole: &RecordBatch) -> RecordBatch {
+        let share = |seed: &Seed| match share(seed.value / 3, Format::Parquet) {
+            _ if seed.value.is_multiple_of(4) => Some("half".to_owned()),
+            share => share.map(|share| share.to_string()),
+        };
+        let shares: ArrayRef = Arc::new(self.incoming.iter().map(share).collect::<StringArray>());
+        let schema = whole.schema();
+        let columns = schema.fields().iter().zip(whole.columns()).map(|(field, values)| {
+            let values = if field.name() == "share" { Arc::clone(&shares) } else { Arc::clone(values) };
+            (field.name(), values, true)
+        });
+        RecordBatch::try_from_iter_with_nullable(columns).expect("a batch")
+    }
+
     fn incoming(&self, format: Format) -> RecordBatch {
         let mut whole = table(&self.incoming, self.at, self.text_ids, format);
         if self.said.extra == ExtraColumns::Ignore {
@@ -118,6 +135,9 @@ impl Input {
             let columns = columns.chain([("more".to_owned(), Arc::new(more) as ArrayRef)]);
             let columns = columns.map(|(name, values)| (name, values, true));
             whole = RecordBatch::try_from_iter_with_nullable(columns).expect("a batch");
+        }
+        if self.said.lossy == Lossy::Null && format == Format::Parquet {
+            whole = self.with_misfits(&whole);
         }
         let absent = |name: &str| match name {
             "word" => self.absent[0],
@@ -238,9 +258,10 @@ fn said() -> impl Strategy<Value = Said> {
     let stale = prop_oneof![9 => Just(Stale::Ignore), 1 => Just(Stale::Error)];
     let nulls = prop_oneof![9 => Just(NullModified::Lowest), 1 => Just(NullModified::Error)];
     let extra = prop_oneof![3 => Just(ExtraColumns::Error), 1 => Just(ExtraColumns::Ignore)];
-    let missing = prop_oneof![9 => Just(MissingColumns::Keep), 1 => Just(MissingColumns::Error)];
-    (only, duplicates, ties, stale, nulls, extra, missing).prop_map(
-        |(only, duplicates, ties, stale, nulls, extra, missing)| Said {
+    let missing = prop_oneof![8 => Just(MissingColumns::Keep), 1 => Just(MissingColumns::Error), 2 => Just(MissingColumns::Null)];
+    let lossy = prop_oneof![2 => Just(Lossy::Error), 1 => Just(Lossy::Null)];
+    (only, duplicates, ties, stale, nulls, extra, missing, lossy).prop_map(
+        |(only, duplicates, ties, stale, nulls, extra, missing, lossy)| Said {
             only,
             duplicates,
             ties,
@@ -248,6 +269,7 @@ fn said() -> impl Strategy<Value = Said> {
             nulls,
             extra,
             missing,
+            lossy,
         },
     )
 }

@@ -1,7 +1,9 @@
 //! Cases about what users can say instead of a default: the other methods, and the other answers to hard cases.
 
-use super::{BY_ID, Case, Counts, Data, Expect, NEWEST, NONE, Rule, WITH_NAN, ints, refused, rows, texts};
-use crate::conformance::Choices;
+use super::columns::WITH_REQUIRED_COLUMNS;
+use super::{
+    BY_ID, Case, Counts, Data, Expect, NEWEST, NONE, Rule, WITH_NAN, but, ints, refused, rows, texts,
+};
 use crate::core::merge::{Duplicates, ExtraColumns, MissingColumns, NullModified, Stale, Ties, UpsertMethod};
 use crate::error::ErrorKind;
 
@@ -9,13 +11,6 @@ const INSERT_ONLY: Rule = Rule { method: UpsertMethod::InsertOnly, ..BY_ID };
 const INSERT_NEWEST: Rule = Rule { method: UpsertMethod::InsertOnly, ..NEWEST };
 const UPDATE_ONLY: Rule = Rule { method: UpsertMethod::UpdateOnly, ..BY_ID };
 const UPDATE_NEWEST: Rule = Rule { method: UpsertMethod::UpdateOnly, ..NEWEST };
-
-/// A rule with one choice that is not the default.
-fn but(rule: Rule, choose: impl FnOnce(&mut Choices)) -> Rule {
-    let mut choices = rule.choices;
-    choose(&mut choices);
-    Rule { choices, ..rule }
-}
 
 pub(super) fn cases() -> Vec<Case> {
     [methods(), twins(), versions(), columns()].concat()
@@ -234,6 +229,7 @@ fn columns() -> Vec<Case> {
     };
     let ignore = |rule| but(rule, |choices| choices.extra = ExtraColumns::Ignore);
     let missing = |rule| but(rule, |choices| choices.missing = MissingColumns::Error);
+    let null = |rule| but(rule, |choices| choices.missing = MissingColumns::Null);
     let narrow = || Data::default().with("id", ints([1])).with("at", ints([6]));
     vec![
         Case::new(
@@ -271,6 +267,28 @@ fn columns() -> Vec<Case> {
             missing(BY_ID),
             refused("stored columns do not come in"),
         ),
+        Case::new(
+            "stored_columns_that_do_not_come_in_are_overwritten_with_null",
+            rows(&[(1, Some("a"), 5), (2, Some("b"), 5), (3, None, 5)]),
+            Data::default().with("id", ints([1, 3, 7])).with("at", ints([6, 5, 6])),
+            null(NEWEST),
+            counts(Counts { updated: 1, unchanged: 1, inserted: 1, ..NONE }),
+        ),
+        Case::new(
+            "a_modification_column_is_not_overwritten_with_null",
+            stored(),
+            Data::default().with("id", ints([1])),
+            null(NEWEST),
+            refused("modification column is missing"),
+        ),
+        Case::new(
+            "a_column_without_nulls_is_not_overwritten_with_null",
+            stored().with_required("must", texts(["x", "y"])),
+            narrow(),
+            null(BY_ID),
+            refused("the stored column takes no nulls"),
+        )
+        .only(WITH_REQUIRED_COLUMNS),
         Case::new(
             "all_stored_columns_are_there_in_another_order",
             stored(),

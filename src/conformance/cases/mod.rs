@@ -1,6 +1,7 @@
 //! The cases: every default of the rules of an upsert, each as the sentence it proves.
 
 mod batch;
+mod casting;
 mod choices;
 mod columns;
 mod stored;
@@ -12,14 +13,24 @@ use arrow::array::{ArrayRef, Int64Array, StringArray};
 
 use super::{Case, Choices, Counts, Data, Expect, Rule, Scope};
 use crate::core::format::Format;
-use crate::core::merge::{ExtraColumns, MissingColumns, NullModified, Stale, Ties, UpsertMethod};
+use crate::core::merge::{
+    ExtraColumns, FineTimestamps, Lossy, MissingColumns, NullModified, Stale, Ties, UpsertMethod,
+};
 use crate::error::ErrorKind;
 
 /// All cases.
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    [batch::cases(), stored::cases(), columns::cases(), types::cases(), types::ids(), choices::cases()]
-        .concat()
+    [
+        batch::cases(),
+        stored::cases(),
+        columns::cases(),
+        types::cases(),
+        types::ids(),
+        choices::cases(),
+        casting::cases(),
+    ]
+    .concat()
 }
 
 const WITH_NAN: Scope = Scope { formats: &[Format::Parquet, Format::Csv], why: "JSON has no NaN" };
@@ -31,7 +42,17 @@ const DEFAULTS: Choices = Choices {
     duplicates: None,
     extra: ExtraColumns::Error,
     missing: MissingColumns::Keep,
+    lossy: Lossy::Error,
+    zone: None,
+    fine: FineTimestamps::Error,
 };
+
+/// A rule with one choice that is not the default.
+fn but(rule: Rule, choose: impl FnOnce(&mut Choices)) -> Rule {
+    let mut choices = rule.choices;
+    choose(&mut choices);
+    Rule { choices, ..rule }
+}
 
 /// The incoming row wins.
 pub(super) const BY_ID: Rule =

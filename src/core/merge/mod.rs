@@ -1,6 +1,7 @@
 //! What an upsert means: the rule, the one match kernel, and the plain reference that judges it.
 
 pub(crate) mod canonical;
+mod casting;
 mod choices;
 mod ids;
 pub(crate) mod kernel;
@@ -11,5 +12,8 @@ pub(crate) mod scatter;
 mod settle;
 pub(crate) mod sorted_ids;
 
-pub use choices::{Duplicates, ExtraColumns, MissingColumns, NullModified, Stale, Ties};
+pub use casting::{Casting, NaiveTimestamps, Zone};
+pub use choices::{
+    Duplicates, ExtraColumns, FineTimestamps, Lossy, MissingColumns, NullModified, Stale, Ties,
+};
 pub use rule::{MergeRule, Newest, UpsertMethod, Winner};

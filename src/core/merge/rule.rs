@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use strum::VariantNames;
 
+use super::casting::Casting;
 use super::choices::{Duplicates, ExtraColumns, MissingColumns, NullModified, Stale, Ties};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -149,6 +150,7 @@ pub struct MergeRule {
     duplicates: Option<Duplicates>,
     extra: ExtraColumns,
     missing: MissingColumns,
+    casting: Casting,
     method: UpsertMethod,
 }
 
@@ -267,6 +269,7 @@ impl MergeRule {
             duplicates: None,
             extra: ExtraColumns::default(),
             missing: MissingColumns::default(),
+            casting: Casting::default(),
             method,
         })
     }
@@ -293,6 +296,13 @@ impl MergeRule {
         self
     }
 
+    /// Says what is done with incoming values that are none of the stored type.
+    #[must_use]
+    pub fn with_casting(mut self, casting: Casting) -> Self {
+        self.casting = casting;
+        self
+    }
+
     /// The columns that say which row is which; at least one.
     #[must_use]
     pub fn ids(&self) -> &[String] {
@@ -309,6 +319,11 @@ impl MergeRule {
     #[must_use]
     pub fn modified(&self) -> Option<&str> {
         self.settle.as_ref().map(|newest| newest.column.as_str())
+    }
+
+    /// Whether rows meet, or are compared, by a column.
+    pub(crate) fn is_key(&self, column: &str) -> bool {
+        self.modified() == Some(column) || self.ids.iter().any(|id| id == column)
     }
 
     /// What is said of the modification column.
@@ -348,6 +363,12 @@ impl MergeRule {
     #[must_use]
     pub fn missing_columns(&self) -> MissingColumns {
         self.missing
+    }
+
+    /// What is done with incoming values that are none of the stored type.
+    #[must_use]
+    pub fn casting(&self) -> &Casting {
+        &self.casting
     }
 
     /// The preset this rule was made from.

@@ -173,18 +173,23 @@ fn check_columns(stored: &Table, incoming: &Table, rule: &MergeRule) -> Result<(
     }
 }
 
-/// The incoming columns that are stored.
+/// The incoming columns that are stored, and nulls in those that overwrite without coming in.
 fn taken(stored: &Table, incoming: &Table, rule: &MergeRule) -> Table {
-    if rule.extra_columns() == ExtraColumns::Error || stored.columns == incoming.columns {
-        return incoming.clone();
+    let mut taken = Table { columns: Vec::new(), rows: vec![Vec::new(); incoming.rows.len()] };
+    for (place, name) in incoming.columns.iter().enumerate() {
+        if rule.extra_columns() == ExtraColumns::Error || stored.column(name).is_some() {
+            taken.columns.push(name.clone());
+            let cells = incoming.rows.iter().map(|row| row[place].clone());
+            taken.rows.iter_mut().zip(cells).for_each(|(row, cell)| row.push(cell));
+        }
     }
-    let places: Vec<usize> = (0..incoming.columns.len())
-        .filter(|place| stored.column(&incoming.columns[*place]).is_some())
-        .collect();
-    let columns = places.iter().map(|place| incoming.columns[*place].clone()).collect();
-    let rows =
-        incoming.rows.iter().map(|row| places.iter().map(|place| row[*place].clone()).collect()).collect();
-    Table { columns, rows }
+    for name in &stored.columns {
+        if rule.missing_columns() == MissingColumns::Null && incoming.column(name).is_none() {
+            taken.columns.push(name.clone());
+            taken.rows.iter_mut().for_each(|row| row.push(Cell::Null));
+        }
+    }
+    taken
 }
 
 fn check_modified(incoming: &Table, rule: &MergeRule) -> Result<(), Refusal> {
