@@ -63,14 +63,14 @@ pub use client::session::{Progress, Session};
 pub use core::format::Format;
 pub use core::location::{Location, Scheme};
 pub use core::merge::{
-    Casting, Duplicates, ExtraColumns, FineTimestamps, Lossy, MergeRule, MissingColumns, NaiveTimestamps,
-    Newest, NullModified, Stale, Ties, UpsertMethod, Winner, Zone,
+    Casting, Duplicates, ExtraColumns, FineTimestamps, IncomingColumns, Lossy, MergeRule, MissingColumns,
+    NaiveTimestamps, NameCase, Newest, NullModified, Stale, Ties, UpsertMethod, Winner, Zone,
 };
 pub use core::options::{
     Compression, CsvOptions, IfMissing, MemoryLimit, OptimizeOptions, ReadOptions, UpsertOptions,
     VacuumOptions, WriteMode, WriteOptions,
 };
-pub use core::predicate::Predicate;
+pub use core::predicate::{Assignment, Predicate};
 pub use core::report::{
     OptimizeReport, PhaseTimes, RestoreReport, RowCounts, TableVersion, UpsertReport, VacuumReport,
     WorkCounts, WriteReport,

@@ -3,6 +3,7 @@
 
 mod amounts;
 mod args;
+mod column_args;
 mod column_types;
 mod completions;
 mod compression_arg;

@@ -4,6 +4,7 @@ use clap::Args;
 use strum::VariantNames;
 
 use crate::cli::args::{one_of, parsed};
+use crate::cli::column_args::ColumnArgs;
 use crate::core::merge::{
     Casting, Duplicates, ExtraColumns, FineTimestamps, Lossy, MergeRule, MissingColumns, NaiveTimestamps,
     Newest, NullModified, Stale, Ties, UpsertMethod,
@@ -71,6 +72,9 @@ pub(super) struct RuleArgs {
     /// Cut incoming timestamps that are finer than the stored ones, toward the past
     #[arg(long, help_heading = HARD_CASES)]
     truncate_timestamps: bool,
+
+    #[command(flatten)]
+    columns: ColumnArgs,
 }
 
 impl RuleArgs {
@@ -109,7 +113,8 @@ impl RuleArgs {
         let rule = MergeRule::new(method, self.id, newest)?
             .with_extra_columns(self.extra_columns.unwrap_or_default())
             .with_missing_columns(self.missing_columns.unwrap_or_default())
-            .with_casting(casting);
+            .with_casting(casting)
+            .with_columns(self.columns.columns())?;
         Ok(match self.duplicates {
             Some(duplicates) => rule.with_duplicates(duplicates),
             None => rule,

@@ -19,8 +19,8 @@ use crate::core::format::Format;
 use crate::core::merge::reference::{Refusal, Table, merge};
 use crate::core::merge::rule::Fate;
 use crate::core::merge::{
-    Casting, Duplicates, ExtraColumns, FineTimestamps, Lossy, MergeRule, MissingColumns, NaiveTimestamps,
-    Newest, NullModified, Stale, Ties, UpsertMethod,
+    Casting, Duplicates, ExtraColumns, FineTimestamps, IncomingColumns, Lossy, MergeRule, MissingColumns,
+    NaiveTimestamps, NameCase, Newest, NullModified, Stale, Ties, UpsertMethod,
 };
 use crate::core::options::MemoryLimit;
 use crate::core::report::RowCounts;
@@ -107,15 +107,34 @@ pub fn judge(stored: Option<&RecordBatch>, incoming: &RecordBatch, rule: &MergeR
                 message: "the target does not exist",
             });
         }
+        let rule = &rule.in_names_of(&incoming.schema())?;
         let incoming = table_of(incoming)?;
         let nothing = Table { columns: incoming.columns.clone(), rows: Vec::new() };
         return Ok(Judgement::of(merge(&nothing, &incoming, rule)));
     };
+    let (incoming, rule) = (&named_as(stored, incoming, rule)?, &rule.in_names_of(&stored.schema())?);
     Ok(match fitted(stored, incoming, rule)? {
         Ok(incoming) => Judgement::of(merge(&table_of(stored)?, &table_of(&incoming)?, rule))
             .where_nulls_fit(stored, &incoming, rule),
         Err(message) => Judgement::refused(message),
     })
+}
+
+/// The incoming columns by the names of stored ones, where they differ in their case alone and the rule does not mind.
+fn named_as(stored: &RecordBatch, incoming: &RecordBatch, rule: &MergeRule) -> Result<RecordBatch> {
+    let mut columns = Data::default();
+    let stored = stored.schema();
+    for (field, values) in incoming.schema().fields().iter().zip(incoming.columns()) {
+        let names = stored.fields().iter().map(|field| field.name().as_str());
+        let like: Vec<&str> =
+            names.filter(|name| name.to_lowercase() == field.name().to_lowercase()).collect();
+        let name = match like[..] {
+            [name] if rule.columns().case == NameCase::Fold => name,
+            _ => field.name(),
+        };
+        columns.push(name, ArrayRef::clone(values));
+    }
+    columns.batch()
 }
 
 /// The incoming columns in the stored types, or why there is no such thing.
@@ -208,6 +227,8 @@ pub struct Choices {
     pub zone: Option<&'static str>,
     /// Timestamps that are too fine.
     pub fine: FineTimestamps,
+    /// Names that differ in their case alone.
+    pub case: NameCase,
 }
 
 impl Rule {
@@ -217,7 +238,8 @@ impl Rule {
     ///
     /// As [`MergeRule::new`].
     pub fn to_merge_rule(self) -> Result<MergeRule> {
-        let Choices { nulls, ties, stale, duplicates, extra, missing, lossy, zone, fine } = self.choices;
+        let Choices { nulls, ties, stale, duplicates, extra, missing, lossy, zone, fine, case } =
+            self.choices;
         let naive = match zone {
             Some(zone) => NaiveTimestamps::Assume(zone.parse()?),
             None => NaiveTimestamps::Error,
@@ -227,7 +249,8 @@ impl Rule {
         let rule = MergeRule::new(self.method, self.ids.iter().copied(), self.modified.map(newest))?
             .with_extra_columns(extra)
             .with_missing_columns(missing)
-            .with_casting(casting.with_naive_timestamps(naive));
+            .with_casting(casting.with_naive_timestamps(naive))
+            .with_columns(IncomingColumns::default().with_case(case))?;
         Ok(match duplicates {
             Some(duplicates) => rule.with_duplicates(duplicates),
             None => rule,
@@ -371,15 +394,16 @@ mod tests {
         for case in cases() {
             let Judgement::Merged(table, _) = case.judge().expect("a judgement") else { continue };
             let incoming = case.incoming.batch().expect("a batch");
+            let mut rule = case.rule.to_merge_rule().expect("a rule");
             let incoming = match &case.stored {
                 None => incoming,
                 Some(stored) => {
                     let stored = stored.batch().expect("a batch");
-                    let rule = case.rule.to_merge_rule().expect("a rule");
+                    let incoming = named_as(&stored, &incoming, &rule).expect("a batch");
                     fitted(&stored, &incoming, &rule).expect("a fit").expect("fits")
                 }
             };
-            let rule = case.rule.to_merge_rule().expect("a rule");
+            rule = rule.in_names_of(&incoming.schema()).expect("a rule");
             let (again, counts) =
                 merge(&table, &table_of(&incoming).expect("a table"), &rule).expect("merges again");
             counts.verify().expect("adds up");

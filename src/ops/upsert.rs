@@ -123,7 +123,8 @@ impl Upsert {
         options: &UpsertOptions,
         groups: &[(Format, Vec<Location>)],
     ) -> Result<ReadOptions> {
-        let (read, target) = (read.clone(), target.clone());
+        let read = ReadOptions { case: rule.columns().case, ..read.clone() };
+        let target = target.clone();
         let (rule, options) = (rule.clone(), options.clone());
         let json = groups.iter().all(|(format, _)| matches!(format, Format::Ndjson | Format::Json));
         let told = move |session: &Session| match target_format(session, &target, &options)? {

@@ -11,6 +11,7 @@ pub(crate) mod delta;
 pub(crate) mod fit;
 pub(crate) mod folder;
 pub(crate) mod handover;
+mod incoming;
 pub(crate) mod ipc;
 mod new_rows;
 pub(crate) mod parquet;

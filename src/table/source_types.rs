@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
-use crate::core::merge::MergeRule;
+use crate::core::merge::{IncomingColumns, MergeRule};
 use crate::core::options::{ReadOptions, UpsertOptions};
 use crate::error::{Error, Result};
 use crate::table::again::look_again;
@@ -32,6 +32,7 @@ pub(crate) fn source_types(
     options: &UpsertOptions,
 ) -> Result<Option<SchemaRef>> {
     let Some(stored) = stored_types(session, target, options)? else { return Ok(None) };
+    let stored = before_renames(&stored, rule.columns());
     if rule.casting().is_exact() {
         return Ok(Some(stored));
     }
@@ -43,6 +44,23 @@ pub(crate) fn source_types(
         }
     };
     Ok(Some(Arc::new(Schema::new(stored.fields().iter().map(as_text).collect::<Vec<_>>()))))
+}
+
+/// The stored columns by the names under which they come in.
+fn before_renames(stored: &SchemaRef, columns: &IncomingColumns) -> SchemaRef {
+    let case = columns.case;
+    let mut fields = Vec::with_capacity(stored.fields().len());
+    for field in stored.fields() {
+        let is_new = |(_, new): &&(String, String)| case.key(new) == case.key(field.name());
+        let is_old = |(old, _): &(String, String)| case.key(old) == case.key(field.name());
+        match columns.renames.iter().find(is_new) {
+            Some((old, _)) => fields.push(Arc::new(Field::clone(field).with_name(old))),
+            // What comes in by this name goes elsewhere.
+            None if columns.renames.iter().any(is_old) => {}
+            None => fields.push(Arc::clone(field)),
+        }
+    }
+    Arc::new(Schema::new(fields))
 }
 
 /// The columns of `target` as it is, in the types that text is parsed as.

@@ -1,4 +1,5 @@
-//! The incoming columns as the rule takes them, before they meet the stored types: left out, added without a value, or cast.
+//! The incoming columns as the rule takes them, before they meet the stored types: by the stored
+//! names, left out, added without a value, or cast.
 
 use std::sync::Arc;
 
@@ -6,7 +7,7 @@ use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
-use crate::core::merge::{ExtraColumns, MergeRule, MissingColumns};
+use crate::core::merge::{ExtraColumns, MergeRule, MissingColumns, NameCase};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::StoredTable;
 use crate::table::casts::Casts;
@@ -35,6 +36,7 @@ impl Taken {
         timestamp_format: Option<&str>,
     ) -> Result<Self> {
         let schema = stored.schema();
+        let incoming = &in_names_of(&schema, incoming, rule.columns().case);
         // A text file without a record names no columns: it takes all that come in.
         let (places, nulls) = if schema.fields().is_empty() {
             ((0..incoming.fields().len()).collect(), Vec::new())
@@ -58,12 +60,27 @@ impl Taken {
     /// `InvalidInput` for values that the rule does not take.
     pub(crate) fn batch(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
         let own = batch.project(&self.places).map_err(untaken)?;
+        let own = self.renamed(own)?;
         self.casts.batch(&self.widened(own)?)
     }
 
     /// Says in the log what was lost, once all rows are taken.
     pub(crate) fn finish(&self) {
         self.casts.finish();
+    }
+
+    /// The same rows by the stored names.
+    fn renamed(&self, own: RecordBatch) -> Result<RecordBatch> {
+        if own.schema().fields().iter().zip(self.schema.fields()).all(|(own, new)| own.name() == new.name()) {
+            return Ok(own);
+        }
+        let own_schema = own.schema();
+        let fields = own_schema.fields().iter().zip(self.schema.fields());
+        let fields: Vec<FieldRef> =
+            fields.map(|(own, new)| Arc::new(Field::clone(own).with_name(new.name()))).collect();
+        let rows = RecordBatchOptions::new().with_row_count(Some(own.num_rows()));
+        let schema = Schema::new_with_metadata(fields, own_schema.metadata().clone());
+        RecordBatch::try_new_with_options(Arc::new(schema), own.columns().to_vec(), &rows).map_err(untaken)
     }
 
     fn widened(&self, own: RecordBatch) -> Result<RecordBatch> {
@@ -80,6 +97,18 @@ impl Taken {
 fn with(own: &Schema, more: &[FieldRef]) -> SchemaRef {
     let fields: Vec<FieldRef> = own.fields().iter().chain(more).cloned().collect();
     Arc::new(Schema::new_with_metadata(fields, own.metadata().clone()))
+}
+
+/// The incoming columns by the names of the stored ones that theirs mean.
+fn in_names_of(stored: &Schema, incoming: &Schema, case: NameCase) -> Schema {
+    let own = |field: &FieldRef| match case.find(stored, field.name()) {
+        Some(place) if stored.field(place).name() != field.name() => {
+            Arc::new(Field::clone(field).with_name(stored.field(place).name()))
+        }
+        _ => Arc::clone(field),
+    };
+    let fields: Vec<FieldRef> = incoming.fields().iter().map(own).collect();
+    Schema::new_with_metadata(fields, incoming.metadata().clone())
 }
 
 fn untaken(cause: ArrowError) -> Error {

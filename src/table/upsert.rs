@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use chrono::Utc;
 use futures::StreamExt;
 
 use crate::client::session::Session;
@@ -23,6 +24,7 @@ use crate::interfaces::BatchStream;
 use crate::table::again::pause;
 use crate::table::delta::DeltaTarget;
 use crate::table::folder::FolderTarget;
+use crate::table::incoming::renamed_and_set;
 use crate::table::new_rows::NewRows;
 use crate::table::single::SingleFile;
 use crate::table::spill::{SpillFile, Spilled};
@@ -44,6 +46,7 @@ pub(crate) async fn upsert(
 ) -> Result<UpsertReport> {
     let started = Instant::now();
     options.validate()?;
+    let stream = renamed_and_set(stream, rule.columns(), Utc::now())?;
     let budget = Budget::new(options.memory_limit.unwrap_or_default());
     let rows = pull(session, stream, budget.held()).await?;
     let prepare = started.elapsed();
@@ -168,7 +171,10 @@ impl Job<'_> {
     fn fold(&mut self, mut stored: Box<dyn StoredTable>, conflicts: u32) -> Result<Attempt> {
         let start = Instant::now();
         let mut work = WorkCounts::default();
-        let (session, rule) = (self.session, self.rule.clone());
+        let (session, names) = (self.session, stored.schema());
+        // A text file without a record names no columns: it takes those that come in.
+        let names = if names.fields().is_empty() { self.rows.schema() } else { names };
+        let rule = self.rule.in_names_of(&names)?;
         let timestamp_format = self.options.csv.timestamp_format.as_deref();
         let (outcome, rows, incoming);
         match self.rows.file().filter(|file| self.goes_by_parts(stored.as_ref(), file)) {

@@ -10,8 +10,9 @@ use keyfold::arrow::array::{
 use keyfold::arrow::compute::{concat_batches, take_record_batch};
 use keyfold::conformance::{Judgement, judge, table_of};
 use keyfold::{
-    Backend, Casting, Duplicates, ExtraColumns, Format, Frame, Lossy, MergeRule, MissingColumns, Newest,
-    NullModified, Result, Stale, Ties, UpsertMethod, UpsertOptions, UpsertReport, WriteOptions,
+    Backend, Casting, Duplicates, ExtraColumns, Format, Frame, IncomingColumns, Lossy, MergeRule,
+    MissingColumns, NameCase, Newest, NullModified, Result, Stale, Ties, UpsertMethod, UpsertOptions,
+    UpsertReport, WriteOptions,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestCaseResult};
@@ -61,6 +62,7 @@ struct Said {
     extra: ExtraColumns,
     missing: MissingColumns,
     lossy: Lossy,
+    case: NameCase,
 }
 
 /// Everything that one run depends on.
@@ -98,6 +100,8 @@ impl Input {
         let rule = MergeRule::new(method, ids.iter().copied(), modified).expect("a rule");
         let rule = rule.with_extra_columns(said.extra).with_missing_columns(said.missing);
         let rule = rule.with_casting(Casting::default().with_lossy(said.lossy));
+        let columns = IncomingColumns::default().with_case(said.case);
+        let rule = rule.with_columns(columns).expect("a rule");
         match said.duplicates {
             Some(duplicates) => rule.with_duplicates(duplicates),
             None => rule,
@@ -151,7 +155,15 @@ impl Input {
         if self.swapped {
             kept.reverse();
         }
-        whole.project(&kept).expect("columns")
+        let kept = whole.project(&kept).expect("columns");
+        if self.said.case == NameCase::Exact || format != Format::Parquet || self.stored.is_empty() {
+            return kept;
+        }
+        let schema = kept.schema();
+        let loud = |name: &str| if name == "share" { "SHARE".to_owned() } else { name.to_owned() };
+        let columns = schema.fields().iter().map(|field| loud(field.name())).zip(kept.columns());
+        let columns = columns.map(|(name, values)| (name, Arc::clone(values), true));
+        RecordBatch::try_from_iter_with_nullable(columns).expect("a batch")
     }
 }
 
@@ -260,8 +272,9 @@ fn said() -> impl Strategy<Value = Said> {
     let extra = prop_oneof![3 => Just(ExtraColumns::Error), 1 => Just(ExtraColumns::Ignore)];
     let missing = prop_oneof![8 => Just(MissingColumns::Keep), 1 => Just(MissingColumns::Error), 2 => Just(MissingColumns::Null)];
     let lossy = prop_oneof![2 => Just(Lossy::Error), 1 => Just(Lossy::Null)];
-    (only, duplicates, ties, stale, nulls, extra, missing, lossy).prop_map(
-        |(only, duplicates, ties, stale, nulls, extra, missing, lossy)| Said {
+    let case = prop_oneof![3 => Just(NameCase::Exact), 1 => Just(NameCase::Fold)];
+    (only, duplicates, ties, stale, nulls, extra, missing, (lossy, case)).prop_map(
+        |(only, duplicates, ties, stale, nulls, extra, missing, (lossy, case))| Said {
             only,
             duplicates,
             ties,
@@ -270,6 +283,7 @@ fn said() -> impl Strategy<Value = Said> {
             extra,
             missing,
             lossy,
+            case,
         },
     )
 }

@@ -4,7 +4,9 @@ use super::columns::WITH_REQUIRED_COLUMNS;
 use super::{
     BY_ID, Case, Counts, Data, Expect, NEWEST, NONE, Rule, WITH_NAN, but, ints, refused, rows, texts,
 };
-use crate::core::merge::{Duplicates, ExtraColumns, MissingColumns, NullModified, Stale, Ties, UpsertMethod};
+use crate::core::merge::{
+    Duplicates, ExtraColumns, MissingColumns, NameCase, NullModified, Stale, Ties, UpsertMethod,
+};
 use crate::error::ErrorKind;
 
 const INSERT_ONLY: Rule = Rule { method: UpsertMethod::InsertOnly, ..BY_ID };
@@ -13,7 +15,7 @@ const UPDATE_ONLY: Rule = Rule { method: UpsertMethod::UpdateOnly, ..BY_ID };
 const UPDATE_NEWEST: Rule = Rule { method: UpsertMethod::UpdateOnly, ..NEWEST };
 
 pub(super) fn cases() -> Vec<Case> {
-    [methods(), twins(), versions(), columns()].concat()
+    [methods(), twins(), versions(), columns(), names()].concat()
 }
 
 fn counts(counts: Counts) -> Expect {
@@ -214,6 +216,46 @@ fn versions() -> Vec<Case> {
             rows(&[(1, "A", 1)]),
             nulls,
             counts(Counts { updated: 1, ..NONE }),
+        ),
+    ]
+}
+
+fn names() -> Vec<Case> {
+    let stored = || rows(&[(1, "a", 5), (2, "b", 5)]);
+    let fold = |rule| but(rule, |choices| choices.case = NameCase::Fold);
+    let loud = Rule { ids: &["ID"], modified: Some("AT"), ..NEWEST };
+    let named = |id: &str, value: &str, at: &str| {
+        Data::default().with(at, ints([6, 4])).with(id, ints([1, 2])).with(value, texts(["A", "B"]))
+    };
+    let newer = counts(Counts { updated: 1, stale: 1, ..NONE });
+    vec![
+        Case::new(
+            "columns_that_differ_in_their_case_alone_are_one",
+            stored(),
+            named("Id", "VALUE", "at"),
+            fold(NEWEST),
+            newer,
+        ),
+        Case::new(
+            "columns_of_the_rule_may_differ_in_their_case",
+            stored(),
+            named("id", "value", "aT"),
+            fold(loud),
+            newer,
+        ),
+        Case::new(
+            "columns_of_the_rule_may_differ_in_their_case_from_those_of_a_new_target",
+            None,
+            rows(&[(1, "a", 5), (2, "b", 5)]),
+            fold(loud),
+            counts(Counts { inserted: 2, ..NONE }),
+        ),
+        Case::new(
+            "two_incoming_columns_that_differ_in_their_case_alone_are_refused_all_the_same",
+            stored(),
+            named("id", "value", "at").with("Value", texts(["x", "y"])),
+            fold(NEWEST),
+            refused("two columns differ only in case"),
         ),
     ]
 }

@@ -14,7 +14,7 @@ use arrow::array::{ArrayRef, Int64Array, StringArray};
 use super::{Case, Choices, Counts, Data, Expect, Rule, Scope};
 use crate::core::format::Format;
 use crate::core::merge::{
-    ExtraColumns, FineTimestamps, Lossy, MissingColumns, NullModified, Stale, Ties, UpsertMethod,
+    ExtraColumns, FineTimestamps, Lossy, MissingColumns, NameCase, NullModified, Stale, Ties, UpsertMethod,
 };
 use crate::error::ErrorKind;
 
@@ -45,6 +45,7 @@ const DEFAULTS: Choices = Choices {
     lossy: Lossy::Error,
     zone: None,
     fine: FineTimestamps::Error,
+    case: NameCase::Exact,
 };
 
 /// A rule with one choice that is not the default.

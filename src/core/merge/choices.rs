@@ -102,3 +102,14 @@ choice! {
         Truncate = "truncate",
     }
 }
+
+choice! {
+    /// Whether names of columns that differ in their case alone are one.
+    NameCase {
+        /// They are not.
+        Exact = "exact",
+        /// They are: an incoming column, or one that a rule names, is the stored one that differs from it in its case alone, if
+        /// there is only one.
+        Fold = "fold",
+    }
+}

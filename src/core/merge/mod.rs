@@ -3,6 +3,7 @@
 pub(crate) mod canonical;
 mod casting;
 mod choices;
+mod columns;
 mod ids;
 pub(crate) mod kernel;
 pub(crate) mod order;
@@ -14,6 +15,7 @@ pub(crate) mod sorted_ids;
 
 pub use casting::{Casting, NaiveTimestamps, Zone};
 pub use choices::{
-    Duplicates, ExtraColumns, FineTimestamps, Lossy, MissingColumns, NullModified, Stale, Ties,
+    Duplicates, ExtraColumns, FineTimestamps, Lossy, MissingColumns, NameCase, NullModified, Stale, Ties,
 };
+pub use columns::IncomingColumns;
 pub use rule::{MergeRule, Newest, UpsertMethod, Winner};

@@ -4,10 +4,12 @@
 
 use std::str::FromStr;
 
+use arrow::datatypes::Schema;
 use strum::VariantNames;
 
 use super::casting::Casting;
 use super::choices::{Duplicates, ExtraColumns, MissingColumns, NullModified, Stale, Ties};
+use super::columns::IncomingColumns;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Ready-made merge rules, as users name them.
@@ -151,6 +153,7 @@ pub struct MergeRule {
     extra: ExtraColumns,
     missing: MissingColumns,
     casting: Casting,
+    columns: IncomingColumns,
     method: UpsertMethod,
 }
 
@@ -247,18 +250,7 @@ impl MergeRule {
             return Err(Error::new(ErrorKind::Usage, "no id column is named")
                 .hint("name the columns that say which row is which"));
         }
-        for (i, id) in ids.iter().enumerate() {
-            if ids[..i].contains(id) {
-                return Err(Error::new(ErrorKind::Usage, "an id column is named twice").with("column", id));
-            }
-        }
-        if let Some(Newest { column, .. }) = &settle
-            && ids.contains(column)
-        {
-            return Err(Error::new(ErrorKind::Usage, "the modification column is also an id column")
-                .with("column", column)
-                .hint("rows with one id would all have the same modification value"));
-        }
+        check_keys(&ids, settle.as_ref())?;
         let unless = |left: UpsertMethod| if method == left { Fate::Leave } else { Fate::Write };
         Ok(Self {
             ids,
@@ -270,6 +262,7 @@ impl MergeRule {
             extra: ExtraColumns::default(),
             missing: MissingColumns::default(),
             casting: Casting::default(),
+            columns: IncomingColumns::default(),
             method,
         })
     }
@@ -301,6 +294,17 @@ impl MergeRule {
     pub fn with_casting(mut self, casting: Casting) -> Self {
         self.casting = casting;
         self
+    }
+
+    /// Says what is done to incoming columns before anything else.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` if a column is renamed or set twice, or two columns get one name.
+    pub fn with_columns(mut self, columns: IncomingColumns) -> Result<Self> {
+        columns.validate()?;
+        self.columns = columns;
+        Ok(self)
     }
 
     /// The columns that say which row is which; at least one.
@@ -371,11 +375,55 @@ impl MergeRule {
         &self.casting
     }
 
+    /// What is done to incoming columns before anything else.
+    #[must_use]
+    pub fn columns(&self) -> &IncomingColumns {
+        &self.columns
+    }
+
+    /// The rule, with the names of `schema` where those that it names mean them.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` if two of its names mean one column.
+    pub(crate) fn in_names_of(&self, schema: &Schema) -> Result<Self> {
+        let own = |name: &str| match self.columns.case.find(schema, name) {
+            Some(place) => schema.field(place).name().clone(),
+            None => name.to_owned(),
+        };
+        let newest = |newest: &Newest| Newest { column: own(&newest.column), ..newest.clone() };
+        let mut rule = self.clone();
+        rule.ids = self.ids.iter().map(|id| own(id)).collect();
+        rule.settle = self.settle.as_ref().map(newest);
+        if let Winner::Newest(winner) = &self.winner {
+            rule.winner = Winner::Newest(newest(winner));
+        }
+        check_keys(&rule.ids, rule.settle.as_ref())?;
+        Ok(rule)
+    }
+
     /// The preset this rule was made from.
     #[must_use]
     pub fn method(&self) -> UpsertMethod {
         self.method
     }
+}
+
+/// Refuses keys of which two are one column.
+fn check_keys(ids: &[String], newest: Option<&Newest>) -> Result<()> {
+    for (i, id) in ids.iter().enumerate() {
+        if ids[..i].contains(id) {
+            return Err(Error::new(ErrorKind::Usage, "an id column is named twice").with("column", id));
+        }
+    }
+    if let Some(Newest { column, .. }) = newest
+        && ids.contains(column)
+    {
+        return Err(Error::new(ErrorKind::Usage, "the modification column is also an id column")
+            .with("column", column)
+            .hint("rows with one id would all have the same modification value"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
