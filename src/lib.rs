@@ -63,14 +63,15 @@ pub use client::session::{Progress, Session};
 pub use core::format::Format;
 pub use core::location::{Location, Scheme};
 pub use core::merge::{
-    ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, MaxDelete, MergeRule, MissingColumns, Newest,
-    NullModified, Stale, Ties, UpsertMethod, Winner,
+    Casting, ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, FineTimestamps, IncomingColumns, Lossy,
+    MaxDelete, MergeRule, MissingColumns, NaiveTimestamps, NameCase, Newest, NullModified, Stale, Ties,
+    UpsertMethod, Winner, Zone,
 };
 pub use core::options::{
     Compression, CsvOptions, IfMissing, MemoryLimit, OptimizeOptions, ReadOptions, UpsertOptions,
     VacuumOptions, WriteMode, WriteOptions,
 };
-pub use core::predicate::Predicate;
+pub use core::predicate::{Assignment, Predicate};
 pub use core::report::{
     OptimizeReport, PhaseTimes, RestoreReport, RowCounts, TableVersion, UpsertReport, VacuumReport,
     WorkCounts, WriteReport,

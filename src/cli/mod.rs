@@ -4,6 +4,7 @@
 mod amounts;
 mod args;
 mod check;
+mod column_args;
 mod column_types;
 mod completions;
 mod compression_arg;

@@ -5,9 +5,10 @@ use clap::Args;
 use strum::VariantNames;
 
 use crate::cli::args::{one_of, parsed};
+use crate::cli::column_args::ColumnArgs;
 use crate::core::merge::{
-    ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, MaxDelete, MergeRule, MissingColumns, Newest,
-    NullModified, Stale, Ties, UpsertMethod,
+    Casting, ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, FineTimestamps, Lossy, MaxDelete,
+    MergeRule, MissingColumns, NaiveTimestamps, Newest, NullModified, Stale, Ties, UpsertMethod,
 };
 use crate::core::options::IfMissing;
 use crate::core::predicate::Predicate;
@@ -77,7 +78,7 @@ pub(super) struct RuleArgs {
     #[arg(value_parser = one_of::<ExtraColumns>(ExtraColumns::VARIANTS))]
     extra_columns: Option<ExtraColumns>,
 
-    /// Stored columns that do not come in: they keep their values, or an error [default: keep]
+    /// Stored columns that do not come in: they keep their values, become null, or are an error [default: keep]
     #[arg(long, value_name = "WHAT", help_heading = HARD_CASES)]
     #[arg(value_parser = one_of::<MissingColumns>(MissingColumns::VARIANTS))]
     missing_columns: Option<MissingColumns>,
@@ -86,6 +87,23 @@ pub(super) struct RuleArgs {
     #[arg(long, value_name = "WHAT", help_heading = HARD_CASES)]
     #[arg(value_parser = one_of::<IfMissing>(IfMissing::VARIANTS))]
     if_missing: Option<IfMissing>,
+    /// Incoming values that do not fit the stored type exactly: an error, or null (never in ids and the modification column)
+    /// [default: error]
+    #[arg(long, value_name = "WHAT", help_heading = HARD_CASES)]
+    #[arg(value_parser = one_of::<Lossy>(Lossy::VARIANTS))]
+    lossy: Option<Lossy>,
+
+    /// Incoming timestamps without a zone where the stored ones have one: `error`, or `assume=ZONE`, such as
+    /// assume=Europe/Berlin or assume=+02:00 [default: error]
+    #[arg(long, value_name = "WHAT", help_heading = HARD_CASES, value_parser = parsed::<NaiveTimestamps>)]
+    naive_timestamps: Option<NaiveTimestamps>,
+
+    /// Cut incoming timestamps that are finer than the stored ones, toward the past
+    #[arg(long, help_heading = HARD_CASES)]
+    truncate_timestamps: bool,
+
+    #[command(flatten)]
+    columns: ColumnArgs,
 }
 
 impl RuleArgs {
@@ -129,10 +147,18 @@ impl RuleArgs {
                 .with("flag", "--allow-empty")
                 .hint("choose --method mirror, or leave the flag out"));
         }
+        let fine =
+            if self.truncate_timestamps { FineTimestamps::Truncate } else { FineTimestamps::default() };
+        let casting = Casting::default()
+            .with_lossy(self.lossy.unwrap_or_default())
+            .with_naive_timestamps(self.naive_timestamps.unwrap_or_default())
+            .with_fine_timestamps(fine);
         let rule = MergeRule::new(method, self.id, newest)?
             .with_empty_allowed(self.allow_empty)
             .with_extra_columns(self.extra_columns.unwrap_or_default())
-            .with_missing_columns(self.missing_columns.unwrap_or_default());
+            .with_missing_columns(self.missing_columns.unwrap_or_default())
+            .with_casting(casting)
+            .with_columns(self.columns.columns())?;
         let rule = match self.duplicates {
             Some(duplicates) => rule.with_duplicates(duplicates),
             None => rule,

@@ -166,7 +166,13 @@ mod tests {
         let values = match flag.takes() {
             Takes::Nothing => return vec![(vec![format!("--{name}")], format!("{key} = true"))],
             Takes::OneOf(words) => words,
-            Takes::Text | Takes::Other => vec!["7".to_owned(), "8".to_owned()],
+            Takes::Text | Takes::Other => match name {
+                "delete-where" | "scope" | "set" => vec!["a = 'D'".to_owned(), "b = 8".to_owned()],
+                "policy" => vec!["a=max".to_owned(), "b=keep-if-null".to_owned()],
+                "rename" => vec!["a=b".to_owned(), "c=d".to_owned()],
+                "naive-timestamps" => vec!["error".to_owned(), "assume=+02:00".to_owned()],
+                _ => vec!["7".to_owned(), "8".to_owned()],
+            },
         };
         let one = |value: &String| (vec![format!("--{name}={value}")], format!("{key} = {value:?}"));
         let mut samples: Vec<_> = values.iter().map(one).collect();

@@ -8,6 +8,7 @@ mod cases;
 mod cells;
 mod fates;
 mod files;
+mod lenient;
 mod page;
 mod raw;
 
@@ -16,13 +17,13 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::{Field, Schema};
 
-use crate::core::cast::{CastRefused, exact};
 use crate::core::format::Format;
 use crate::core::merge::reference::{Conditions, Refusal, Table, merge};
 use crate::core::merge::rule::Fate;
 use crate::core::merge::{
-    ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, MaxDelete, MergeRule, MissingColumns, Newest,
-    NullModified, Stale, Ties, UpsertMethod,
+    Casting, ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, FineTimestamps, IncomingColumns, Lossy,
+    MaxDelete, MergeRule, MissingColumns, NaiveTimestamps, NameCase, Newest, NullModified, Stale, Ties,
+    UpsertMethod,
 };
 use crate::core::options::MemoryLimit;
 use crate::core::predicate::Predicate;
@@ -32,6 +33,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub use cases::cases;
 pub use cells::table_of;
 pub use files::{FileCase, Sent, file_cases};
+use lenient::cast_each;
 pub use page::page;
 pub use raw::{bytes_at, names_at, put_bytes_at};
 
@@ -110,19 +112,38 @@ pub fn judge(stored: Option<&RecordBatch>, incoming: &RecordBatch, rule: &MergeR
                 message: "the target does not exist",
             });
         }
+        let rule = &rule.in_names_of(&incoming.schema())?;
         let conditions = conditions(None, incoming, incoming, rule)?;
         let incoming = table_of(incoming)?;
         let nothing = Table { columns: incoming.columns.clone(), rows: Vec::new() };
         return Ok(Judgement::of(merge(&nothing, &incoming, rule, &conditions)));
     };
-    let judgement = match fitted(stored, incoming)? {
+    let (incoming, rule) = (&named_as(stored, incoming, rule)?, &rule.in_names_of(&stored.schema())?);
+    Ok(match fitted(stored, incoming, rule)? {
         Ok(fitted) => {
             let conditions = conditions(Some(stored), incoming, &fitted, rule)?;
             Judgement::of(merge(&table_of(stored)?, &table_of(&fitted)?, rule, &conditions))
+                .where_nulls_fit(stored, &fitted, rule)
         }
         Err(message) => Judgement::refused(message),
-    };
-    Ok(judgement.where_nulls_fit(stored, incoming))
+    })
+}
+
+/// The incoming columns by the names of stored ones, where they differ in their case alone and the rule does not mind.
+fn named_as(stored: &RecordBatch, incoming: &RecordBatch, rule: &MergeRule) -> Result<RecordBatch> {
+    let mut columns = Data::default();
+    let stored = stored.schema();
+    for (field, values) in incoming.schema().fields().iter().zip(incoming.columns()) {
+        let names = stored.fields().iter().map(|field| field.name().as_str());
+        let like: Vec<&str> =
+            names.filter(|name| name.to_lowercase() == field.name().to_lowercase()).collect();
+        let name = match like[..] {
+            [name] if rule.columns().case == NameCase::Fold => name,
+            _ => field.name(),
+        };
+        columns.push(name, ArrayRef::clone(values));
+    }
+    columns.batch()
 }
 
 /// For which rows the conditions of `rule` hold; `fitted` are the incoming rows in the stored types.
@@ -153,22 +174,20 @@ fn conditions(
 }
 
 /// The incoming columns in the stored types, or why there is no such thing.
-fn fitted(stored: &RecordBatch, incoming: &RecordBatch) -> Result<Result<RecordBatch, &'static str>> {
+fn fitted(
+    stored: &RecordBatch,
+    incoming: &RecordBatch,
+    rule: &MergeRule,
+) -> Result<Result<RecordBatch, &'static str>> {
     let mut columns = Data::default();
     for (field, values) in incoming.schema().fields().iter().zip(incoming.columns()) {
         let values = match stored.column_by_name(field.name()) {
             None => Ok(ArrayRef::clone(values)),
-            Some(stored) => exact(values, stored.data_type()),
+            Some(stored) => cast_each(values, stored.data_type(), rule.casting(), rule.is_key(field.name()))?,
         };
         match values {
             Ok(values) => columns.push(field.name(), values),
-            Err(CastRefused::Lossy(_)) => return Ok(Err("a value does not fit the stored type exactly")),
-            Err(CastRefused::Zone) => {
-                return Ok(Err("one side has timestamps with a zone, the other without"));
-            }
-            Err(CastRefused::Types) => {
-                return Ok(Err("no value of the incoming type is one of the stored type"));
-            }
+            Err(message) => return Ok(Err(message)),
         }
     }
     columns.batch().map(Ok)
@@ -248,6 +267,14 @@ pub struct Choices {
     pub allow_empty: bool,
     /// How many stored rows may go.
     pub max_delete: Option<MaxDelete>,
+    /// Values that do not fit.
+    pub lossy: Lossy,
+    /// The zone of timestamps that have none.
+    pub zone: Option<&'static str>,
+    /// Timestamps that are too fine.
+    pub fine: FineTimestamps,
+    /// Names that differ in their case alone.
+    pub case: NameCase,
 }
 
 impl Rule {
@@ -259,11 +286,19 @@ impl Rule {
     pub fn to_merge_rule(self) -> Result<MergeRule> {
         let Choices { nulls, ties, stale, duplicates, extra, missing, .. } = self.choices;
         let Choices { delete_where, scope, allow_empty, max_delete, policies, .. } = self.choices;
+        let Choices { lossy, zone, fine, case, .. } = self.choices;
+        let naive = match zone {
+            Some(zone) => NaiveTimestamps::Assume(zone.parse()?),
+            None => NaiveTimestamps::Error,
+        };
+        let casting = Casting::default().with_lossy(lossy).with_fine_timestamps(fine);
         let newest = |column| Newest::by(column).with_nulls(nulls).with_ties(ties).with_stale(stale);
         let rule = MergeRule::new(self.method, self.ids.iter().copied(), self.modified.map(newest))?
             .with_extra_columns(extra)
             .with_missing_columns(missing)
-            .with_empty_allowed(allow_empty);
+            .with_empty_allowed(allow_empty)
+            .with_casting(casting.with_naive_timestamps(naive))
+            .with_columns(IncomingColumns::default().with_case(case))?;
         let rule = match duplicates {
             Some(duplicates) => rule.with_duplicates(duplicates),
             None => rule,
@@ -360,12 +395,15 @@ impl Judgement {
     }
 
     /// The same, unless a null would have to stand where the stored column takes none.
-    fn where_nulls_fit(self, stored: &RecordBatch, incoming: &RecordBatch) -> Self {
+    fn where_nulls_fit(self, stored: &RecordBatch, incoming: &RecordBatch, rule: &MergeRule) -> Self {
         let Self::Merged(_, counts) = &self else { return self };
         let schema = stored.schema();
         for field in schema.fields().iter().filter(|field| !field.is_nullable()) {
             match incoming.column_by_name(field.name()) {
                 Some(values) if values.null_count() > 0 => {
+                    return Self::refused("the stored column takes no nulls");
+                }
+                None if rule.missing_columns() == MissingColumns::Null && incoming.num_rows() > 0 => {
                     return Self::refused("the stored column takes no nulls");
                 }
                 None if counts.inserted > 0 => {
@@ -434,14 +472,16 @@ mod tests {
                 continue;
             }
             let raw = case.incoming.batch().expect("a batch");
+            let mut rule = case.rule.to_merge_rule().expect("a rule");
             let incoming = match &case.stored {
                 None => raw.clone(),
                 Some(stored) => {
                     let stored = stored.batch().expect("a batch");
-                    fitted(&stored, &raw).expect("a fit").expect("fits")
+                    let incoming = named_as(&stored, &raw, &rule).expect("a batch");
+                    fitted(&stored, &incoming, &rule).expect("a fit").expect("fits")
                 }
             };
-            let rule = case.rule.to_merge_rule().expect("a rule");
+            rule = rule.in_names_of(&incoming.schema()).expect("a rule");
             let conditions = conditions(None, &raw, &incoming, &rule).expect("conditions");
             let incoming = table_of(&incoming).expect("a table");
             let (again, counts) = merge(&table, &incoming, &rule, &conditions).expect("merges again");

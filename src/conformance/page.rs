@@ -237,8 +237,11 @@ mod tests {
     fn changed_rows_are_bold_and_fates_stand_beside_rows() {
         let row = |id| vec![Cell::Int(id), Cell::Null];
         let table = Table { columns: vec!["id".into(), "x".into()], rows: vec![row(1), row(2)] };
-        let told =
-            grid(&table, |cells| cells[0] == Cell::Int(2), &["stale".to_owned(), "updated".to_owned()]);
+        let told = grid(
+            &table,
+            |cells| if cells[0] == Cell::Int(2) { "**" } else { "" },
+            &["stale".to_owned(), "updated".to_owned()],
+        );
         let expected =
             "| id | x |  |\n| --- | --- | --- |\n| 1 | *null* | stale |\n| **2** | ***null*** | updated |\n";
         assert_eq!(told, expected);

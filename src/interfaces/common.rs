@@ -142,7 +142,7 @@ pub(super) fn to_common(values: &ArrayRef, field: &FieldRef) -> Result<ArrayRef>
             .with("type", type_name(from))
             .with("common", type_name(to));
         match refused {
-            CastRefused::Lossy(cell) => error.with("value", cell.value),
+            CastRefused::Lossy(cell) | CastRefused::Local(cell) => error.with("value", cell.value),
             CastRefused::Zone | CastRefused::Types => error,
         }
     })

@@ -11,9 +11,9 @@ use crate::factory::{DataReaderWriterFactory, UpsertFactory};
 use crate::interfaces::Frame;
 use crate::ops::builder::{Builder, Parts};
 use crate::table::source::Source;
+use crate::table::source_types::source_types;
 use crate::table::target::{check_named, target_format};
 use crate::table::text::with_marks;
-use crate::table::upsert::source_schema;
 
 /// Folds new rows into data at rest.
 ///
@@ -96,8 +96,10 @@ impl Upsert {
         read: ReadOptions,
         target: &str,
         rule: &MergeRule,
-        options: UpsertOptions,
+        mut options: UpsertOptions,
     ) -> Result<UpsertReport> {
+        options.csv.timestamp_format =
+            options.csv.timestamp_format.or_else(|| read.csv.timestamp_format.clone());
         let sources = self.0.locate_all(sources)?;
         let reader = DataReaderWriterFactory::new(self.0.session.clone()).reader(&self.0.backend)?;
         check_named(&self.0.session, &self.0.locate(target)?, &options).await?;
@@ -121,14 +123,16 @@ impl Upsert {
         options: &UpsertOptions,
         groups: &[(Format, Vec<Location>)],
     ) -> Result<ReadOptions> {
-        let (read, target, options) = (read.clone(), target.clone(), options.clone());
+        let read = ReadOptions { case: rule.columns().case, ..read.clone() };
+        let target = target.clone();
+        let (rule, options) = (rule.clone(), options.clone());
         // A condition is asked of values: where there is one, JSON is not taken as it stands.
         let json = rule.delete_marks().is_none();
         let json = json && groups.iter().all(|(format, _)| matches!(format, Format::Ndjson | Format::Json));
         let told = move |session: &Session| match target_format(session, &target, &options)? {
             Format::Csv => Ok(ReadOptions { text_as: TextAs::Text, ..read }),
             Format::Ndjson if json => Ok(ReadOptions { text_as: TextAs::Tokens, ..read }),
-            _ => Ok(ReadOptions { stored: source_schema(session, &target, &options)?, ..read }),
+            _ => Ok(ReadOptions { stored: source_types(session, &target, &rule, &read, &options)?, ..read }),
         };
         self.0.session.run(told).await
     }

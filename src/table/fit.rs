@@ -6,7 +6,6 @@ use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::core::cast::{CastRefused, exact};
-use crate::core::merge::{ExtraColumns, MergeRule, MissingColumns};
 use crate::core::schema::{check_names, type_name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::text::check_unmarked;
@@ -44,47 +43,6 @@ pub(crate) fn check_extra(stored: &Schema, incoming: &Schema) -> Result<()> {
     Err(Error::new(ErrorKind::InvalidInput, "the target has no such columns")
         .with("columns", extra.join(", "))
         .hint(format!("the target's columns are {}; rename or drop the others", names.join(", "))))
-}
-
-/// Which of the incoming columns are taken, by their places; `None` if all are.
-///
-/// # Errors
-///
-/// `InvalidInput` if stored columns do not come in and the rule asks for them.
-pub(crate) fn taken(stored: &Schema, incoming: &Schema, rule: &MergeRule) -> Result<Option<Vec<usize>>> {
-    // A text file without a record names no columns: it takes all that come in.
-    if stored.fields().is_empty() {
-        return Ok(None);
-    }
-    let is_key = |name: &str| rule.ids().iter().any(|id| id == name) || rule.modified() == Some(name);
-    let names = stored.fields().iter().map(|field| field.name().as_str());
-    let missing = names.filter(|name| incoming.field_with_name(name).is_err() && !is_key(name));
-    let missing: Vec<&str> = missing.collect();
-    if rule.missing_columns() == MissingColumns::Error && !missing.is_empty() {
-        return Err(Error::new(ErrorKind::InvalidInput, "stored columns do not come in")
-            .with("columns", missing.join(", "))
-            .hint("give every incoming row these columns, or let stored values stay"));
-    }
-    // What tells delete marks need not be stored; and other columns may be left out.
-    let marks = rule.delete_marks().map(|marks| marks.condition().columns()).unwrap_or_default();
-    let may_go = |name: &str| rule.extra_columns() == ExtraColumns::Ignore || marks.contains(&name);
-    // A key that is not stored is not left out, for nothing could be matched by it, nor is what may be a slip of the case.
-    let is_like =
-        |name: &str| stored.fields().iter().any(|own| own.name().to_lowercase() == name.to_lowercase());
-    let is_taken = |place: &usize| {
-        let name = incoming.field(*place).name();
-        !may_go(name) || is_like(name) || is_key(name)
-    };
-    let (places, left): (Vec<usize>, Vec<usize>) = (0..incoming.fields().len()).partition(is_taken);
-    if left.is_empty() {
-        return Ok(None);
-    }
-    let names = left.iter().map(|place| incoming.field(*place).name().as_str());
-    let names: Vec<&str> = names.filter(|name| !marks.contains(name)).collect();
-    if !names.is_empty() {
-        tracing::warn!(columns = names.join(", "), "incoming columns that are not stored are left out");
-    }
-    Ok(Some(places))
 }
 
 /// Where each stored column stands among the incoming ones, and how far it came.
@@ -154,6 +112,10 @@ pub(crate) fn refused(why: CastRefused, from: &DataType, field: &Field, first_ro
             .with("row", first_row + cell.row + 1)
             .with("value", shown(&cell.value))
             .hint("change the value, or the type of the stored column"),
+        CastRefused::Local(cell) => error("a local time does not exist in its zone, or twice")
+            .with("row", first_row + cell.row + 1)
+            .with("value", shown(&cell.value))
+            .hint("clocks were set forward or back then; give the value an offset, as in 2026-10-25T02:30:00+02:00"),
         CastRefused::Zone => error("one side has timestamps with a zone, the other without")
             .hint("give the incoming timestamps a zone, or take it away, as the target has it"),
         CastRefused::Types => error("no value of the incoming type is one of the stored type")

@@ -1,6 +1,7 @@
 //! Data at rest: what a file holds, which of its rows the incoming ones meet, and its rewriting.
 
 mod again;
+mod casts;
 mod cores;
 #[cfg(feature = "delta")]
 pub(crate) mod delta;
@@ -10,6 +11,7 @@ pub(crate) mod delta;
 pub(crate) mod fit;
 pub(crate) mod folder;
 pub(crate) mod handover;
+mod incoming;
 pub(crate) mod ipc;
 mod new_rows;
 pub(crate) mod parquet;
@@ -19,8 +21,10 @@ pub(crate) mod read_as;
 mod single;
 mod sorted;
 pub(crate) mod source;
+pub(crate) mod source_types;
 pub(crate) mod spill;
 pub(crate) mod table_scan;
+mod taken;
 pub(crate) mod target;
 pub(crate) mod text;
 pub(crate) mod upkeep;

@@ -164,7 +164,9 @@ pub(crate) fn read_as(values: &ArrayRef, asked: &Field) -> Result<ArrayRef> {
             .with("type", type_name(values.data_type()))
             .with("asked", type_name(asked.data_type()));
         match refused {
-            CastRefused::Lossy(cell) => error.with("value", cell.value).hint("ask for a wider type"),
+            CastRefused::Lossy(cell) | CastRefused::Local(cell) => {
+                error.with("value", cell.value).hint("ask for a wider type")
+            }
             CastRefused::Zone => error.hint("ask for a timestamp that has a zone where the stored one has"),
             CastRefused::Types => error.hint("ask for a type of the same kind"),
         }

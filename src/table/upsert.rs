@@ -9,11 +9,10 @@ use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::error::ArrowError;
+use chrono::Utc;
 use futures::StreamExt;
 
 use crate::client::session::Session;
-use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::merge::MergeRule;
 use crate::core::merge::kernel::{Incoming, Matcher, Outcome};
@@ -23,21 +22,19 @@ use crate::core::report::{PhaseTimes, UpsertReport, WorkCounts, millis};
 use crate::core::schema::check_names;
 use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::BatchStream;
-use crate::table::again::{look_again, pause};
-use crate::table::delta::{At, DeltaTarget, Snapshot};
-use crate::table::fit::taken;
-use crate::table::folder::{Folder, FolderTarget};
+use crate::table::again::pause;
+use crate::table::delta::DeltaTarget;
+use crate::table::folder::FolderTarget;
+use crate::table::incoming::renamed_and_set;
 use crate::table::new_rows::NewRows;
-use crate::table::parquet::ParquetFile;
 use crate::table::single::SingleFile;
-use crate::table::source::format_of;
 use crate::table::spill::{SpillFile, Spilled};
-use crate::table::target::{Kind, stands, will_stand};
-use crate::table::text::{TextFile, check_plain};
+use crate::table::taken::Taken;
+use crate::table::target::{Kind, will_stand};
 use marks::{columns_of, marked, split, together};
 use parts::{Budget, scatter};
 
-use crate::table::{Applied, Change, Done, Found, ParquetTable, StoredFile, StoredTable, UpsertTarget};
+use crate::table::{Applied, Change, Done, Found, StoredTable, UpsertTarget};
 
 /// Folds the rows of `stream` into `target`. The stream is run once; what it gave is used again if the
 /// work has to be done again.
@@ -51,6 +48,7 @@ pub(crate) async fn upsert(
 ) -> Result<UpsertReport> {
     let started = Instant::now();
     options.validate()?;
+    let stream = renamed_and_set(stream, rule.columns(), Utc::now())?;
     let budget = Budget::new(options.memory_limit.unwrap_or_default());
     let rows = pull(session, marked(stream, rule)?, budget.held()).await?;
     let prepare = started.elapsed();
@@ -82,45 +80,6 @@ async fn pull(session: &Session, stream: BatchStream, held: usize) -> Result<Spi
     let session = session.clone();
     let checked = stream.map(move |batch| session.check().and(batch));
     Spilled::write(BatchStream::new(schema, checked), held).await
-}
-
-/// The types in which text should be read to go into `target`: its own if it exists. `None` if it does not, or
-/// if the target is delimited text, which takes every text as it is.
-pub(crate) fn source_schema(
-    session: &Session,
-    target: &Location,
-    options: &UpsertOptions,
-) -> Result<Option<SchemaRef>> {
-    match stands(session, target, options.format)? {
-        Kind::Delta => {
-            let snapshot = Snapshot::load(session, target, At::Latest)?;
-            return Ok(snapshot.map(|snapshot| Arc::clone(snapshot.schema())));
-        }
-        Kind::Folder => {
-            let folder = Folder::load(session, target)?;
-            return Ok(folder.map(|folder| Arc::clone(folder.schema())));
-        }
-        Kind::File => {}
-    }
-    if will_stand(session, target, options.format, options.partition_by.as_deref())? != Kind::File {
-        return Ok(None);
-    }
-    let file = session.open(target)?;
-    if file.version()?.is_none() {
-        return Ok(None);
-    }
-    let format = format_of(&file, options.format)?;
-    let describe = || match format {
-        Format::Parquet => Ok(Some(ParquetFile::open(file.read()?)?.schema())),
-        Format::Ndjson => {
-            let content = file.read()?.into_file()?;
-            check_plain(&content, file.location())?;
-            let stored = TextFile::open(session, content, file.location(), format, &options.csv)?;
-            Ok(Some(stored.source_schema()))
-        }
-        Format::Csv | Format::Json | Format::Arrow | Format::ArrowStream | Format::Delta => Ok(None),
-    };
-    look_again(session, describe).map_err(|e: Error| e.with_missing("target", target))
 }
 
 /// One upsert, with everything that outlives a conflict.
@@ -215,13 +174,17 @@ impl Job<'_> {
     fn fold(&mut self, mut stored: Box<dyn StoredTable>, conflicts: u32) -> Result<Attempt> {
         let start = Instant::now();
         let mut work = WorkCounts::default();
-        let (session, rule) = (self.session, self.rule.clone());
+        let (session, names) = (self.session, stored.schema());
+        // A text file without a record names no columns: it takes those that come in.
+        let names = if names.fields().is_empty() { self.rows.schema() } else { names };
+        let rule = self.rule.in_names_of(&names)?;
+        let timestamp_format = self.options.csv.timestamp_format.as_deref();
         let (outcome, rows, incoming);
         match self.rows.file().filter(|file| self.goes_by_parts(stored.as_ref(), file)) {
             None => {
                 let (schema, batches) = self.rows.batches()?;
                 let batches = batches.collect::<Result<Vec<_>>>()?;
-                incoming = settle(stored.as_mut(), &schema, batches, &rule)?;
+                incoming = settle(stored.as_mut(), &schema, batches, &rule, timestamp_format)?;
                 self.times.plan += millis(start.elapsed());
                 let start = Instant::now();
                 let found = matched(session, stored.as_mut(), &incoming, &rule, &mut work)?;
@@ -231,7 +194,7 @@ impl Job<'_> {
             }
             Some(file) => {
                 tracing::info!("the incoming rows go through the disk");
-                let parts = scatter(session, file, stored.as_ref(), &rule, self.budget)?;
+                let parts = scatter(session, file, stored.as_ref(), (&rule, timestamp_format), self.budget)?;
                 self.times.plan += millis(start.elapsed());
                 let start = Instant::now();
                 let found = parts.matched(session, stored.as_mut(), &rule, &mut work)?;
@@ -318,30 +281,22 @@ fn settle(
     schema: &SchemaRef,
     batches: Vec<RecordBatch>,
     rule: &MergeRule,
+    timestamp_format: Option<&str>,
 ) -> Result<Incoming> {
     // A text file without a single record names no columns; as a batch it is as good as any empty one.
     let is_empty = schema.fields().is_empty();
     let schema = if is_empty { stored.schema() } else { columns_of(schema)? };
     let batches = if is_empty { Vec::new() } else { batches };
-    let split = batches.into_iter().map(split).collect::<Result<Vec<_>>>()?;
-    let (mut batches, marks): (Vec<_>, Vec<_>) = split.into_iter().unzip();
-    let marks: Vec<_> = marks.into_iter().flatten().collect();
-    let schema = match taken(&stored.schema(), &schema, rule)? {
-        None => schema,
-        Some(places) => {
-            for batch in &mut batches {
-                *batch = batch.project(&places).map_err(left_out)?;
-            }
-            Arc::new(schema.project(&places).map_err(left_out)?)
-        }
-    };
-    let (schema, batches) = stored.fit(&schema, batches, rule)?;
+    let mut taken = Taken::new(stored, &schema, rule, timestamp_format)?;
+    let (mut own, mut marks) = (Vec::with_capacity(batches.len()), Vec::new());
+    for batch in batches {
+        let (batch, is_mark) = split(batch)?;
+        own.push(taken.batch(&batch)?);
+        marks.extend(is_mark);
+    }
+    taken.finish();
+    let (schema, batches) = stored.fit(taken.schema(), own, rule)?;
     Incoming::settle(&schema, &batches, together(&marks), rule)
-}
-
-/// Columns of incoming rows could not be left out.
-fn left_out(cause: ArrowError) -> Error {
-    Error::internal("incoming columns could not be left out").because(cause)
 }
 
 /// What becomes of settled rows; none if the table has changed meanwhile.

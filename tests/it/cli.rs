@@ -355,3 +355,43 @@ fn creators_at_once_lose_no_row() {
     }
     assert_eq!(place.run(&["count", "t.parquet"]).ok().out.trim(), "8");
 }
+
+#[test]
+fn incoming_columns_are_renamed_and_set_and_values_are_cast_as_the_rule_says() {
+    for backend in keyfold::Backend::names() {
+        let place = Place::new();
+        let upsert = |source: &str, more: &[&str]| {
+            place.run(&[&["upsert", source, "t.parquet", "--backend", backend], more].concat())
+        };
+        place.file("seed.csv", "id,n,day,at,src\n1,5,2021-01-01,2021-01-01T00:00:00Z,a\n2,6,,,a\n");
+        upsert("seed.csv", &["--id", "id"]).ok();
+        place.file("in.csv", "No,N,day,at\n2,x,01.02.2021,2021-07-01 12:00:00.000001\n3,7,02.02.2021,\n");
+        let flags = [
+            "--id",
+            "ID",
+            "--rename",
+            "No=id",
+            "--case",
+            "fold",
+            "--set",
+            "src = 'web'",
+            "--lossy",
+            "null",
+            "--naive-timestamps",
+            "assume=Europe/Berlin",
+            "--truncate-timestamps",
+            "--timestamp-format",
+            "%d.%m.%Y",
+        ];
+        let run = upsert("in.csv", &flags);
+        assert!(run.ok().err.contains("n (1)"), "{}", run.err);
+        let rows = place.run(&["read", "t.parquet", "--output", "csv"]);
+        assert_eq!(
+            rows.ok().out,
+            "id,n,day,at,src\n1,5,2021-01-01,2021-01-01T00:00:00Z,a\n\
+             2,,2021-02-01,2021-07-01T10:00:00Z,web\n3,7,2021-02-02,,web\n"
+        );
+        let twice = upsert("in.csv", &["--id", "id", "--rename", "No=id,N=id"]);
+        assert!(twice.failed(2).contains("two columns are given one name"), "{}", twice.err);
+    }
+}

@@ -10,9 +10,9 @@ use keyfold::arrow::array::{
 use keyfold::arrow::compute::{concat_batches, take_record_batch};
 use keyfold::conformance::{Judgement, judge, table_of};
 use keyfold::{
-    Backend, ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, Format, Frame, MaxDelete, MergeRule,
-    MissingColumns, Newest, NullModified, Result, Stale, Ties, UpsertMethod, UpsertOptions, UpsertReport,
-    WriteOptions,
+    Backend, Casting, ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, Format, Frame, IncomingColumns,
+    Lossy, MaxDelete, MergeRule, MissingColumns, NameCase, Newest, NullModified, Result, Stale, Ties,
+    UpsertMethod, UpsertOptions, UpsertReport, WriteOptions,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestCaseResult};
@@ -61,6 +61,8 @@ struct Said {
     nulls: NullModified,
     extra: ExtraColumns,
     missing: MissingColumns,
+    lossy: Lossy,
+    case: NameCase,
     delete_where: Option<&'static str>,
     scope: Option<&'static str>,
     max_delete: Option<MaxDelete>,
@@ -104,6 +106,9 @@ impl Input {
         };
         let rule = MergeRule::new(method, ids.iter().copied(), modified).expect("a rule");
         let rule = rule.with_extra_columns(said.extra).with_missing_columns(said.missing);
+        let rule = rule.with_casting(Casting::default().with_lossy(said.lossy));
+        let columns = IncomingColumns::default().with_case(said.case);
+        let rule = rule.with_columns(columns).expect("a rule");
         let mut rule = match said.duplicates {
             Some(duplicates) => rule.with_duplicates(duplicates),
             None => rule,
@@ -132,6 +137,21 @@ impl Input {
         exists.then(|| table(&self.stored, self.at, self.text_ids, format))
     }
 
+    /// The shares as text, of which some is no number.
+    fn with_misfits(&self, whole: &RecordBatch) -> RecordBatch {
+        let share = |seed: &Seed| match share(seed.value / 3, Format::Parquet) {
+            _ if seed.value.is_multiple_of(4) => Some("half".to_owned()),
+            share => share.map(|share| share.to_string()),
+        };
+        let shares: ArrayRef = Arc::new(self.incoming.iter().map(share).collect::<StringArray>());
+        let schema = whole.schema();
+        let columns = schema.fields().iter().zip(whole.columns()).map(|(field, values)| {
+            let values = if field.name() == "share" { Arc::clone(&shares) } else { Arc::clone(values) };
+            (field.name(), values, true)
+        });
+        RecordBatch::try_from_iter_with_nullable(columns).expect("a batch")
+    }
+
     fn incoming(&self, format: Format) -> RecordBatch {
         let mut whole = table(&self.incoming, self.at, self.text_ids, format);
         if self.said.extra == ExtraColumns::Ignore {
@@ -142,6 +162,9 @@ impl Input {
             let columns = columns.chain([("more".to_owned(), Arc::new(more) as ArrayRef)]);
             let columns = columns.map(|(name, values)| (name, values, true));
             whole = RecordBatch::try_from_iter_with_nullable(columns).expect("a batch");
+        }
+        if self.said.lossy == Lossy::Null && format == Format::Parquet {
+            whole = self.with_misfits(&whole);
         }
         let absent = |name: &str| match name {
             "word" => self.absent[0],
@@ -155,7 +178,15 @@ impl Input {
         if self.swapped {
             kept.reverse();
         }
-        whole.project(&kept).expect("columns")
+        let kept = whole.project(&kept).expect("columns");
+        if self.said.case == NameCase::Exact || format != Format::Parquet || self.stored.is_empty() {
+            return kept;
+        }
+        let schema = kept.schema();
+        let loud = |name: &str| if name == "share" { "SHARE".to_owned() } else { name.to_owned() };
+        let columns = schema.fields().iter().map(|field| loud(field.name())).zip(kept.columns());
+        let columns = columns.map(|(name, values)| (name, Arc::clone(values), true));
+        RecordBatch::try_from_iter_with_nullable(columns).expect("a batch")
     }
 }
 
@@ -267,10 +298,16 @@ fn said() -> impl Strategy<Value = Said> {
     let stale = prop_oneof![9 => Just(Stale::Ignore), 1 => Just(Stale::Error)];
     let nulls = prop_oneof![9 => Just(NullModified::Lowest), 1 => Just(NullModified::Error)];
     let extra = prop_oneof![3 => Just(ExtraColumns::Error), 1 => Just(ExtraColumns::Ignore)];
-    let missing = prop_oneof![9 => Just(MissingColumns::Keep), 1 => Just(MissingColumns::Error)];
-    let rules = (only, duplicates, ties, stale, nulls, extra, missing);
+    let missing = prop_oneof![
+        8 => Just(MissingColumns::Keep),
+        1 => Just(MissingColumns::Error),
+        2 => Just(MissingColumns::Null),
+    ];
+    let lossy = prop_oneof![2 => Just(Lossy::Error), 1 => Just(Lossy::Null)];
+    let case = prop_oneof![3 => Just(NameCase::Exact), 1 => Just(NameCase::Fold)];
+    let rules = (only, duplicates, ties, stale, nulls, extra, missing, (lossy, case));
     (rules, deletes(), policies()).prop_map(
-        |((only, duplicates, ties, stale, nulls, extra, missing), deletes, policies)| {
+        |((only, duplicates, ties, stale, nulls, extra, missing, (lossy, case)), deletes, policies)| {
             let (delete_where, scope, max_delete, allow_empty) = deletes;
             Said {
                 only,
@@ -280,6 +317,8 @@ fn said() -> impl Strategy<Value = Said> {
                 nulls,
                 extra,
                 missing,
+                lossy,
+                case,
                 delete_where,
                 scope,
                 max_delete,

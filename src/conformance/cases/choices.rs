@@ -1,8 +1,12 @@
 //! Cases about what users can say instead of a default: the other methods, and the other answers to hard cases.
 
-use super::{BY_ID, Case, Counts, Data, Expect, NEWEST, NONE, Rule, WITH_NAN, ints, refused, rows, texts};
-use crate::conformance::Choices;
-use crate::core::merge::{Duplicates, ExtraColumns, MissingColumns, NullModified, Stale, Ties, UpsertMethod};
+use super::columns::WITH_REQUIRED_COLUMNS;
+use super::{
+    BY_ID, Case, Counts, Data, Expect, NEWEST, NONE, Rule, WITH_NAN, but, ints, refused, rows, texts,
+};
+use crate::core::merge::{
+    Duplicates, ExtraColumns, MissingColumns, NameCase, NullModified, Stale, Ties, UpsertMethod,
+};
 use crate::error::ErrorKind;
 
 const INSERT_ONLY: Rule = Rule { method: UpsertMethod::InsertOnly, ..BY_ID };
@@ -10,15 +14,8 @@ const INSERT_NEWEST: Rule = Rule { method: UpsertMethod::InsertOnly, ..NEWEST };
 const UPDATE_ONLY: Rule = Rule { method: UpsertMethod::UpdateOnly, ..BY_ID };
 const UPDATE_NEWEST: Rule = Rule { method: UpsertMethod::UpdateOnly, ..NEWEST };
 
-/// A rule with one choice that is not the default.
-fn but(rule: Rule, choose: impl FnOnce(&mut Choices)) -> Rule {
-    let mut choices = rule.choices;
-    choose(&mut choices);
-    Rule { choices, ..rule }
-}
-
 pub(super) fn cases() -> Vec<Case> {
-    [methods(), twins(), versions(), columns()].concat()
+    [methods(), twins(), versions(), columns(), names()].concat()
 }
 
 fn counts(counts: Counts) -> Expect {
@@ -223,6 +220,46 @@ fn versions() -> Vec<Case> {
     ]
 }
 
+fn names() -> Vec<Case> {
+    let stored = || rows(&[(1, "a", 5), (2, "b", 5)]);
+    let fold = |rule| but(rule, |choices| choices.case = NameCase::Fold);
+    let loud = Rule { ids: &["ID"], modified: Some("AT"), ..NEWEST };
+    let named = |id: &str, value: &str, at: &str| {
+        Data::default().with(at, ints([6, 4])).with(id, ints([1, 2])).with(value, texts(["A", "B"]))
+    };
+    let newer = counts(Counts { updated: 1, stale: 1, ..NONE });
+    vec![
+        Case::new(
+            "columns_that_differ_in_their_case_alone_are_one",
+            stored(),
+            named("Id", "VALUE", "at"),
+            fold(NEWEST),
+            newer,
+        ),
+        Case::new(
+            "columns_of_the_rule_may_differ_in_their_case",
+            stored(),
+            named("id", "value", "aT"),
+            fold(loud),
+            newer,
+        ),
+        Case::new(
+            "columns_of_the_rule_may_differ_in_their_case_from_those_of_a_new_target",
+            None,
+            rows(&[(1, "a", 5), (2, "b", 5)]),
+            fold(loud),
+            counts(Counts { inserted: 2, ..NONE }),
+        ),
+        Case::new(
+            "two_incoming_columns_that_differ_in_their_case_alone_are_refused_all_the_same",
+            stored(),
+            named("id", "value", "at").with("Value", texts(["x", "y"])),
+            fold(NEWEST),
+            refused("two columns differ only in case"),
+        ),
+    ]
+}
+
 fn columns() -> Vec<Case> {
     let stored = || rows(&[(1, "a", 5), (2, "b", 5)]);
     let wide = |ids: [i64; 3]| {
@@ -234,6 +271,7 @@ fn columns() -> Vec<Case> {
     };
     let ignore = |rule| but(rule, |choices| choices.extra = ExtraColumns::Ignore);
     let missing = |rule| but(rule, |choices| choices.missing = MissingColumns::Error);
+    let null = |rule| but(rule, |choices| choices.missing = MissingColumns::Null);
     let narrow = || Data::default().with("id", ints([1])).with("at", ints([6]));
     vec![
         Case::new(
@@ -271,6 +309,28 @@ fn columns() -> Vec<Case> {
             missing(BY_ID),
             refused("stored columns do not come in"),
         ),
+        Case::new(
+            "stored_columns_that_do_not_come_in_are_overwritten_with_null",
+            rows(&[(1, Some("a"), 5), (2, Some("b"), 5), (3, None, 5)]),
+            Data::default().with("id", ints([1, 3, 7])).with("at", ints([6, 5, 6])),
+            null(NEWEST),
+            counts(Counts { updated: 1, unchanged: 1, inserted: 1, ..NONE }),
+        ),
+        Case::new(
+            "a_modification_column_is_not_overwritten_with_null",
+            stored(),
+            Data::default().with("id", ints([1])),
+            null(NEWEST),
+            refused("modification column is missing"),
+        ),
+        Case::new(
+            "a_column_without_nulls_is_not_overwritten_with_null",
+            stored().with_required("must", texts(["x", "y"])),
+            narrow(),
+            null(BY_ID),
+            refused("the stored column takes no nulls"),
+        )
+        .only(WITH_REQUIRED_COLUMNS),
         Case::new(
             "all_stored_columns_are_there_in_another_order",
             stored(),

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::core::format::Format;
 
-const WITH_REQUIRED_COLUMNS: Scope =
+pub(super) const WITH_REQUIRED_COLUMNS: Scope =
     Scope { formats: &[Format::Parquet], why: "a column of a text file cannot refuse nulls" };
 
 pub(super) fn cases() -> Vec<Case> {

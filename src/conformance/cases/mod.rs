@@ -1,6 +1,7 @@
 //! The cases: every default of the rules of an upsert, each as the sentence it proves.
 
 mod batch;
+mod casting;
 mod choices;
 mod columns;
 mod deletes;
@@ -14,7 +15,9 @@ use arrow::array::{ArrayRef, Int64Array, StringArray};
 
 use super::{Case, Choices, Counts, Data, Expect, Rule, Scope};
 use crate::core::format::Format;
-use crate::core::merge::{ExtraColumns, MissingColumns, NullModified, Stale, Ties, UpsertMethod};
+use crate::core::merge::{
+    ExtraColumns, FineTimestamps, Lossy, MissingColumns, NameCase, NullModified, Stale, Ties, UpsertMethod,
+};
 use crate::error::ErrorKind;
 
 /// All cases.
@@ -33,6 +36,7 @@ pub(super) fn topics() -> Vec<(&'static str, Vec<Case>)> {
         ("Columns with a policy", policies::cases()),
         ("Columns", columns::cases()),
         ("Types", types::cases()),
+        ("Values that do not fit", casting::cases()),
         ("What can be an id", types::ids()),
     ]
 }
@@ -54,7 +58,18 @@ const DEFAULTS: Choices = Choices {
     scope: None,
     allow_empty: false,
     max_delete: None,
+    lossy: Lossy::Error,
+    zone: None,
+    fine: FineTimestamps::Error,
+    case: NameCase::Exact,
 };
+
+/// A rule with one choice that is not the default.
+fn but(rule: Rule, choose: impl FnOnce(&mut Choices)) -> Rule {
+    let mut choices = rule.choices;
+    choose(&mut choices);
+    Rule { choices, ..rule }
+}
 
 /// The incoming row wins.
 pub(super) const BY_ID: Rule =

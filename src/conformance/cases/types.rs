@@ -15,7 +15,7 @@ use super::{
 use crate::core::format::Format;
 
 /// What is stored must have the very type that the case is about.
-const TYPED: Scope =
+pub(super) const TYPED: Scope =
     Scope { formats: &[Format::Parquet], why: "text formats tell these types by themselves, or not at all" };
 
 pub(super) fn cases() -> Vec<Case> {

@@ -3,6 +3,7 @@
 //! Lossless is judged by value, not by type: an int64 column whose values fit is a fine int32 column.
 //! Arrow's own casts round, truncate and wrap, so each is checked by casting back.
 
+mod lenient;
 mod nested;
 mod number;
 mod temporal;
@@ -14,7 +15,9 @@ use arrow::compute::{cast, take};
 use arrow::datatypes::DataType;
 use arrow::util::display::array_value_to_string;
 
-use crate::core::text::{BadCell, TextRules, instant, parse, print};
+use crate::core::text::{BadCell, TextRules, instant, names_no_instant, parse, print};
+
+pub(crate) use lenient::{by_rules, located, or_null};
 
 /// Why a column cannot be cast.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub(crate) enum CastRefused {
     Lossy(BadCell),
     /// One side is a timestamp with a zone, the other one without.
     Zone,
+    /// A local time is none of the zone that was named, or there are two of it.
+    Local(BadCell),
     /// No value of the one type is one of the other.
     Types,
 }
@@ -44,7 +49,7 @@ pub(crate) fn exact(values: &ArrayRef, to: &DataType) -> Cast {
         (D::Dictionary(..), _) => exact(&decoded(values)?, to),
         (_, D::Dictionary(_, inner)) => cast(&exact(values, inner)?, to).map_err(|_| CastRefused::Types),
         _ if from.is_string() && to.is_string() => cast(values, to).map_err(|_| CastRefused::Types),
-        _ if from.is_string() => text(values, to),
+        _ if from.is_string() => text(values, to, &TextRules::default()),
         _ if from.is_binary() && to.is_binary() => binary(values, to),
         _ if number::is_number(from) && number::is_number(to) => number::exact(values, to),
         _ if from.is_nested() && to.is_nested() => nested::exact(values, to),
@@ -66,12 +71,18 @@ fn decoded(values: &ArrayRef) -> Cast {
     take(dictionary.values(), dictionary.keys(), None).map_err(|_| CastRefused::Types)
 }
 
-fn text(values: &ArrayRef, to: &DataType) -> Cast {
+fn text(values: &ArrayRef, to: &DataType, rules: &TextRules) -> Cast {
     if to.is_nested() {
         return Err(CastRefused::Types);
     }
     let strings = cast(values, &DataType::Utf8).map_err(|_| CastRefused::Types)?;
-    parse(strings.as_string(), to, &TextRules::default()).map_err(|bad| match (to, instant(&bad.value)) {
+    parse(strings.as_string(), to, rules).map_err(|bad| match (to, instant(&bad.value)) {
+        (DataType::Timestamp(_, Some(_)), _) if names_no_instant(&bad.value, rules) => {
+            CastRefused::Local(bad)
+        }
+        (DataType::Timestamp(_, Some(_)), Some((_, false))) if rules.zone.is_some() => {
+            CastRefused::Lossy(bad)
+        }
         (DataType::Timestamp(_, zone), Some((_, zoned))) if zone.is_some() != zoned => CastRefused::Zone,
         _ => CastRefused::Lossy(bad),
     })
@@ -93,12 +104,17 @@ fn binary(values: &ArrayRef, to: &DataType) -> Cast {
 
 /// Refuses the cast for the value at `row`.
 fn lossy(values: &ArrayRef, row: usize) -> CastRefused {
+    CastRefused::Lossy(value_at(values, row))
+}
+
+/// The value at `row` as people read it.
+fn value_at(values: &ArrayRef, row: usize) -> BadCell {
     let printed = print(values.slice(row, 1).as_ref()).ok().filter(|text| text.is_valid(0));
     let value = match printed {
         Some(text) => text.value(0).to_owned(),
         None => array_value_to_string(values, row).unwrap_or_default(),
     };
-    CastRefused::Lossy(BadCell { row, value })
+    BadCell { row, value }
 }
 
 /// The first row that is null in `after` and is not in `before`.

@@ -58,7 +58,7 @@ impl Count {
     }
 }
 
-fn nanos(unit: TimeUnit) -> i64 {
+pub(super) fn nanos(unit: TimeUnit) -> i64 {
     match unit {
         TimeUnit::Second => 1_000_000_000,
         TimeUnit::Millisecond => 1_000_000,
@@ -96,7 +96,7 @@ pub(super) fn exact(values: &ArrayRef, to: &DataType) -> Cast {
 }
 
 /// The counts beneath a temporal array.
-fn counts(values: &ArrayRef) -> Result<PrimitiveArray<Int64Type>, CastRefused> {
+pub(super) fn counts(values: &ArrayRef) -> Result<PrimitiveArray<Int64Type>, CastRefused> {
     if values.data_type().primitive_width() == Some(4) {
         let narrow = retype(values, &DataType::Int32)?;
         return Ok(narrow.as_primitive::<Int32Type>().unary(i64::from));
@@ -106,7 +106,7 @@ fn counts(values: &ArrayRef) -> Result<PrimitiveArray<Int64Type>, CastRefused> {
 
 /// The same numbers under another type of the same width. Arrow's casts would take zones into account,
 /// or know no such pair.
-fn retype(values: &ArrayRef, to: &DataType) -> Cast {
+pub(super) fn retype(values: &ArrayRef, to: &DataType) -> Cast {
     let data = values.to_data().into_builder().data_type(to.clone()).build();
     data.map(make_array).map_err(|_| CastRefused::Types)
 }

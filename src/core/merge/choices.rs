@@ -94,5 +94,38 @@ choice! {
         Keep = "keep",
         /// The upsert is refused.
         Error = "error",
+        /// They are null in updated rows, too.
+        Null = "null",
+    }
+}
+
+choice! {
+    /// What is done with incoming values that do not fit the stored type exactly.
+    Lossy {
+        /// The upsert is refused.
+        Error = "error",
+        /// They are null. Ids and modification values are refused all the same.
+        Null = "null",
+    }
+}
+
+choice! {
+    /// What is done with incoming timestamps that are finer than the stored unit.
+    FineTimestamps {
+        /// The upsert is refused.
+        Error = "error",
+        /// They are cut, toward the past.
+        Truncate = "truncate",
+    }
+}
+
+choice! {
+    /// Whether names of columns that differ in their case alone are one.
+    NameCase {
+        /// They are not.
+        Exact = "exact",
+        /// They are: an incoming column, or one that a rule names, is the stored one that differs from it in its case alone, if
+        /// there is only one.
+        Fold = "fold",
     }
 }

@@ -1,8 +1,10 @@
 //! What an upsert means: the rule, the one match kernel, and the plain reference that judges it.
 
 pub(crate) mod canonical;
+mod casting;
 pub(crate) mod cells;
 mod choices;
+mod columns;
 mod deletes;
 mod ids;
 pub(crate) mod kernel;
@@ -18,7 +20,12 @@ mod share;
 pub(crate) mod sorted_ids;
 mod winner;
 
-pub use choices::{ColumnPolicy, Duplicates, ExtraColumns, MissingColumns, NullModified, Stale, Ties};
+pub use casting::{Casting, NaiveTimestamps, Zone};
+pub use choices::{
+    ColumnPolicy, Duplicates, ExtraColumns, FineTimestamps, Lossy, MissingColumns, NameCase, NullModified,
+    Stale, Ties,
+};
+pub use columns::IncomingColumns;
 pub use deletes::{DeleteMarks, MaxDelete};
 pub use method::UpsertMethod;
 pub use rule::MergeRule;

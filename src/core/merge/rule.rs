@@ -4,8 +4,12 @@
 
 mod flags;
 
+use arrow::datatypes::Schema;
+
+use super::casting::Casting;
 use super::cells::Cells;
 use super::choices::{ColumnPolicy, Duplicates, ExtraColumns, MissingColumns};
+use super::columns::IncomingColumns;
 use super::{DeleteMarks, MaxDelete, Newest, UpsertMethod, Winner};
 use crate::core::predicate::Predicate;
 use crate::core::report::RowCounts;
@@ -49,6 +53,8 @@ pub struct MergeRule {
     duplicates: Option<Duplicates>,
     extra: ExtraColumns,
     missing: MissingColumns,
+    casting: Casting,
+    columns: IncomingColumns,
     method: UpsertMethod,
 }
 
@@ -164,18 +170,7 @@ impl MergeRule {
             return Err(Error::new(ErrorKind::Usage, "no id column is named")
                 .hint("name the columns that say which row is which"));
         }
-        for (i, id) in ids.iter().enumerate() {
-            if ids[..i].contains(id) {
-                return Err(Error::new(ErrorKind::Usage, "an id column is named twice").with("column", id));
-            }
-        }
-        if let Some(Newest { column, .. }) = &settle
-            && ids.contains(column)
-        {
-            return Err(Error::new(ErrorKind::Usage, "the modification column is also an id column")
-                .with("column", column)
-                .hint("rows with one id would all have the same modification value"));
-        }
+        check_keys(&ids, settle.as_ref())?;
         let unless = |left: UpsertMethod| if method == left { Fate::Leave } else { Fate::Write };
         Ok(Self {
             ids,
@@ -192,6 +187,8 @@ impl MergeRule {
             duplicates: None,
             extra: ExtraColumns::default(),
             missing: MissingColumns::default(),
+            casting: Casting::default(),
+            columns: IncomingColumns::default(),
             method,
         })
     }
@@ -277,6 +274,24 @@ impl MergeRule {
         self
     }
 
+    /// Says what is done with incoming values that are none of the stored type.
+    #[must_use]
+    pub fn with_casting(mut self, casting: Casting) -> Self {
+        self.casting = casting;
+        self
+    }
+
+    /// Says what is done to incoming columns before anything else.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` if a column is renamed or set twice, or two columns get one name.
+    pub fn with_columns(mut self, columns: IncomingColumns) -> Result<Self> {
+        columns.validate()?;
+        self.columns = columns;
+        Ok(self)
+    }
+
     /// The columns that say which row is which; at least one.
     #[must_use]
     pub fn ids(&self) -> &[String] {
@@ -293,6 +308,11 @@ impl MergeRule {
     #[must_use]
     pub fn modified(&self) -> Option<&str> {
         self.settle.as_ref().map(|newest| newest.column.as_str())
+    }
+
+    /// Whether rows meet, or are compared, by a column.
+    pub(crate) fn is_key(&self, column: &str) -> bool {
+        self.modified() == Some(column) || self.ids.iter().any(|id| id == column)
     }
 
     /// What is said of the modification column.
@@ -390,11 +410,61 @@ impl MergeRule {
         self.missing
     }
 
+    /// What is done with incoming values that are none of the stored type.
+    #[must_use]
+    pub fn casting(&self) -> &Casting {
+        &self.casting
+    }
+
+    /// What is done to incoming columns before anything else.
+    #[must_use]
+    pub fn columns(&self) -> &IncomingColumns {
+        &self.columns
+    }
+
+    /// The rule, with the names of `schema` where those that it names mean them.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` if two of its names mean one column.
+    pub(crate) fn in_names_of(&self, schema: &Schema) -> Result<Self> {
+        let own = |name: &str| match self.columns.case.find(schema, name) {
+            Some(place) => schema.field(place).name().clone(),
+            None => name.to_owned(),
+        };
+        let newest = |newest: &Newest| Newest { column: own(&newest.column), ..newest.clone() };
+        let mut rule = self.clone();
+        rule.ids = self.ids.iter().map(|id| own(id)).collect();
+        rule.settle = self.settle.as_ref().map(newest);
+        if let Winner::Newest(winner) = &self.winner {
+            rule.winner = Winner::Newest(newest(winner));
+        }
+        check_keys(&rule.ids, rule.settle.as_ref())?;
+        Ok(rule)
+    }
+
     /// The preset this rule was made from.
     #[must_use]
     pub fn method(&self) -> UpsertMethod {
         self.method
     }
+}
+
+/// Refuses keys of which two are one column.
+fn check_keys(ids: &[String], newest: Option<&Newest>) -> Result<()> {
+    for (i, id) in ids.iter().enumerate() {
+        if ids[..i].contains(id) {
+            return Err(Error::new(ErrorKind::Usage, "an id column is named twice").with("column", id));
+        }
+    }
+    if let Some(Newest { column, .. }) = newest
+        && ids.contains(column)
+    {
+        return Err(Error::new(ErrorKind::Usage, "the modification column is also an id column")
+            .with("column", column)
+            .hint("rows with one id would all have the same modification value"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

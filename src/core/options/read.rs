@@ -4,6 +4,7 @@ use arrow::datatypes::{DataType, Schema, SchemaRef};
 use chrono::{DateTime, Utc};
 
 use crate::core::format::Format;
+use crate::core::merge::NameCase;
 use crate::core::options::CsvOptions;
 use crate::core::predicate::Predicate;
 use crate::core::schema::find_column;
@@ -33,6 +34,8 @@ pub struct ReadOptions {
     /// Types of the columns that the rows will go into, for what `schema` does not name. The files need not
     /// have them all.
     pub(crate) stored: Option<SchemaRef>,
+    /// How the names of columns meet those in `stored`.
+    pub(crate) case: NameCase,
     /// What text becomes where no type is said.
     pub(crate) text_as: TextAs,
 }
@@ -108,8 +111,11 @@ impl ReadOptions {
 
     /// The type that a column is to be read as, if that was said or is given by where it goes.
     pub(crate) fn type_of(&self, column: &str) -> Option<DataType> {
-        let named = |schema: &SchemaRef| Some(schema.field_with_name(column).ok()?.data_type().clone());
-        self.schema.as_ref().and_then(named).or_else(|| self.stored.as_ref().and_then(named))
+        let named = |schema: &SchemaRef, case: NameCase| {
+            Some(schema.field(case.find(schema, column)?).data_type().clone())
+        };
+        let asked = self.schema.as_ref().and_then(|schema| named(schema, NameCase::Exact));
+        asked.or_else(|| named(self.stored.as_ref()?, self.case))
     }
 
     /// The same for a column of a text file.

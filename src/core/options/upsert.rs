@@ -14,7 +14,8 @@ pub struct UpsertOptions {
     pub dry_run: bool,
     /// How often the work is done again because someone else changed the target meanwhile.
     pub max_retries: u32,
-    /// The layout of a delimited target.
+    /// The layout of a delimited target. Its `timestamp_format` is that of incoming text, too, where that goes into stored dates
+    /// and timestamps.
     pub csv: CsvOptions,
     /// How the columns of a new Parquet target are compressed; an existing one keeps its own way.
     pub compression: Compression,

@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// A constant as it was written. Numbers keep their digits: which of them count is known once the
 /// column is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Literal {
     /// Digits with a sign, a point and an exponent where there are any.
     Number(String),

@@ -4,6 +4,7 @@
 //! types of their columns, and no `NOT`: what is left of three-valued logic is that no test holds for a
 //! null, so an engine that lowers it needs no rules of its own.
 
+mod assign;
 mod bind;
 mod evaluate;
 mod literal;
@@ -11,6 +12,8 @@ mod parse;
 
 use std::fmt;
 
+pub(crate) use assign::Assigned;
+pub use assign::Assignment;
 pub(crate) use bind::{Bound, Column, Test};
 pub(crate) use literal::Literal;
 

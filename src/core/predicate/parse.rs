@@ -26,22 +26,27 @@ impl FromStr for Predicate {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let malformed = |cause: ParserError| {
-            let problem = match cause {
-                ParserError::TokenizerError(text) | ParserError::ParserError(text) => text,
-                ParserError::RecursionLimitExceeded => "it is nested too deeply".to_owned(),
-            };
-            usage("not a condition in SQL").with("filter", text).with("problem", problem)
+        Ok(Self(node(expression(text)?)?))
+    }
+}
+
+/// The whole of `text` as one expression.
+pub(super) fn expression(text: &str) -> Result<Expr> {
+    let malformed = |cause: ParserError| {
+        let problem = match cause {
+            ParserError::TokenizerError(text) | ParserError::ParserError(text) => text,
+            ParserError::RecursionLimitExceeded => "it is nested too deeply".to_owned(),
         };
-        let dialect = GenericDialect {};
-        let mut parser = Parser::new(&dialect).try_with_sql(text).map_err(malformed)?;
-        let expr = parser.parse_expr().map_err(malformed)?;
-        match parser.next_token().token {
-            Token::EOF => Ok(Self(node(expr)?)),
-            token => Err(usage("not a condition in SQL")
-                .with("filter", text)
-                .with("problem", format!("did not expect {token} there"))),
-        }
+        usage("not a condition in SQL").with("filter", text).with("problem", problem)
+    };
+    let dialect = GenericDialect {};
+    let mut parser = Parser::new(&dialect).try_with_sql(text).map_err(malformed)?;
+    let expr = parser.parse_expr().map_err(malformed)?;
+    match parser.next_token().token {
+        Token::EOF => Ok(expr),
+        token => Err(usage("not a condition in SQL")
+            .with("filter", text)
+            .with("problem", format!("did not expect {token} there"))),
     }
 }
 
@@ -147,7 +152,7 @@ fn is_column(expr: &Expr) -> bool {
     }
 }
 
-fn column(expr: Expr) -> Result<String> {
+pub(super) fn column(expr: Expr) -> Result<String> {
     match expr {
         Expr::Identifier(name) => Ok(name.value),
         Expr::Nested(inner) => column(*inner),
@@ -161,7 +166,7 @@ fn column(expr: Expr) -> Result<String> {
     }
 }
 
-fn literal(expr: Expr) -> Result<Literal> {
+pub(super) fn literal(expr: Expr) -> Result<Literal> {
     match expr {
         Expr::Nested(inner) => literal(*inner),
         Expr::Value(ValueWithSpan { value: Value::Boolean(value), .. }) => Ok(Literal::Bool(value)),

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     fn applied(pattern: &str, stored: &[&str], text: &str) -> String {
-        let rules = TextRules { timestamp_format: Some(pattern.to_owned()) };
+        let rules = TextRules { timestamp_format: Some(pattern.to_owned()), ..TextRules::default() };
         let parts = stored.iter().map(|field| {
             let mut part = Form::new(&rules).expect("a pattern");
             part.observe(field);

@@ -201,7 +201,7 @@ mod tests {
     }
 
     fn guess_with(pattern: Option<&str>, fields: &[&str]) -> DataType {
-        let rules = TextRules { timestamp_format: pattern.map(ToOwned::to_owned) };
+        let rules = TextRules { timestamp_format: pattern.map(ToOwned::to_owned), ..TextRules::default() };
         seen(Guess::new(&rules), fields).data_type()
     }
 

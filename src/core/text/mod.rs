@@ -3,9 +3,12 @@
 //!
 //! One set of rules for every text format, so that CSV and NDJSON cannot disagree.
 
+use arrow::array::timezone::Tz;
+
 mod duration;
 mod form;
 mod guess;
+mod local;
 mod nested;
 mod number;
 mod parse;
@@ -14,9 +17,10 @@ mod time;
 
 pub(crate) use form::Form;
 pub(crate) use guess::Guess;
+pub(crate) use local::offset_at;
 pub(crate) use nested::readable;
 pub(crate) use number::{float_keeps, number};
-pub(crate) use parse::parse;
+pub(crate) use parse::{instants_of, names_no_instant, parse};
 pub(crate) use print::print;
 pub(crate) use time::instant;
 
@@ -25,6 +29,16 @@ pub(crate) use time::instant;
 pub(crate) struct TextRules {
     /// A `strftime` pattern for timestamps and dates, tried before ISO 8601.
     pub(crate) timestamp_format: Option<String>,
+    /// The zone of local times that become timestamps with a zone; without one they do not.
+    pub(crate) zone: Option<Tz>,
+    /// Whether timestamps that are finer than their type are cut, toward the past.
+    pub(crate) truncate: bool,
+}
+
+impl TextRules {
+    fn pattern(&self) -> Option<time::Pattern> {
+        self.timestamp_format.as_deref().and_then(time::Pattern::new)
+    }
 }
 
 /// The first value of a column that does not survive.

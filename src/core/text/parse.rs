@@ -18,7 +18,7 @@ use arrow::datatypes::{
 };
 
 use super::number::Number;
-use super::time::{self, Pattern};
+use super::time::{self, Pattern, Stamp};
 use super::{BadCell, TextRules, duration};
 
 const MILLIS_PER_DAY: i64 = time::SECONDS_PER_DAY * 1_000;
@@ -157,16 +157,54 @@ fn fixed_binary(values: &StringArray, width: i32) -> Result<ArrayRef, BadCell> {
     Ok(Arc::new(builder.finish()))
 }
 
+/// The point in time that a text names.
+fn stamp_of(text: &str, pattern: Option<&Pattern>) -> Option<Stamp> {
+    let by_pattern = pattern.and_then(|pattern| pattern.read(text)?.stamp());
+    by_pattern.or_else(|| time::timestamp(text)).or_else(|| time::midnight(text))
+}
+
+/// Whether a text is a local time at which the clocks of the zone of `rules` never are, or twice.
+pub(crate) fn names_no_instant(text: &str, rules: &TextRules) -> bool {
+    let stamp = || stamp_of(text, rules.pattern().as_ref()).filter(|stamp| stamp.offset.is_none());
+    rules.zone.is_some_and(|zone| stamp().is_some_and(|stamp| stamp.located(zone).is_none()))
+}
+
+/// The texts, with those that are local times as instants in ISO 8601, as the zone of `rules` has them.
+///
+/// # Errors
+///
+/// The first local time at which the clocks of the zone never are, or twice.
+pub(crate) fn instants_of(texts: &StringArray, rules: &TextRules) -> Result<StringArray, BadCell> {
+    let Some(zone) = rules.zone else { return Ok(texts.clone()) };
+    let pattern = rules.pattern();
+    let instant = |(row, text): (usize, Option<&str>)| {
+        let Some(text) = text else { return Ok(None) };
+        match stamp_of(text, pattern.as_ref()) {
+            Some(stamp) if stamp.offset.is_none() => {
+                let iso = stamp.located(zone).and_then(Stamp::to_iso);
+                iso.map(Some).ok_or_else(|| bad(row, text))
+            }
+            _ => Ok(Some(text.to_owned())),
+        }
+    };
+    texts.iter().enumerate().map(instant).collect()
+}
+
 fn temporal(values: &StringArray, to: &DataType, rules: &TextRules) -> Result<ArrayRef, BadCell> {
-    let pattern = rules.timestamp_format.as_deref().and_then(Pattern::new);
+    let pattern = rules.pattern();
     let by_pattern = |text: &str| pattern.as_ref()?.read(text)?.stamp();
     let day = |text: &str| match by_pattern(text) {
         Some(stamp) => stamp.in_days(),
         None => time::date(text).or_else(|| time::timestamp(text)?.in_days()),
     };
     let moment = |text: &str, unit: TimeUnit, zoned: bool| {
-        let stamp = by_pattern(text).or_else(|| time::timestamp(text)).or_else(|| time::midnight(text))?;
-        if stamp.offset.is_some() == zoned { stamp.in_unit(unit) } else { None }
+        let stamp = stamp_of(text, pattern.as_ref())?;
+        let stamp = match rules.zone {
+            Some(zone) if zoned && stamp.offset.is_none() => stamp.located(zone)?,
+            _ if stamp.offset.is_some() != zoned => return None,
+            _ => stamp,
+        };
+        if rules.truncate { stamp.cut_to(unit) } else { stamp }.in_unit(unit)
     };
     match to {
         DataType::Date64 => each::<Date64Type>(values, to, |text| day(text)?.checked_mul(MILLIS_PER_DAY)),
@@ -336,14 +374,15 @@ mod tests {
 
     #[test]
     fn the_pattern_is_tried_before_iso() {
-        let rules = TextRules { timestamp_format: Some("%d/%m/%Y %H:%M:%S%.f".into()) };
+        let rules =
+            TextRules { timestamp_format: Some("%d/%m/%Y %H:%M:%S%.f".into()), ..TextRules::default() };
         let fields = StringArray::from(vec!["22/05/2021 02:51:35.5", "2021-05-22T02:51:35"]);
         let to = stamp(TimeUnit::Millisecond, None);
         let parsed = parse(&fields, &to, &rules).expect("parses");
         let back = print(parsed.as_ref()).expect("prints");
         assert_eq!((back.value(0), back.value(1)), ("2021-05-22T02:51:35.500", "2021-05-22T02:51:35"));
         assert!(parse(&fields, &stamp(TimeUnit::Second, None), &rules).is_err());
-        let days = TextRules { timestamp_format: Some("%d.%m.%y".into()) };
+        let days = TextRules { timestamp_format: Some("%d.%m.%y".into()), ..TextRules::default() };
         let parsed = parse(&StringArray::from(vec!["02.01.70"]), &DataType::Date32, &days).expect("parses");
         assert_eq!(parsed.as_primitive::<Date32Type>().value(0), 1);
     }

@@ -3,8 +3,11 @@
 
 use std::fmt;
 
+use arrow::array::timezone::Tz;
 use arrow::datatypes::TimeUnit;
 use chrono::format::{Item, Parsed, StrftimeItems};
+
+use super::local::offset_at;
 
 pub(super) const SECONDS_PER_DAY: i64 = 86_400;
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
@@ -30,6 +33,28 @@ impl Stamp {
             return None;
         }
         i64::try_from(i128::from(self.seconds) * i128::from(ticks) + i128::from(nanos / step)).ok()
+    }
+
+    /// In ISO 8601, in UTC if it is an instant.
+    pub(super) fn to_iso(self) -> Option<String> {
+        let mut iso = String::new();
+        let units = [TimeUnit::Millisecond, TimeUnit::Microsecond, TimeUnit::Nanosecond];
+        let (ticks, unit) = units.iter().find_map(|unit| Some((self.in_unit(*unit)?, *unit)))?;
+        write_timestamp(&mut iso, ticks, unit).ok()?;
+        iso.push_str(if self.offset.is_some() { "Z" } else { "" });
+        Some(iso)
+    }
+
+    /// The last moment of `unit` that is not after it.
+    pub(super) fn cut_to(self, unit: TimeUnit) -> Self {
+        let step = u32::try_from(NANOS_PER_SECOND / ticks_per_second(unit)).unwrap_or(1);
+        Self { nanos: self.nanos - self.nanos % step, ..self }
+    }
+
+    /// A local time as the instant at which the clocks of `zone` show it; `None` if they never do, or twice.
+    pub(super) fn located(self, zone: Tz) -> Option<Self> {
+        let offset = offset_at(zone, self.seconds)?;
+        Some(Self { seconds: self.seconds.checked_sub(offset.into())?, offset: Some(offset), ..self })
     }
 
     /// As days since 1970-01-01, if it is midnight of a local day.
@@ -286,12 +311,7 @@ impl Pattern {
         let mut iso = String::new();
         match self.read(text).filter(|_| !is_iso(text))? {
             Matched::Day(days) => write_date(&mut iso, days).ok()?,
-            Matched::Moment(stamp) => {
-                let units = [TimeUnit::Millisecond, TimeUnit::Microsecond, TimeUnit::Nanosecond];
-                let (ticks, unit) = units.iter().find_map(|unit| Some((stamp.in_unit(*unit)?, *unit)))?;
-                write_timestamp(&mut iso, ticks, unit).ok()?;
-                iso.push_str(if stamp.offset.is_some() { "Z" } else { "" });
-            }
+            Matched::Moment(stamp) => return stamp.to_iso(),
         }
         Some(iso)
     }

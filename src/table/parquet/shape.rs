@@ -139,7 +139,7 @@ fn foreign(why: CastRefused, field: &FieldRef, column: &ArrayRef) -> Error {
             .with("table", type_name(field.data_type()))
             .with("file", type_name(column.data_type()));
     match why {
-        CastRefused::Lossy(cell) => error.with("value", cell.value),
+        CastRefused::Lossy(cell) | CastRefused::Local(cell) => error.with("value", cell.value),
         CastRefused::Zone | CastRefused::Types => error,
     }
 }

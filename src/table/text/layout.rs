@@ -45,7 +45,7 @@ impl Layout {
             quote: csv.quote,
             header: csv.header,
             nulls: csv.null_values.clone(),
-            rules: TextRules { timestamp_format: csv.timestamp_format.clone() },
+            rules: TextRules { timestamp_format: csv.timestamp_format.clone(), ..TextRules::default() },
         })
     }
 

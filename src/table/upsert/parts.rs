@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
 use arrow::error::ArrowError;
 
 use super::marks::{columns_of, split, together};
-use super::{left_out, matched};
+use super::matched;
 use crate::client::session::Session;
 use crate::core::merge::MergeRule;
 use crate::core::merge::cells::Cells;
@@ -20,10 +20,10 @@ use crate::core::options::MemoryLimit;
 use crate::core::report::{RowCounts, WorkCounts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::StoredTable;
-use crate::table::fit::taken;
 use crate::table::new_rows::{OnDisk, chunk_of};
 use crate::table::sorted::Sorter;
 use crate::table::spill::{SpillFile, size_of_rows};
+use crate::table::taken::Taken;
 
 /// How incoming rows share the memory they may take.
 #[derive(Debug, Clone, Copy)]
@@ -71,13 +71,12 @@ pub(super) fn scatter(
     session: &Session,
     file: &SpillFile,
     stored: &dyn StoredTable,
-    rule: &MergeRule,
+    (rule, timestamp_format): (&MergeRule, Option<&str>),
     budget: Budget,
 ) -> Result<Parts<impl Iterator<Item = Result<RecordBatch>> + use<>>> {
     let incoming = columns_of(&file.schema())?;
-    let places = taken(&stored.schema(), &incoming, rule)?;
-    let places = places.unwrap_or_else(|| (0..incoming.fields().len()).collect());
-    let Some(mut fit) = stored.fit_each(&incoming.project(&places).map_err(left_out)?)? else {
+    let mut taken = Taken::new(stored, &incoming, rule, timestamp_format)?;
+    let Some(mut fit) = stored.fit_each(taken.schema())? else {
         return Err(Error::new(ErrorKind::Unsupported, "the incoming rows take more memory than the limit allows")
             .with("format", stored.format())
             .hint("a text file takes them in one piece: allow more with --memory-limit, or upsert in several smaller parts"));
@@ -91,7 +90,7 @@ pub(super) fn scatter(
     for batch in file.batches()? {
         session.check()?;
         let (batch, marks) = split(batch?)?;
-        let batch = fit.batch(&batch.project(&places).map_err(left_out)?)?;
+        let batch = fit.batch(&taken.batch(&batch)?)?;
         let parts = scatter.parts(&batch)?;
         let places: Vec<u128> =
             parts.iter().zip(next..).map(|(part, row)| u128::from(*part) << 64 | u128::from(row)).collect();
@@ -104,6 +103,7 @@ pub(super) fn scatter(
         sorter.add(&batch, &places)?;
         next = end;
     }
+    taken.finish();
     let shares = scatter.finish(&schema)?;
     Ok(Parts { schema, has_marks, rows: sorter.finish(session)?, shares, budget })
 }

@@ -3,6 +3,7 @@
 use arrow::array::{ArrayRef, Int64Array};
 
 use super::*;
+use crate::core::format::Format;
 
 fn batch(id: i64) -> RecordBatch {
     let ids: ArrayRef = Arc::new(Int64Array::from(vec![id]));

@@ -96,7 +96,7 @@ pub(crate) fn merge(
         return Err(Refusal::Empty);
     }
     check_columns(stored, incoming, rule)?;
-    let incoming = &taken(stored, incoming);
+    let incoming = &taken(stored, incoming, rule);
     check_ids(incoming, rule)?;
     let reading = Reading::of(incoming, rule)?;
     check_modified(incoming, rule)?;
@@ -315,15 +315,23 @@ fn check_scope(stored: &Table, incoming: &Table, rule: &MergeRule) -> Result<(),
     missing.map_or(Ok(()), |name| Err(Refusal::MissingScope(name.into())))
 }
 
-/// The incoming columns that are stored.
-fn taken(stored: &Table, incoming: &Table) -> Table {
-    let places: Vec<usize> = (0..incoming.columns.len())
-        .filter(|place| stored.column(&incoming.columns[*place]).is_some())
-        .collect();
-    let columns = places.iter().map(|place| incoming.columns[*place].clone()).collect();
-    let rows =
-        incoming.rows.iter().map(|row| places.iter().map(|place| row[*place].clone()).collect()).collect();
-    Table { columns, rows }
+/// The incoming columns that are stored, and nulls in those that overwrite without coming in.
+fn taken(stored: &Table, incoming: &Table, rule: &MergeRule) -> Table {
+    let mut taken = Table { columns: Vec::new(), rows: vec![Vec::new(); incoming.rows.len()] };
+    for (place, name) in incoming.columns.iter().enumerate() {
+        if stored.column(name).is_some() {
+            taken.columns.push(name.clone());
+            let cells = incoming.rows.iter().map(|row| row[place].clone());
+            taken.rows.iter_mut().zip(cells).for_each(|(row, cell)| row.push(cell));
+        }
+    }
+    for name in &stored.columns {
+        if rule.missing_columns() == MissingColumns::Null && incoming.column(name).is_none() {
+            taken.columns.push(name.clone());
+            taken.rows.iter_mut().for_each(|row| row.push(Cell::Null));
+        }
+    }
+    taken
 }
 
 fn check_modified(incoming: &Table, rule: &MergeRule) -> Result<(), Refusal> {

@@ -1,6 +1,7 @@
 //! A rule in the words of the command line.
 
-use super::{MergeRule, UpsertMethod};
+use super::{Casting, IncomingColumns, MergeRule, UpsertMethod};
+use crate::core::merge::FineTimestamps;
 
 impl MergeRule {
     /// The flags that say this rule, each with what follows it, if something does. What is so by default is left out.
@@ -21,6 +22,8 @@ impl MergeRule {
             duplicates,
             extra,
             missing,
+            casting: Casting { lossy, naive_timestamps, fine_timestamps },
+            columns: IncomingColumns { case, renames, sets },
             method,
         } = self;
         let mut flags = vec![("--id", ids.join(","))];
@@ -40,6 +43,15 @@ impl MergeRule {
         say("--null-modified", newest.and_then(|newest| choice(&newest.nulls)));
         say("--extra-columns", choice(extra));
         say("--missing-columns", choice(missing));
+        say("--lossy", choice(lossy));
+        say("--naive-timestamps", choice(naive_timestamps));
+        say("--truncate-timestamps", (*fine_timestamps == FineTimestamps::Truncate).then(String::new));
+        say("--case", choice(case));
+        let renames: Vec<String> = renames.iter().map(|(old, new)| format!("{old}={new}")).collect();
+        say("--rename", (!renames.is_empty()).then(|| renames.join(",")));
+        for set in sets {
+            say("--set", Some(set.to_string()));
+        }
         flags
     }
 }

@@ -10,11 +10,12 @@ use arrow::array::{Array, ArrayRef, AsArray, StringArray, new_null_array};
 use arrow::datatypes::{DataType, Field};
 
 use super::{Fitted, Role, one_kind};
-use crate::core::cast::{CastRefused, exact};
+use crate::core::cast::{CastRefused, exact, or_null};
 use crate::core::merge::order::no_order;
 use crate::core::schema::type_name;
 use crate::core::text::{BadCell, TextRules, float_keeps, parse, print};
 use crate::error::{Error, ErrorKind, Result};
+use crate::table::casts::say_nulls;
 use crate::table::fit::{refused, shown};
 use crate::table::text::cells::Cells;
 use crate::table::text::columns::decode;
@@ -31,6 +32,8 @@ pub(super) struct Column<'a> {
     pub(super) view: &'a DataType,
     pub(super) role: Role,
     pub(super) layout: &'a Layout,
+    /// Whether values that do not fit become null.
+    pub(super) or_null: bool,
     /// Rows that came in before these.
     pub(super) first_row: usize,
 }
@@ -162,6 +165,12 @@ impl Column<'_> {
     /// Numbers among which some are too long for any type of ours: compared as text, and written as numbers.
     fn long_numbers(&self, values: &ArrayRef) -> Result<Fitted> {
         let own = values.data_type();
+        let fits = |values: &ArrayRef| match is_text(own).then(|| print(values)) {
+            Some(Ok(texts)) => number_tokens(&texts).map(drop).map_err(CastRefused::Lossy),
+            Some(Err(_)) => Err(CastRefused::Types),
+            None => Ok(()),
+        };
+        let values = &self.fitting(values, &fits)?;
         let sent = self.cells(values)?;
         let tokens = match own {
             _ if own.is_numeric() || values.null_count() == values.len() => Ok(sent.texts().clone()),
@@ -172,24 +181,43 @@ impl Column<'_> {
         Ok(Fitted { column: Arc::new(tokens.clone()), cells: Cells::Token(tokens) })
     }
 
-    /// The values in the stored type, or in the wider one of both.
+    /// The values as [`Self::cast`] has them, with the digits that were sent.
     fn typed(&self, values: &ArrayRef) -> Result<Fitted> {
         let own = values.data_type();
+        let values = &self.fitting(values, &|values: &ArrayRef| self.cast(values).map(drop))?;
         if values.null_count() == values.len() {
             let column = new_null_array(self.view, values.len());
             return Ok(Fitted { cells: self.cells(&column)?, column });
         }
-        let typed = match self.view {
-            DataType::Int64 => exact(values, self.view).or_else(|why| self.as_floats(values, why)),
-            DataType::Float64 if is_text(own) => self.as_floats(values, CastRefused::Types),
-            _ => exact(values, self.view),
-        };
-        let column = typed.map_err(|why| self.refused(why, own))?;
+        let column = self.cast(values).map_err(|why| self.refused(why, own))?;
         let canonical = self.cells(&column)?;
         let numbers = is_text(own) && column.data_type().is_numeric();
         let cells =
             if numbers { Cells::Token(as_sent(&print(values)?, &column, &canonical)) } else { canonical };
         Ok(Fitted { column, cells })
+    }
+
+    /// The values that fit one by one, and null for the others, if the rule says so.
+    fn fitting(
+        &self,
+        values: &ArrayRef,
+        fits: &impl Fn(&ArrayRef) -> Result<(), CastRefused>,
+    ) -> Result<ArrayRef> {
+        if !self.or_null || values.null_count() == values.len() {
+            return Ok(Arc::clone(values));
+        }
+        let (left, nulls) = or_null(values, fits).map_err(|why| self.refused(why, values.data_type()))?;
+        say_nulls(std::iter::once((self.name, nulls)));
+        Ok(left)
+    }
+
+    /// The values in the stored type, or in the wider one of both.
+    fn cast(&self, values: &ArrayRef) -> Result<ArrayRef, CastRefused> {
+        match self.view {
+            DataType::Int64 => exact(values, self.view).or_else(|why| self.as_floats(values, why)),
+            DataType::Float64 if is_text(values.data_type()) => self.as_floats(values, CastRefused::Types),
+            _ => exact(values, self.view),
+        }
     }
 
     /// Numbers, or the text of some, where all that are stored are floats as well; else refused as it was

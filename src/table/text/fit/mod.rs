@@ -19,8 +19,8 @@ use super::tell::Types;
 use super::text_types::TextTypes;
 use super::tokens::{check_unmarked, is_marked};
 use crate::core::format::Format;
-use crate::core::merge::MergeRule;
 use crate::core::merge::order::mixed;
+use crate::core::merge::{Lossy, MergeRule};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::StoredFile;
 use crate::table::fit::{check_extra, shown};
@@ -99,6 +99,7 @@ impl TextFile {
             view,
             role: Role::of(name, rule),
             layout: &self.layout,
+            or_null: rule.is_some_and(|rule| rule.casting().lossy == Lossy::Null && !rule.is_key(name)),
             first_row: self.rows_before,
         }
     }

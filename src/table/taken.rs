@@ -1,0 +1,157 @@
+//! The incoming columns as the rule takes them, before they meet the stored types: by the stored
+//! names, left out, added without a value, or cast.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
+use arrow::error::ArrowError;
+
+use crate::core::merge::{ExtraColumns, MergeRule, MissingColumns, NameCase};
+use crate::error::{Error, ErrorKind, Result};
+use crate::table::StoredTable;
+use crate::table::casts::Casts;
+
+/// What is taken of incoming rows, and what is added to them.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    schema: SchemaRef,
+    /// The places of the columns that are taken.
+    places: Vec<usize>,
+    /// Columns that stand behind them, without a value.
+    nulls: Vec<FieldRef>,
+    casts: Casts,
+}
+
+impl Taken {
+    /// What `rule` takes of the columns of `incoming`. Texts may have dates in the form of `timestamp_format`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if stored columns do not come in and the rule asks for them.
+    pub(crate) fn new(
+        stored: &dyn StoredTable,
+        incoming: &Schema,
+        rule: &MergeRule,
+        timestamp_format: Option<&str>,
+    ) -> Result<Self> {
+        let schema = stored.schema();
+        let incoming = &in_names_of(&schema, incoming, rule.columns().case);
+        // A text file without a record names no columns: it takes all that come in.
+        let (places, nulls) = if schema.fields().is_empty() {
+            ((0..incoming.fields().len()).collect(), Vec::new())
+        } else {
+            (kept(&schema, incoming, rule), added(&schema, incoming, rule)?)
+        };
+        let own = with(&incoming.project(&places).map_err(untaken)?, &nulls);
+        let casts = Casts::new(stored, &own, rule, timestamp_format);
+        Ok(Self { schema: casts.schema(&own), places, nulls, casts })
+    }
+
+    /// The columns that are taken.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The next rows, of all incoming columns.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for values that the rule does not take.
+    pub(crate) fn batch(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let own = batch.project(&self.places).map_err(untaken)?;
+        let own = self.renamed(own)?;
+        self.casts.batch(&self.widened(own)?)
+    }
+
+    /// Says in the log what was lost, once all rows are taken.
+    pub(crate) fn finish(&self) {
+        self.casts.finish();
+    }
+
+    /// The same rows by the stored names.
+    fn renamed(&self, own: RecordBatch) -> Result<RecordBatch> {
+        if own.schema().fields().iter().zip(self.schema.fields()).all(|(own, new)| own.name() == new.name()) {
+            return Ok(own);
+        }
+        let own_schema = own.schema();
+        let fields = own_schema.fields().iter().zip(self.schema.fields());
+        let fields: Vec<FieldRef> =
+            fields.map(|(own, new)| Arc::new(Field::clone(own).with_name(new.name()))).collect();
+        let rows = RecordBatchOptions::new().with_row_count(Some(own.num_rows()));
+        let schema = Schema::new_with_metadata(fields, own_schema.metadata().clone());
+        RecordBatch::try_new_with_options(Arc::new(schema), own.columns().to_vec(), &rows).map_err(untaken)
+    }
+
+    fn widened(&self, own: RecordBatch) -> Result<RecordBatch> {
+        if self.nulls.is_empty() {
+            return Ok(own);
+        }
+        let nulls = self.nulls.iter().map(|field| new_null_array(field.data_type(), own.num_rows()));
+        let columns: Vec<ArrayRef> = own.columns().iter().cloned().chain(nulls).collect();
+        let rows = RecordBatchOptions::new().with_row_count(Some(own.num_rows()));
+        RecordBatch::try_new_with_options(with(&own.schema(), &self.nulls), columns, &rows).map_err(untaken)
+    }
+}
+
+fn with(own: &Schema, more: &[FieldRef]) -> SchemaRef {
+    let fields: Vec<FieldRef> = own.fields().iter().chain(more).cloned().collect();
+    Arc::new(Schema::new_with_metadata(fields, own.metadata().clone()))
+}
+
+/// The incoming columns by the names of the stored ones that theirs mean.
+fn in_names_of(stored: &Schema, incoming: &Schema, case: NameCase) -> Schema {
+    let own = |field: &FieldRef| match case.find(stored, field.name()) {
+        Some(place) if stored.field(place).name() != field.name() => {
+            Arc::new(Field::clone(field).with_name(stored.field(place).name()))
+        }
+        _ => Arc::clone(field),
+    };
+    let fields: Vec<FieldRef> = incoming.fields().iter().map(own).collect();
+    Schema::new_with_metadata(fields, incoming.metadata().clone())
+}
+
+fn untaken(cause: ArrowError) -> Error {
+    Error::internal("incoming columns could not be taken").because(cause)
+}
+
+/// The stored columns that do not come in, if they are to be overwritten.
+fn added(stored: &Schema, incoming: &Schema, rule: &MergeRule) -> Result<Vec<FieldRef>> {
+    let is_missing =
+        |field: &&FieldRef| incoming.field_with_name(field.name()).is_err() && !rule.is_key(field.name());
+    let missing: Vec<&FieldRef> = stored.fields().iter().filter(is_missing).collect();
+    match rule.missing_columns() {
+        MissingColumns::Error if !missing.is_empty() => {
+            let names: Vec<&str> = missing.iter().map(|field| field.name().as_str()).collect();
+            Err(Error::new(ErrorKind::InvalidInput, "stored columns do not come in")
+                .with("columns", names.join(", "))
+                .hint("give every incoming row these columns, or let stored values stay"))
+        }
+        MissingColumns::Null => {
+            let null = |field: &FieldRef| Arc::new(Field::new(field.name(), field.data_type().clone(), true));
+            Ok(missing.into_iter().map(null).collect())
+        }
+        MissingColumns::Error | MissingColumns::Keep => Ok(Vec::new()),
+    }
+}
+
+/// The incoming columns that are not left out, by their places.
+fn kept(stored: &Schema, incoming: &Schema, rule: &MergeRule) -> Vec<usize> {
+    // What tells delete marks need not be stored; and other columns may be left out.
+    let marks = rule.delete_marks().map(|marks| marks.condition().columns()).unwrap_or_default();
+    let may_go = |name: &str| rule.extra_columns() == ExtraColumns::Ignore || marks.contains(&name);
+    // A key that is not stored is not left out, for nothing could be matched by it, nor is what may be a slip of the case.
+    let is_like =
+        |name: &str| stored.fields().iter().any(|own| own.name().to_lowercase() == name.to_lowercase());
+    let is_kept = |place: &usize| {
+        let name = incoming.field(*place).name();
+        !may_go(name) || is_like(name) || rule.is_key(name)
+    };
+    let (kept, left): (Vec<usize>, Vec<usize>) = (0..incoming.fields().len()).partition(is_kept);
+    let names = left.iter().map(|place| incoming.field(*place).name().as_str());
+    let names: Vec<&str> = names.filter(|name| !marks.contains(name)).collect();
+    if !names.is_empty() {
+        tracing::warn!(columns = names.join(", "), "incoming columns that are not stored are left out");
+    }
+    kept
+}
