@@ -10,7 +10,7 @@ use crate::core::merge::{IncomingColumns, NameCase};
 use crate::core::predicate::Assignment;
 use crate::error::{Error, ErrorKind, Result};
 
-const COLUMNS: &str = "Incoming columns";
+pub(super) const COLUMNS: &str = "Columns";
 
 #[derive(Debug, Args)]
 pub(super) struct ColumnArgs {

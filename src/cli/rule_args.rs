@@ -5,7 +5,7 @@ use clap::Args;
 use strum::VariantNames;
 
 use crate::cli::args::{one_of, parsed};
-use crate::cli::column_args::ColumnArgs;
+use crate::cli::column_args::{COLUMNS, ColumnArgs};
 use crate::core::merge::{
     Casting, ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, FineTimestamps, Lossy, MaxDelete,
     MergeRule, MissingColumns, NaiveTimestamps, Newest, NullModified, Stale, Ties, UpsertMethod,
@@ -34,7 +34,7 @@ pub(super) struct RuleArgs {
     method: Option<UpsertMethod>,
 
     /// Columns that do not just take the incoming value when a row is updated: `created_at=insert-only,total=max`
-    #[arg(long, value_name = "COL=POLICY,…", value_delimiter = ',', value_parser = policy)]
+    #[arg(long, value_name = "COL=POLICY,…", value_delimiter = ',', help_heading = COLUMNS, value_parser = policy)]
     policy: Vec<(String, ColumnPolicy)>,
 
     /// Incoming rows that delete the stored row: `op = 'D'`

@@ -22,6 +22,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::factory::Backend;
 use crate::ops::Upsert;
 
+const SOURCES: &str = "Sources";
+const TARGET: &str = "Target";
+const RUNNING: &str = "Running";
+
 const EXAMPLES: &str = "\
 EXAMPLES:
   cp -r examples/data /tmp/shop && cd /tmp/shop
@@ -32,7 +36,7 @@ EXAMPLES:
   keyfold upsert - orders.csv --id order_id --modified updated_at < changes.csv
   keyfold upsert changes.csv orders.csv --rule orders.toml";
 
-/// Fold new rows into a file: update what is there, insert what is not
+/// Fold new rows into a file or table: update what is there, insert what is not
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct UpsertArgs {
@@ -60,33 +64,34 @@ pub(crate) struct UpsertArgs {
     #[arg(long)]
     dry_run: bool,
 
-    /// Start again this often if someone else changes the target meanwhile [default: 10]
-    #[arg(long, value_name = "N", env = "KEYFOLD_MAX_RETRIES", hide_env_values = true)]
-    max_retries: Option<u32>,
-
-    /// Memory that the upsert may take, such as 512MiB; above it, incoming rows go to disk [default: a quarter of what there
-    /// is]
-    #[arg(long, value_name = "SIZE", value_parser = args::parsed::<MemoryLimit>)]
-    #[arg(env = "KEYFOLD_MEMORY_LIMIT", hide_env_values = true)]
-    memory_limit: Option<MemoryLimit>,
-
     /// Print the report as text or as one JSON object [default: text]
     #[arg(long, value_name = "FORMAT", env = "KEYFOLD_OUTPUT", hide_env_values = true)]
     output: Option<ReportFormat>,
 
+    /// Start again this often if someone else changes the target meanwhile [default: 10]
+    #[arg(long, value_name = "N", help_heading = RUNNING)]
+    #[arg(env = "KEYFOLD_MAX_RETRIES", hide_env_values = true)]
+    max_retries: Option<u32>,
+
+    /// Memory that the upsert may take, such as 512MiB; above it, incoming rows go to disk [default: a quarter of what there
+    /// is]
+    #[arg(long, value_name = "SIZE", help_heading = RUNNING, value_parser = args::parsed::<MemoryLimit>)]
+    #[arg(env = "KEYFOLD_MEMORY_LIMIT", hide_env_values = true)]
+    memory_limit: Option<MemoryLimit>,
+
     /// Read these columns as these types: `order_id:string,total:decimal(10,2)`
-    #[arg(long, value_name = "COL:TYPE,…", value_parser = args::parsed::<ColumnTypes>)]
+    #[arg(long, value_name = "COL:TYPE,…", help_heading = SOURCES, value_parser = args::parsed::<ColumnTypes>)]
     schema: Option<ColumnTypes>,
 
     /// Compression of a new Parquet target, such as zstd:9 or snappy [default: zstd:3]
-    #[arg(long, value_name = "CODEC", value_parser = args::parsed::<Compression>)]
+    #[arg(long, value_name = "CODEC", help_heading = TARGET, value_parser = args::parsed::<Compression>)]
     #[arg(env = "KEYFOLD_COMPRESSION", hide_env_values = true)]
     compression: Option<Compression>,
 
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = SOURCES)]
     source_layout: SourceArgs,
 
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = TARGET)]
     target_layout: TargetArgs,
 }
 

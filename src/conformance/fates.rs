@@ -37,7 +37,7 @@ pub(super) fn fates(case: &Case) -> Result<Vec<String>> {
     };
     let choices = Choices { max_delete: None, ..case.rule.choices };
     let rule = Rule { method, choices, ..case.rule }.to_merge_rule()?;
-    for group in groups(&table, case.rule.ids) {
+    for group in groups(&table, case.rule) {
         let rows =
             take_record_batch(&incoming, &UInt64Array::from_iter_values(group.iter().map(|row| *row as u64)))
                 .map_err(|cause| Error::internal("rows of a case cannot be taken").because(cause))?;
@@ -55,9 +55,10 @@ pub(super) fn fates(case: &Case) -> Result<Vec<String>> {
 }
 
 /// The rows of each id, in order.
-fn groups(table: &Table, ids: &[&str]) -> Vec<Vec<usize>> {
-    let places: Vec<usize> =
-        (0..table.columns.len()).filter(|place| ids.contains(&table.columns[*place].as_str())).collect();
+fn groups(table: &Table, rule: Rule) -> Vec<Vec<usize>> {
+    let case = rule.choices.case;
+    let is_id = |name: &str| rule.ids.iter().any(|id| case.key(id) == case.key(name));
+    let places: Vec<usize> = (0..table.columns.len()).filter(|place| is_id(&table.columns[*place])).collect();
     let id = |row: usize| places.iter().map(|place| &table.rows[row][*place]).collect::<Vec<&Cell>>();
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for row in 0..table.rows.len() {
