@@ -43,7 +43,7 @@ const TARGETS: &[Target] = &[
         partitioned: false,
         deletion_vectors: false,
         on_disk: false,
-        required: 124,
+        required: 235,
     },
     Target {
         label: "parquet, a row group per row",
@@ -53,7 +53,7 @@ const TARGETS: &[Target] = &[
         partitioned: false,
         deletion_vectors: false,
         on_disk: false,
-        required: 47,
+        required: 128,
     },
     Target {
         label: "csv",
@@ -63,7 +63,7 @@ const TARGETS: &[Target] = &[
         partitioned: false,
         deletion_vectors: false,
         on_disk: false,
-        required: 91,
+        required: 187,
     },
     Target {
         label: "ndjson",
@@ -73,7 +73,7 @@ const TARGETS: &[Target] = &[
         partitioned: false,
         deletion_vectors: false,
         on_disk: false,
-        required: 87,
+        required: 175,
     },
     Target {
         label: "folder",
@@ -83,7 +83,7 @@ const TARGETS: &[Target] = &[
         partitioned: false,
         deletion_vectors: false,
         on_disk: false,
-        required: 124,
+        required: 235,
     },
     Target {
         label: "folder, partitioned",
@@ -93,7 +93,7 @@ const TARGETS: &[Target] = &[
         partitioned: true,
         deletion_vectors: false,
         on_disk: false,
-        required: 83,
+        required: 187,
     },
     #[cfg(feature = "delta")]
     Target {
@@ -104,7 +104,7 @@ const TARGETS: &[Target] = &[
         partitioned: false,
         deletion_vectors: false,
         on_disk: false,
-        required: 107,
+        required: 212,
     },
     #[cfg(feature = "delta")]
     Target {
@@ -115,7 +115,7 @@ const TARGETS: &[Target] = &[
         partitioned: true,
         deletion_vectors: false,
         on_disk: false,
-        required: 107,
+        required: 212,
     },
     #[cfg(feature = "delta")]
     Target {
@@ -126,7 +126,7 @@ const TARGETS: &[Target] = &[
         partitioned: false,
         deletion_vectors: true,
         on_disk: false,
-        required: 107,
+        required: 212,
     },
     #[cfg(feature = "delta")]
     Target {
@@ -137,7 +137,7 @@ const TARGETS: &[Target] = &[
         partitioned: true,
         deletion_vectors: true,
         on_disk: false,
-        required: 107,
+        required: 212,
     },
     Target {
         label: "parquet, rows on disk",
@@ -147,7 +147,7 @@ const TARGETS: &[Target] = &[
         partitioned: false,
         deletion_vectors: false,
         on_disk: true,
-        required: 124,
+        required: 235,
     },
     Target {
         label: "folder, partitioned, rows on disk",
@@ -157,7 +157,7 @@ const TARGETS: &[Target] = &[
         partitioned: true,
         deletion_vectors: false,
         on_disk: true,
-        required: 83,
+        required: 187,
     },
     #[cfg(feature = "delta")]
     Target {
@@ -168,7 +168,7 @@ const TARGETS: &[Target] = &[
         partitioned: true,
         deletion_vectors: false,
         on_disk: true,
-        required: 107,
+        required: 212,
     },
     #[cfg(feature = "delta")]
     Target {
@@ -179,7 +179,7 @@ const TARGETS: &[Target] = &[
         partitioned: false,
         deletion_vectors: true,
         on_disk: true,
-        required: 107,
+        required: 212,
     },
 ];
 

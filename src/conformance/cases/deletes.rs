@@ -272,6 +272,20 @@ fn scopes() -> Vec<Case> {
             counts(Counts { rejected: 1, unchanged: 1, deleted: 2, ..NONE }),
         ),
         Case::new(
+            "mirror_of_rows_outside_of_the_scope_alone_is_refused",
+            stored(),
+            rows(&[(7, "z", 9), (8, "y", 9)]),
+            of(MIRROR, "at < 8"),
+            refused("nothing came in to mirror"),
+        ),
+        Case::new(
+            "mirror_of_delete_marks_alone_is_refused",
+            stored(),
+            changes(&[(1, "", 9, "D")]),
+            Rule { method: UpsertMethod::Mirror, ..MARKED },
+            refused("nothing came in to mirror"),
+        ),
+        Case::new(
             "a_row_whose_scope_is_not_known_is_rejected",
             stored(),
             rows(&[(1, Some("A"), None), (2, Some("B"), Some(6))]),

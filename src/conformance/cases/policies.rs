@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array};
+use arrow::array::{ArrayRef, Float64Array, ListArray};
+use arrow::datatypes::Int64Type;
 
 use super::{
     BY_ID, Case, Counts, Data, Expect, NEWEST, NONE, Rule, STALE, UNCHANGED, UPDATED, WITH_NAN, ints, texts,
 };
-use crate::conformance::Choices;
+use crate::conformance::{Choices, Scope};
+use crate::core::format::Format;
 use crate::core::merge::ColumnPolicy::{self, InsertOnly, KeepIfNull, Max, Min};
 
 const fn by(rule: Rule, policies: &'static [(&'static str, ColumnPolicy)]) -> Rule {
@@ -27,6 +29,16 @@ fn words(rows: Data, words: [Option<&'static str>; 3]) -> Data {
     rows.with("word", texts(words))
 }
 
+/// One row with a list.
+fn lists(items: &[i64]) -> Data {
+    let list =
+        ListArray::from_iter_primitive::<Int64Type, _, _>([Some(items.iter().map(|item| Some(*item)))]);
+    Data::default().with("id", ints([1])).with("kind", texts(["k"])).with("l", Arc::new(list))
+}
+
+const WITH_LISTS: Scope =
+    Scope { formats: &[Format::Parquet, Format::Ndjson], why: "a field of CSV holds no list" };
+
 fn floats(values: &[Option<f64>]) -> Data {
     let values: ArrayRef = Arc::new(Float64Array::from(values.to_vec()));
     let len = i64::try_from(values.len()).unwrap_or(0);
@@ -35,8 +47,14 @@ fn floats(values: &[Option<f64>]) -> Data {
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    let stored = || rows(&[(1, Some("a"), Some(10), 5), (2, Some("b"), None, 5), (3, None, Some(30), 5)]);
-    let both = Expect::Counts(Counts { updated: 2, unchanged: 1, ..NONE });
+    [kept(), greatest()].concat()
+}
+
+fn stored() -> Data {
+    rows(&[(1, Some("a"), Some(10), 5), (2, Some("b"), None, 5), (3, None, Some(30), 5)])
+}
+
+fn kept() -> Vec<Case> {
     vec![
         Case::new(
             "insert_only_columns_keep_the_stored_value",
@@ -74,6 +92,48 @@ pub(super) fn cases() -> Vec<Case> {
             UNCHANGED,
         ),
         Case::new(
+            "lists_may_keep_their_stored_value",
+            lists(&[1, 2]),
+            lists(&[1, 3]),
+            by(BY_ID, &[("l", InsertOnly)]),
+            UNCHANGED,
+        )
+        .only(WITH_LISTS),
+        Case::new(
+            "the_policy_of_a_column_does_not_bring_back_a_stale_row",
+            stored(),
+            rows(&[(1, Some("a"), Some(99), 4)]),
+            by(NEWEST, &[("n", Max)]),
+            STALE,
+        ),
+        Case::new(
+            "the_incoming_value_counts_where_newest_is_said",
+            stored(),
+            rows(&[(1, None, Some(1), 5)]),
+            by(BY_ID, &[("n", ColumnPolicy::Newest)]),
+            UPDATED,
+        ),
+        Case::new(
+            "the_policy_of_a_column_that_does_not_come_in_changes_nothing",
+            stored(),
+            Data::default().with("id", ints([1])).with("name", texts(["A"])),
+            by(BY_ID, &[("n", Max)]),
+            UPDATED,
+        ),
+        Case::new(
+            "a_policy_needs_a_stored_column",
+            stored(),
+            rows(&[(1, Some("a"), Some(1), 5)]),
+            by(BY_ID, &[("nmae", Max)]),
+            super::refused("column of a policy is missing"),
+        ),
+    ]
+}
+
+fn greatest() -> Vec<Case> {
+    let both = both_of(2, 1);
+    vec![
+        Case::new(
             "the_greater_value_stays_where_that_is_said",
             stored(),
             rows(&[(1, Some("a"), Some(9), 5), (2, Some("b"), Some(-1), 5), (3, Some("c"), Some(31), 5)]),
@@ -106,32 +166,24 @@ pub(super) fn cases() -> Vec<Case> {
         )
         .only(WITH_NAN),
         Case::new(
-            "the_policy_of_a_column_does_not_bring_back_a_stale_row",
-            stored(),
-            rows(&[(1, Some("a"), Some(99), 4)]),
-            by(NEWEST, &[("n", Max)]),
-            STALE,
+            "texts_that_are_numbers_are_as_great_as_these",
+            words(stored(), [Some("9"), Some("10"), Some("x")]),
+            words(
+                rows(&[(1, Some("a"), Some(10), 5), (2, Some("b"), None, 5), (3, None, Some(30), 5)]),
+                [Some("10"), Some("9"), Some("y")],
+            ),
+            by(BY_ID, &[("word", Max)]),
+            both,
         ),
         Case::new(
-            "the_incoming_value_counts_where_newest_is_said",
-            stored(),
-            rows(&[(1, None, Some(1), 5)]),
-            by(BY_ID, &[("n", ColumnPolicy::Newest)]),
-            UPDATED,
-        ),
-        Case::new(
-            "the_policy_of_a_column_that_does_not_come_in_changes_nothing",
-            stored(),
-            Data::default().with("id", ints([1])).with("name", texts(["A"])),
-            by(BY_ID, &[("n", Max)]),
-            UPDATED,
-        ),
-        Case::new(
-            "a_policy_needs_a_stored_column",
-            stored(),
-            rows(&[(1, Some("a"), Some(1), 5)]),
-            by(BY_ID, &[("nmae", Max)]),
-            super::refused("column of a policy is missing"),
+            "texts_that_are_instants_are_as_late_as_these",
+            words(stored(), [Some("2024-01-01T00:30:00Z"), None, Some("2024-01-01T02:00:00Z")]),
+            words(
+                rows(&[(1, Some("a"), Some(10), 5), (2, Some("b"), None, 5), (3, None, Some(30), 5)]),
+                [Some("2024-01-01T01:00:00Z"), None, Some("2024-01-01T01:59:00Z")],
+            ),
+            by(BY_ID, &[("word", Max)]),
+            Expect::Counts(Counts { updated: 1, unchanged: 2, ..NONE }),
         ),
     ]
 }

@@ -7,9 +7,9 @@ use arrow::compute::kernels::zip::zip;
 
 use super::ColumnPolicy;
 use super::canonical::RowEncoder;
-use super::order::{nan_to_null, no_order};
+use super::order::{as_text, compare_texts, nan_to_null};
 use crate::core::schema::type_name;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// What is said of columns; of others the incoming value is taken.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -66,21 +66,30 @@ impl Cells {
             }
             policy @ (ColumnPolicy::Max | ColumnPolicy::Min) => {
                 if stored.data_type().is_nested() {
-                    return Err(no_order(column).with("type", type_name(stored.data_type())));
+                    return Err(Error::new(
+                        ErrorKind::InvalidInput,
+                        "the values of the column have no order",
+                    )
+                    .with("column", column)
+                    .with("type", type_name(stored.data_type()))
+                    .hint("the greater or the lesser value is one of numbers, text, dates or timestamps"));
                 }
+                let texts = as_text(stored)?.zip(as_text(new)?);
                 let encoder = RowEncoder::new([(column, stored.data_type())])?;
                 let (stored, new) = (nan_to_null(stored)?, nan_to_null(new)?);
-                let (old, nulls) = (encoder.encode(&[ArrayRef::clone(&stored)])?, new.logical_nulls());
-                let (new, old_nulls) = (encoder.encode(&[new])?, stored.logical_nulls());
-                let is_null = |nulls: &Option<arrow::buffer::NullBuffer>, row| {
-                    nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
+                let nulls = [stored.logical_nulls(), new.logical_nulls()];
+                let is_null = |side: usize, row| nulls[side].as_ref().is_some_and(|nulls| nulls.is_null(row));
+                let (old, new) = (encoder.encode(&[stored])?, encoder.encode(&[new])?);
+                let order = |row: usize| match &texts {
+                    Some((old, new)) => compare_texts(old.value(row), new.value(row)),
+                    None => old.row(row).cmp(&new.row(row)),
                 };
                 // A null is neither the greatest value nor the least.
-                all(&|row| match (is_null(&old_nulls, row), is_null(&nulls, row)) {
+                all(&|row| match (is_null(0, row), is_null(1, row)) {
                     (_, true) => true,
                     (true, false) => false,
-                    (false, false) if policy == ColumnPolicy::Max => old.row(row) >= new.row(row),
-                    (false, false) => old.row(row) <= new.row(row),
+                    (false, false) if policy == ColumnPolicy::Max => order(row).is_ge(),
+                    (false, false) => order(row).is_le(),
                 })
             }
         })

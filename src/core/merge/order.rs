@@ -4,6 +4,7 @@
 //! instants it names, text that holds numbers as those: `…:15.100Z` is after `…:15Z` and `10` after `9`,
 //! though the text sorts before it.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, RecordBatch, StringArray};
@@ -51,6 +52,14 @@ impl Kind {
             return (Self::Instant { zoned }, at);
         }
         number(text).map_or((Self::Words, 0), |value| (Self::Number, value))
+    }
+}
+
+/// Two texts in their order: that of what they name if both name an instant, or a number, else letter by letter.
+pub(super) fn compare_texts(left: &str, right: &str) -> Ordering {
+    match (Kind::of(left), Kind::of(right)) {
+        ((own, left), (other, right)) if own == other && own != Kind::Words => left.cmp(&right),
+        _ => left.cmp(right),
     }
 }
 
@@ -144,7 +153,7 @@ pub(crate) fn mixed(text: &str) -> Error {
 }
 
 /// The column as text, if that is what it is (dictionaries of text included).
-fn as_text(values: &ArrayRef) -> Result<Option<StringArray>> {
+pub(super) fn as_text(values: &ArrayRef) -> Result<Option<StringArray>> {
     let is_text = |t: &DataType| matches!(t, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
     let text = match values.data_type() {
         DataType::Dictionary(_, inner) => is_text(inner),

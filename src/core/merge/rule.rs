@@ -312,7 +312,8 @@ impl MergeRule {
 
     /// Whether rows meet, or are compared, by a column.
     pub(crate) fn is_key(&self, column: &str) -> bool {
-        self.modified() == Some(column) || self.ids.iter().any(|id| id == column)
+        let is_in_scope = || self.scope.as_ref().is_some_and(|scope| scope.columns().contains(&column));
+        self.modified() == Some(column) || self.ids.iter().any(|id| id == column) || is_in_scope()
     }
 
     /// What is said of the modification column.
@@ -378,16 +379,23 @@ impl MergeRule {
         if has_rows || self.allows_empty || self.only_stored != Fate::Delete {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::InvalidInput, "nothing came in to mirror")
-            .hint("all stored rows would go; allow an empty batch if that is meant"))
+        Err(Error::new(ErrorKind::InvalidInput, "nothing came in to mirror").hint(
+            "all stored rows, or all of the scope, would go: look at the source, or allow an empty batch if that is meant",
+        ))
     }
 
-    /// Refuses an outcome in which more stored rows go than may.
+    /// Refuses an outcome in which more stored rows go than may, or all of them because no row came in that is to stay.
     ///
     /// # Errors
     ///
     /// `InvalidInput` that tells how many.
     pub(crate) fn check_deleted(&self, rows: &RowCounts) -> Result<()> {
+        // Of stale rows it is not known here which are delete marks.
+        let stale = if self.marks.is_none() { rows.stale } else { 0 };
+        let live = rows.inserted + rows.updated + rows.unchanged + stale;
+        if rows.deleted > 0 {
+            self.check_rows(live > 0)?;
+        }
         self.max_delete.map_or(Ok(()), |most| most.check(rows.deleted, rows.rows_before))
     }
 

@@ -77,6 +77,24 @@ impl Bound {
         }
         search(&self.test)
     }
+
+    /// A text column of which it is asked what comes before what: as text, 10 is before 9.
+    pub(crate) fn orders_text(&self) -> Option<&str> {
+        fn search(test: &Test) -> Option<&str> {
+            let is_order = |op: &CompareOp| !matches!(op, CompareOp::Eq | CompareOp::NotEq);
+            match test {
+                Test::All(tests) | Test::Any(tests) => tests.iter().find_map(search),
+                Test::Compare { column, op, .. } => {
+                    (is_order(op) && column.data_type.is_string()).then_some(column.name.as_str())
+                }
+                Test::CompareColumns { left, op, common, .. } => {
+                    (is_order(op) && common.is_string()).then_some(left.name.as_str())
+                }
+                Test::In { .. } | Test::Like { .. } | Test::Null { .. } => None,
+            }
+        }
+        search(&self.test)
+    }
 }
 
 impl Predicate {
@@ -139,7 +157,7 @@ fn placed(column: &Column, literal: &Literal) -> Result<Place<ArrayRef>> {
             DataType::Time32(_) | DataType::Time64(_) => "compare it with a time of day: '10:00:00'",
             DataType::Boolean => "compare it with TRUE or FALSE",
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
-                "compare it with a text in single quotes"
+                "it is text, of which 10 comes before 9: compare it for equality with a text in single quotes, or read the column as what it is (--schema)"
             }
             ref other if other.is_numeric() => "compare it with a number, without quotes",
             _ => "only IS NULL and IS NOT NULL can be asked of this type",

@@ -34,8 +34,12 @@ pub(super) fn kept(
         let (Some(sent), Some(place)) = (sent, places[slot]) else { return Ok(None) };
         let stored = columns::array(rows, place, &picks.iter().copied(), sent.column.data_type())?;
         let sent = take(&sent.column, &sources, None).map_err(broken)?;
+        let keeps = cells.keeps(&file.names[slot], &stored, &sent)?;
+        if stored.data_type().is_nested() {
+            return Ok(keeps);
+        }
         let is_same = not_distinct(&canonical(&stored)?, &canonical(&sent)?).map_err(broken)?;
-        Ok(Some(match cells.keeps(&file.names[slot], &stored, &sent)? {
+        Ok(Some(match keeps {
             Some(keeps) => or(&is_same, &keeps).map_err(broken)?,
             None => is_same,
         }))

@@ -9,7 +9,7 @@ use arrow::error::ArrowError;
 use futures::StreamExt;
 
 use crate::core::merge::MergeRule;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::BatchStream;
 
 /// The name of the column, which no other one has.
@@ -24,7 +24,15 @@ pub(super) fn marked(stream: BatchStream, rule: &MergeRule) -> Result<BatchStrea
     let schema = stream.schema();
     // Nothing came in, not even names.
     let Some(marks) = rule.delete_marks().filter(|_| !schema.fields().is_empty()) else { return Ok(stream) };
-    let condition = marks.condition().bind(&schema)?;
+    let condition =
+        marks.condition().bind(&schema).map_err(|error| error.with("condition", marks.condition()))?;
+    // Text of a file may be numbers: one that is to be below 5 must not go because it begins with 1.
+    if let Some(column) = condition.orders_text() {
+        return Err(Error::new(ErrorKind::InvalidInput, "delete marks are not told by the order of text")
+            .with("column", column)
+            .with("condition", marks.condition())
+            .hint("as text, 10 comes before 9: ask whether it is equal, or read the column as what it is (--schema)"));
+    }
     let with_marks = with_marks(&schema);
     let behind = Arc::clone(&with_marks);
     let batches = stream.map(move |batch| {

@@ -162,6 +162,11 @@ pub(crate) fn merge(
         tables.leave_behind(&met, &mut rows)?;
     }
     counts.deleted = rows.iter().filter(|row| row.is_none()).count() as u64;
+    let stale = if rule.delete_marks().is_none() { counts.stale } else { 0 };
+    let live = counts.inserted + counts.updated + counts.unchanged + stale;
+    if mirrors && live == 0 && counts.deleted > 0 && !rule.allows_empty() {
+        return Err(Refusal::Empty);
+    }
     let before = stored.rows.len() as u64;
     let most = match rule.max_delete() {
         None => before,
@@ -478,14 +483,25 @@ fn merged(stored: &Table, old: &[Cell], new: Vec<Cell>, rule: &MergeRule) -> Vec
             ColumnPolicy::Newest => false,
             ColumnPolicy::InsertOnly => true,
             ColumnPolicy::KeepIfNull => new == Cell::Null,
-            ColumnPolicy::Max => new.is_lowest() || old.compare(&new) != Ordering::Less,
+            ColumnPolicy::Max => new.is_lowest() || in_order(old, &new) != Ordering::Less,
             ColumnPolicy::Min => {
-                new.is_lowest() || !old.is_lowest() && old.compare(&new) != Ordering::Greater
+                new.is_lowest() || !old.is_lowest() && in_order(old, &new) != Ordering::Greater
             }
         };
         if keeps { old.clone() } else { new }
     };
     cells.map(merge).collect()
+}
+
+/// How two values compare; two texts that name instants, or numbers, as these.
+fn in_order(old: &Cell, new: &Cell) -> Ordering {
+    if let (Cell::Text(old), Cell::Text(new)) = (old, new)
+        && let ((own, old), (other, new)) = (Reading::of_text(old), Reading::of_text(new))
+        && own == other
+    {
+        return old.compare(&new);
+    }
+    old.compare(new)
 }
 
 /// A stored row with the incoming cells on top, where there are some.
