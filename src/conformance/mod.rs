@@ -165,7 +165,7 @@ fn conditions(
         }
         Ok(holds(scope, batch)?.into_iter().map(|inside| !inside).collect())
     };
-    let marks = rule.delete_marks().map(|marks| holds(marks.condition(), incoming)).transpose()?;
+    let marks = rule.marks_of(&incoming.schema()).map(|marks| holds(&marks, incoming)).transpose()?;
     Ok(Conditions {
         marks: marks.unwrap_or_default(),
         outside: outside(fitted)?,

@@ -8,6 +8,7 @@ use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
 use crate::core::merge::{ExtraColumns, MergeRule, MissingColumns, NameCase};
+use crate::core::predicate::Predicate;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::StoredTable;
 use crate::table::casts::Casts;
@@ -138,7 +139,8 @@ fn added(stored: &Schema, incoming: &Schema, rule: &MergeRule) -> Result<Vec<Fie
 /// The incoming columns that are not left out, by their places.
 fn kept(stored: &Schema, incoming: &Schema, rule: &MergeRule) -> Vec<usize> {
     // What tells delete marks need not be stored; and other columns may be left out.
-    let marks = rule.delete_marks().map(|marks| marks.condition().columns()).unwrap_or_default();
+    let marks = rule.marks_of(incoming);
+    let marks = marks.as_ref().map(Predicate::columns).unwrap_or_default();
     let may_go = |name: &str| rule.extra_columns() == ExtraColumns::Ignore || marks.contains(&name);
     // A key that is not stored is not left out, for nothing could be matched by it, nor is what may be a slip of the case.
     let is_like =

@@ -448,7 +448,21 @@ impl MergeRule {
             rule.winner = Winner::Newest(newest(winner));
         }
         check_keys(&rule.ids, rule.settle.as_ref())?;
+        rule.scope = self.scope.as_ref().map(|scope| scope.renamed(&own));
+        rule.cells = Cells::default();
+        for column in self.cells.columns() {
+            rule = rule.with_policy(own(column), self.cells.policy(column))?;
+        }
         Ok(rule)
+    }
+
+    /// What holds for delete marks, of rows with these columns.
+    pub(crate) fn marks_of(&self, incoming: &Schema) -> Option<Predicate> {
+        let own = |name: &str| match self.columns.case.find(incoming, name) {
+            Some(place) => incoming.field(place).name().clone(),
+            None => name.to_owned(),
+        };
+        self.marks.as_ref().map(|marks| marks.condition().renamed(&own))
     }
 
     /// The preset this rule was made from.

@@ -117,9 +117,31 @@ impl Predicate {
         });
         found
     }
+
+    /// The same condition on columns of other names.
+    pub(crate) fn renamed(&self, name: &impl Fn(&str) -> String) -> Self {
+        Self(self.0.renamed(name))
+    }
 }
 
 impl Node {
+    fn renamed(&self, name: &impl Fn(&str) -> String) -> Self {
+        let all = |nodes: &[Self]| nodes.iter().map(|node| node.renamed(name)).collect();
+        match self.clone() {
+            Self::All(nodes) => Self::All(all(&nodes)),
+            Self::Any(nodes) => Self::Any(all(&nodes)),
+            Self::Not(node) => Self::Not(Box::new(node.renamed(name))),
+            Self::CompareColumns { left, op, right } => {
+                Self::CompareColumns { left: name(&left), op, right: name(&right) }
+            }
+            Self::Compare { column, op, literal } => Self::Compare { column: name(&column), op, literal },
+            Self::In { column, literals, negated } => Self::In { column: name(&column), literals, negated },
+            Self::Like { column, pattern, negated } => Self::Like { column: name(&column), pattern, negated },
+            Self::Null { column, negated } => Self::Null { column: name(&column), negated },
+            Self::Flag(column) => Self::Flag(name(&column)),
+        }
+    }
+
     fn visit_columns<'a>(&'a self, visit: &mut impl FnMut(&'a str)) {
         match self {
             Self::All(nodes) | Self::Any(nodes) => nodes.iter().for_each(|node| node.visit_columns(visit)),

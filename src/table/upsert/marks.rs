@@ -23,14 +23,15 @@ const NAME: &str = "\u{0}mark";
 pub(super) fn marked(stream: BatchStream, rule: &MergeRule) -> Result<BatchStream> {
     let schema = stream.schema();
     // Nothing came in, not even names.
-    let Some(marks) = rule.delete_marks().filter(|_| !schema.fields().is_empty()) else { return Ok(stream) };
-    let condition =
-        marks.condition().bind(&schema).map_err(|error| error.with("condition", marks.condition()))?;
+    let Some(asked) = rule.marks_of(&schema).filter(|_| !schema.fields().is_empty()) else {
+        return Ok(stream);
+    };
+    let condition = asked.bind(&schema).map_err(|error| error.with("delete-where", &asked))?;
     // Text of a file may be numbers: one that is to be below 5 must not go because it begins with 1.
     if let Some(column) = condition.orders_text() {
         return Err(Error::new(ErrorKind::InvalidInput, "delete marks are not told by the order of text")
             .with("column", column)
-            .with("condition", marks.condition())
+            .with("delete-where", &asked)
             .hint("as text, 10 comes before 9: ask whether it is equal, or read the column as what it is (--schema)"));
     }
     let with_marks = with_marks(&schema);

@@ -296,8 +296,9 @@ fn check_columns(stored: &Table, incoming: &Table, rule: &MergeRule) -> Result<(
     }
     let is_like = |name: &String| stored.columns.iter().any(|own| own.to_lowercase() == name.to_lowercase());
     let marks = rule.delete_marks().map(|marks| marks.condition().columns()).unwrap_or_default();
-    let may_go =
-        |name: &String| rule.extra_columns() == ExtraColumns::Ignore || marks.contains(&name.as_str());
+    let case = rule.columns().case;
+    let is_asked = |name: &str| marks.iter().any(|column| case.key(column) == case.key(name));
+    let may_go = |name: &String| rule.extra_columns() == ExtraColumns::Ignore || is_asked(name);
     let may_be_left_out = |name: &String| may_go(name) && !is_key(name) && !is_like(name);
     let extra =
         incoming.columns.iter().filter(|name| stored.column(name).is_none() && !may_be_left_out(name));
