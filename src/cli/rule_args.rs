@@ -41,6 +41,10 @@ pub(super) struct RuleArgs {
     #[arg(long, value_name = "SQL", help_heading = DELETING, value_parser = parsed::<Predicate>)]
     delete_where: Option<Predicate>,
 
+    /// Column that then says that the stored row is deleted, so that the row stays: true, or when it was
+    #[arg(long, value_name = "COL", help_heading = DELETING)]
+    soft_delete: Option<String>,
+
     /// Rows that this is about: others are neither met nor deleted, and do not come in
     #[arg(long, value_name = "SQL", help_heading = DELETING, value_parser = parsed::<Predicate>)]
     scope: Option<Predicate>,
@@ -87,6 +91,7 @@ pub(super) struct RuleArgs {
     #[arg(long, value_name = "WHAT", help_heading = HARD_CASES)]
     #[arg(value_parser = one_of::<IfMissing>(IfMissing::VARIANTS))]
     if_missing: Option<IfMissing>,
+
     /// Incoming values that do not fit the stored type exactly: an error, or null (never in ids and the modification column)
     /// [default: error]
     #[arg(long, value_name = "WHAT", help_heading = HARD_CASES)]
@@ -175,9 +180,15 @@ impl RuleArgs {
             .policy
             .into_iter()
             .try_fold(rule, |rule, (column, policy)| rule.with_policy(column, policy))?;
-        match self.delete_where {
-            Some(condition) => rule.with_delete_marks(DeleteMarks::hard(condition)),
-            None => Ok(rule),
+        match (self.delete_where, self.soft_delete) {
+            (Some(condition), None) => rule.with_delete_marks(DeleteMarks::hard(condition)),
+            (Some(condition), Some(column)) => rule.with_delete_marks(DeleteMarks::soft(condition, column)),
+            (None, Some(_)) => Err(Error::new(ErrorKind::Usage, "nothing says which rows are deleted")
+                .with("flag", "--soft-delete")
+                .hint(
+                    "say which incoming rows are delete marks with --delete-where SQL, or leave the flag out",
+                )),
+            (None, None) => Ok(rule),
         }
     }
 }

@@ -64,6 +64,7 @@ fn done(report: &UpsertReport) -> String {
         (report.rows.updated, "updated"),
         (report.rows.opened, "opened"),
         (report.rows.deleted, "deleted"),
+        (report.rows.soft_deleted, "softly deleted"),
         (report.rows.repaired, "repaired"),
         (report.rows.unchanged, "unchanged"),
     ]);
@@ -86,6 +87,7 @@ fn planned(report: &UpsertReport) -> String {
         (rows.updated, "update"),
         (rows.opened, "open"),
         (rows.deleted, "delete"),
+        (rows.soft_deleted, "softly delete"),
         (rows.repaired, "repair"),
     ];
     let changes = verbs.into_iter().filter(|(count, _)| *count > 0);
@@ -100,12 +102,14 @@ fn planned(report: &UpsertReport) -> String {
 }
 
 fn skipped(rows: &RowCounts) -> [(u64, &'static str); 5] {
+    // Those that took a stored row out are told already. A mirror takes out others as well, and then nothing is said of them.
+    let marks = rows.tombstones.saturating_sub(rows.deleted + rows.soft_deleted);
     [
         (rows.stale, "stale"),
         (rows.duplicates, if rows.duplicates == 1 { "duplicate" } else { "duplicates" }),
         (rows.ignored, "ignored"),
         (rows.rejected, "rejected"),
-        (rows.tombstones, if rows.tombstones == 1 { "delete mark" } else { "delete marks" }),
+        (marks, if marks == 1 { "delete mark" } else { "delete marks" }),
     ]
 }
 

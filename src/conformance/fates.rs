@@ -11,8 +11,17 @@ use crate::core::report::RowCounts;
 use crate::error::{Error, Result};
 
 /// Counts that are not about what became of an incoming row.
-const OTHERS: [&str; 8] =
-    ["incoming", "duplicates", "ties", "opened", "deleted", "repaired", "rows_before", "rows_after"];
+const OTHERS: [&str; 9] = [
+    "incoming",
+    "duplicates",
+    "ties",
+    "opened",
+    "deleted",
+    "soft_deleted",
+    "repaired",
+    "rows_before",
+    "rows_after",
+];
 
 /// The counts that are not zero, by their names in reports.
 pub(super) fn counted(counts: &RowCounts) -> Result<Vec<(String, u64)>> {
@@ -82,6 +91,7 @@ fn winner(
         ties: Ties::default(),
         stale: Stale::default(),
         delete_where: None,
+        soft_delete: None,
         extra: ExtraColumns::Ignore,
         ..case.rule.choices
     };

@@ -15,10 +15,10 @@ mod raw;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 
 use crate::core::format::Format;
-use crate::core::merge::reference::{Conditions, Refusal, Table, merge};
+use crate::core::merge::reference::{Cell, Conditions, Refusal, Table, merge};
 use crate::core::merge::rule::Fate;
 use crate::core::merge::{
     Casting, ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, FineTimestamps, IncomingColumns, Lossy,
@@ -115,7 +115,9 @@ pub fn judge(stored: Option<&RecordBatch>, incoming: &RecordBatch, rule: &MergeR
         let rule = &rule.in_names_of(&incoming.schema())?;
         let conditions = conditions(None, incoming, incoming, rule)?;
         let incoming = table_of(incoming)?;
-        let nothing = Table { columns: incoming.columns.clone(), rows: Vec::new() };
+        let flag = rule.soft_column().filter(|flag| incoming.column(flag).is_none());
+        let columns = incoming.columns.iter().cloned().chain(flag.map(ToOwned::to_owned));
+        let nothing = Table { columns: columns.collect(), rows: Vec::new() };
         return Ok(Judgement::of(merge(&nothing, &incoming, rule, &conditions)));
     };
     let (incoming, rule) = (&named_as(stored, incoming, rule)?, &rule.in_names_of(&stored.schema())?);
@@ -166,11 +168,31 @@ fn conditions(
         Ok(holds(scope, batch)?.into_iter().map(|inside| !inside).collect())
     };
     let marks = rule.marks_of(&incoming.schema()).map(|marks| holds(&marks, incoming)).transpose()?;
+    let (stamps, unset) = stamps(stored, fitted, rule)?;
     Ok(Conditions {
         marks: marks.unwrap_or_default(),
+        stamps,
+        unset,
         outside: outside(fitted)?,
         stored_outside: stored.map(outside).transpose()?.unwrap_or_default(),
     })
+}
+
+/// What each incoming row puts into the column of soft deletes if it is a delete mark, and what stands there of other rows.
+fn stamps(
+    stored: Option<&RecordBatch>,
+    fitted: &RecordBatch,
+    rule: &MergeRule,
+) -> Result<(Vec<Cell>, Option<Cell>)> {
+    let Some(flag) = rule.soft_column() else { return Ok((Vec::new(), None)) };
+    let flag = stored.and_then(|stored| stored.column_by_name(flag));
+    if flag.is_some_and(|flag| flag.data_type() == &DataType::Boolean) {
+        return Ok((vec![Cell::Bool(true); fitted.num_rows()], Some(Cell::Bool(false))));
+    }
+    let table = table_of(fitted)?;
+    let modified = rule.modified().and_then(|modified| table.column(modified));
+    let of = |row: &Vec<Cell>| modified.map_or(Cell::Null, |place| row[place].clone());
+    Ok((table.rows.iter().map(of).collect(), None))
 }
 
 /// The incoming columns in the stored types, or why there is no such thing.
@@ -261,6 +283,8 @@ pub struct Choices {
     pub policies: &'static [(&'static str, ColumnPolicy)],
     /// What holds for delete marks.
     pub delete_where: Option<&'static str>,
+    /// The column that says that rows are deleted.
+    pub soft_delete: Option<&'static str>,
     /// The part of the table that the upsert is for.
     pub scope: Option<&'static str>,
     /// Whether a mirror may be of nothing.
@@ -286,7 +310,7 @@ impl Rule {
     pub fn to_merge_rule(self) -> Result<MergeRule> {
         let Choices { nulls, ties, stale, duplicates, extra, missing, .. } = self.choices;
         let Choices { delete_where, scope, allow_empty, max_delete, policies, .. } = self.choices;
-        let Choices { lossy, zone, fine, case, .. } = self.choices;
+        let Choices { lossy, zone, fine, case, soft_delete, .. } = self.choices;
         let naive = match zone {
             Some(zone) => NaiveTimestamps::Assume(zone.parse()?),
             None => NaiveTimestamps::Error,
@@ -305,9 +329,12 @@ impl Rule {
         };
         let said = policies.iter();
         let rule = said.copied().try_fold(rule, |rule, (column, policy)| rule.with_policy(column, policy))?;
-        let rule = match delete_where {
-            Some(condition) => rule.with_delete_marks(DeleteMarks::hard(condition.parse()?))?,
-            None => rule,
+        let rule = match (delete_where, soft_delete) {
+            (Some(condition), Some(column)) => {
+                rule.with_delete_marks(DeleteMarks::soft(condition.parse()?, column))?
+            }
+            (Some(condition), None) => rule.with_delete_marks(DeleteMarks::hard(condition.parse()?))?,
+            (None, _) => rule,
         };
         let rule = match scope {
             Some(scope) => rule.with_scope(scope.parse()?),
@@ -358,13 +385,27 @@ pub struct Counts {
     pub rejected: u64,
     /// Stored rows that went.
     pub deleted: u64,
+    /// Stored rows that say now that they are deleted.
+    pub soft_deleted: u64,
 }
 
 impl From<&RowCounts> for Counts {
     fn from(rows: &RowCounts) -> Self {
         let RowCounts { inserted, updated, unchanged, stale, duplicates, ties, ignored, .. } = *rows;
-        let RowCounts { tombstones, rejected, deleted, .. } = *rows;
-        Self { inserted, updated, unchanged, stale, duplicates, ties, ignored, tombstones, rejected, deleted }
+        let RowCounts { tombstones, rejected, deleted, soft_deleted, .. } = *rows;
+        Self {
+            inserted,
+            updated,
+            unchanged,
+            stale,
+            duplicates,
+            ties,
+            ignored,
+            tombstones,
+            rejected,
+            deleted,
+            soft_deleted,
+        }
     }
 }
 
@@ -398,7 +439,9 @@ impl Judgement {
     fn where_nulls_fit(self, stored: &RecordBatch, incoming: &RecordBatch, rule: &MergeRule) -> Self {
         let Self::Merged(_, counts) = &self else { return self };
         let schema = stored.schema();
-        for field in schema.fields().iter().filter(|field| !field.is_nullable()) {
+        let takes_none =
+            |field: &&Arc<Field>| !field.is_nullable() && rule.soft_column() != Some(field.name().as_str());
+        for field in schema.fields().iter().filter(takes_none) {
             match incoming.column_by_name(field.name()) {
                 Some(values) if values.null_count() > 0 => {
                     return Self::refused("the stored column takes no nulls");
@@ -445,6 +488,8 @@ fn message_of(refusal: &Refusal) -> &'static str {
         Refusal::MissingPolicy(_) => "column of a policy is missing",
         Refusal::Empty => "nothing came in to mirror",
         Refusal::MissingScope(_) => "scope column is missing",
+        Refusal::FlagComesIn(_) => "the column for soft deletes comes in",
+        Refusal::MissingFlag(_) => "the column for soft deletes is not stored",
         Refusal::Nameless(_) => "stored rows have no id",
         Refusal::TooManyDeleted(_) => "more stored rows would go than is allowed",
     }

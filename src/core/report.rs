@@ -47,6 +47,8 @@ pub struct RowCounts {
     pub opened: u64,
     /// Stored rows that went.
     pub deleted: u64,
+    /// Stored rows that stay, and say now that they are deleted.
+    pub soft_deleted: u64,
     /// Stored duplicates that were put right.
     pub repaired: u64,
     /// Stored rows before; null where counting them would cost a scan.
@@ -110,6 +112,7 @@ impl RowCounts {
             ties: self.ties + other.ties,
             opened: self.opened + other.opened,
             deleted: self.deleted + other.deleted,
+            soft_deleted: self.soft_deleted + other.soft_deleted,
             repaired: self.repaired + other.repaired,
             rows_before: self.rows_before,
             rows_after: rows_after.map(|((after, other), before)| after + other - before),
@@ -121,7 +124,7 @@ impl RowCounts {
     /// Whether the stored rows are left as they were.
     #[must_use]
     pub fn is_no_change(&self) -> bool {
-        self.inserted + self.updated + self.opened + self.deleted + self.repaired == 0
+        self.inserted + self.updated + self.opened + self.deleted + self.soft_deleted + self.repaired == 0
     }
 }
 

@@ -23,6 +23,7 @@ mod sorted;
 pub(crate) mod source;
 pub(crate) mod source_types;
 pub(crate) mod spill;
+mod stamp;
 pub(crate) mod table_scan;
 mod taken;
 pub(crate) mod target;

@@ -173,6 +173,14 @@ pub(crate) fn leaving(
     let schema = incoming.schema();
     let mut leaving = Vec::new();
     for column in columns {
+        if outcome.cells.is_flag(column) {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "a partition column cannot say that rows are deleted",
+            )
+            .with("column", column)
+            .hint("name another column for soft deletes"));
+        }
         if let policy @ (ColumnPolicy::Max | ColumnPolicy::Min) = outcome.cells.policy(column) {
             return Err(Error::new(ErrorKind::Unsupported, "a partition column cannot have this policy")
                 .with("column", column)
@@ -188,8 +196,10 @@ pub(crate) fn leaving(
         let mut values = values_of_rows(&rows, columns, Some(own))?;
         for (place, column) in columns.iter().enumerate() {
             let policy = outcome.cells.policy(column);
-            for values in values.iter_mut().map(|values| &mut values[place]) {
+            let is_stamped = outcome.cells.is_stamped(column);
+            for (pair, values) in pairs.iter().zip(values.iter_mut().map(|values| &mut values[place])) {
                 if policy == ColumnPolicy::InsertOnly
+                    || pair.is_stamp && !is_stamped
                     || policy == ColumnPolicy::KeepIfNull && values.is_none()
                 {
                     values.clone_from(&own[place]);

@@ -3,15 +3,17 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use arrow::error::ArrowError;
+use chrono::Utc;
 
 use crate::core::merge::{ExtraColumns, MergeRule, MissingColumns, NameCase};
 use crate::core::predicate::Predicate;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::StoredTable;
 use crate::table::casts::Casts;
+use crate::table::stamp::Stamp;
 
 /// What is taken of incoming rows, and what is added to them.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(crate) struct Taken {
     places: Vec<usize>,
     /// Columns that stand behind them, without a value.
     nulls: Vec<FieldRef>,
+    /// What delete marks set, behind these.
+    stamp: Option<Stamp>,
     casts: Casts,
 }
 
@@ -45,8 +49,10 @@ impl Taken {
             (kept(&schema, incoming, rule), added(&schema, incoming, rule)?)
         };
         let own = with(&incoming.project(&places).map_err(untaken)?, &nulls);
+        let stamp = Stamp::new(&schema, &own, rule, Utc::now())?;
+        let own = with(&own, stamp.as_ref().map(Stamp::field).cloned().as_slice());
         let casts = Casts::new(stored, &own, rule, timestamp_format);
-        Ok(Self { schema: casts.schema(&own), places, nulls, casts })
+        Ok(Self { schema: casts.schema(&own), places, nulls, stamp, casts })
     }
 
     /// The columns that are taken.
@@ -54,15 +60,20 @@ impl Taken {
         &self.schema
     }
 
-    /// The next rows, of all incoming columns.
+    /// The next rows, of all incoming columns. Of these, `marks` are delete marks.
     ///
     /// # Errors
     ///
     /// `InvalidInput` for values that the rule does not take.
-    pub(crate) fn batch(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
+    pub(crate) fn batch(&mut self, batch: &RecordBatch, marks: Option<&BooleanArray>) -> Result<RecordBatch> {
         let own = batch.project(&self.places).map_err(untaken)?;
         let own = self.renamed(own)?;
-        self.casts.batch(&self.widened(own)?)
+        let own = self.widened(own)?;
+        let own = match &self.stamp {
+            Some(stamp) => widened(&own, &[Arc::clone(stamp.field())], [stamp.values(&own, marks)?])?,
+            None => own,
+        };
+        self.casts.batch(&own)
     }
 
     /// Says in the log what was lost, once all rows are taken.
@@ -89,10 +100,19 @@ impl Taken {
             return Ok(own);
         }
         let nulls = self.nulls.iter().map(|field| new_null_array(field.data_type(), own.num_rows()));
-        let columns: Vec<ArrayRef> = own.columns().iter().cloned().chain(nulls).collect();
-        let rows = RecordBatchOptions::new().with_row_count(Some(own.num_rows()));
-        RecordBatch::try_new_with_options(with(&own.schema(), &self.nulls), columns, &rows).map_err(untaken)
+        widened(&own, &self.nulls, nulls)
     }
+}
+
+/// `own` with more columns behind.
+fn widened(
+    own: &RecordBatch,
+    fields: &[FieldRef],
+    more: impl IntoIterator<Item = ArrayRef>,
+) -> Result<RecordBatch> {
+    let columns: Vec<ArrayRef> = own.columns().iter().cloned().chain(more).collect();
+    let rows = RecordBatchOptions::new().with_row_count(Some(own.num_rows()));
+    RecordBatch::try_new_with_options(with(&own.schema(), fields), columns, &rows).map_err(untaken)
 }
 
 fn with(own: &Schema, more: &[FieldRef]) -> SchemaRef {
@@ -119,7 +139,7 @@ fn untaken(cause: ArrowError) -> Error {
 /// The stored columns that do not come in, if they are to be overwritten.
 fn added(stored: &Schema, incoming: &Schema, rule: &MergeRule) -> Result<Vec<FieldRef>> {
     let is_missing =
-        |field: &&FieldRef| incoming.field_with_name(field.name()).is_err() && !rule.is_key(field.name());
+        |field: &&FieldRef| incoming.field_with_name(field.name()).is_err() && !rule.is_set(field.name());
     let missing: Vec<&FieldRef> = stored.fields().iter().filter(is_missing).collect();
     match rule.missing_columns() {
         MissingColumns::Error if !missing.is_empty() => {

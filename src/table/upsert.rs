@@ -29,6 +29,7 @@ use crate::table::incoming::renamed_and_set;
 use crate::table::new_rows::NewRows;
 use crate::table::single::SingleFile;
 use crate::table::spill::{SpillFile, Spilled};
+use crate::table::stamp::with_column;
 use crate::table::taken::Taken;
 use crate::table::target::{Kind, will_stand};
 use marks::{columns_of, marked, split, together};
@@ -149,7 +150,8 @@ impl Job<'_> {
             }
             Found::Nothing => {
                 self.name_columns();
-                self.place.create(self.session, &columns_of(&self.rows.schema())?)?
+                let columns = columns_of(&self.rows.schema())?;
+                self.place.create(self.session, &with_column(&columns, &self.rule))?
             }
             Found::Changed => return Ok(Attempt::Conflict),
         };
@@ -291,7 +293,7 @@ fn settle(
     let (mut own, mut marks) = (Vec::with_capacity(batches.len()), Vec::new());
     for batch in batches {
         let (batch, is_mark) = split(batch)?;
-        own.push(taken.batch(&batch)?);
+        own.push(taken.batch(&batch, is_mark.as_ref())?);
         marks.extend(is_mark);
     }
     taken.finish();

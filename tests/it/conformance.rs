@@ -247,7 +247,9 @@ fn say(line: &str) {
 
 async fn run_cell(backend: &'static str, kind: Kind, target: Target) -> Cell {
     let mut cell = Cell::new(backend, &format!("{}, {}", kind.label(), target.label));
-    for case in cases() {
+    // While one writes a case: only those whose names have this in them.
+    let asked = std::env::var("KEYFOLD_CASES").unwrap_or_default();
+    for case in cases().into_iter().filter(|case| case.name.contains(&asked)) {
         if let Err(why) = target.takes(&case) {
             *cell.ignored.entry(why).or_default() += 1;
             continue;
@@ -259,7 +261,9 @@ async fn run_cell(backend: &'static str, kind: Kind, target: Target) -> Cell {
             }
         }
     }
-    cell.check(target.required);
+    if asked.is_empty() {
+        cell.check(target.required);
+    }
     cell
 }
 

@@ -6,12 +6,13 @@ mod choices;
 mod columns;
 mod deletes;
 mod policies;
+mod soft;
 mod stored;
 mod types;
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, StringArray};
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray};
 
 use super::{Case, Choices, Counts, Data, Expect, Rule, Scope};
 use crate::core::format::Format;
@@ -33,6 +34,7 @@ pub(super) fn topics() -> Vec<(&'static str, Vec<Case>)> {
         ("Incoming rows among themselves", batch::cases()),
         ("Other methods, and other answers", choices::cases()),
         ("Rows that go", deletes::cases()),
+        ("Rows that are deleted and stay", soft::cases()),
         ("Columns with a policy", policies::cases()),
         ("Columns", columns::cases()),
         ("Types", types::cases()),
@@ -55,6 +57,7 @@ const DEFAULTS: Choices = Choices {
     missing: MissingColumns::Keep,
     policies: &[],
     delete_where: None,
+    soft_delete: None,
     scope: None,
     allow_empty: false,
     max_delete: None,
@@ -94,6 +97,7 @@ pub(super) const NONE: Counts = Counts {
     tombstones: 0,
     rejected: 0,
     deleted: 0,
+    soft_deleted: 0,
 };
 
 pub(super) const INSERTED: Expect = Expect::Counts(Counts { inserted: 1, ..NONE });
@@ -123,6 +127,10 @@ where
 /// The columns of [`rows`] without a row.
 fn no_rows() -> Data {
     rows::<i64, &str, i64>(&[])
+}
+
+fn bools(values: impl IntoIterator<Item = Option<bool>>) -> ArrayRef {
+    Arc::new(values.into_iter().collect::<BooleanArray>())
 }
 
 pub(super) fn ints<T: Into<Option<i64>>>(values: impl IntoIterator<Item = T>) -> ArrayRef {

@@ -2,23 +2,40 @@
 
 use std::fmt;
 
-use arrow::array::{Array, ArrayRef, BooleanArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::compute::kernels::zip::zip;
+use arrow::compute::or;
+use arrow::error::ArrowError;
 
 use super::ColumnPolicy;
 use super::canonical::RowEncoder;
 use super::order::{as_text, compare_texts, nan_to_null};
+use super::outcome::Pair;
 use crate::core::schema::type_name;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What is said of columns; of others the incoming value is taken.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Cells(Vec<(String, ColumnPolicy)>);
+pub(crate) struct Cells {
+    policies: Vec<(String, ColumnPolicy)>,
+    stamp: Option<Stamp>,
+}
+
+/// How it is said of a stored row that it is deleted.
+#[derive(Debug, Clone, PartialEq)]
+struct Stamp {
+    /// The column that says so.
+    flag: String,
+    /// The modification column, which is that of the mark then.
+    modified: Option<String>,
+    /// Whether it is said of a row at all.
+    is_used: bool,
+}
 
 /// As it is said behind `--policy`.
 impl fmt::Display for Cells {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, (column, policy)) in self.0.iter().enumerate() {
+        for (place, (column, policy)) in self.policies.iter().enumerate() {
             let comma = if place > 0 { "," } else { "" };
             write!(f, "{comma}{column}={policy}")?;
         }
@@ -28,29 +45,100 @@ impl fmt::Display for Cells {
 
 impl Cells {
     pub(super) fn set(&mut self, column: String, policy: ColumnPolicy) {
-        self.0.retain(|(other, _)| *other != column);
+        self.policies.retain(|(other, _)| *other != column);
         if policy != ColumnPolicy::Newest {
-            self.0.push((column, policy));
+            self.policies.push((column, policy));
         }
     }
 
-    /// The columns of which something is said.
+    /// The same where some of the rows just say in the column `flag` that they are deleted. Of these, the column `modified` is
+    /// taken as well, and no other.
+    pub(super) fn with_stamps(mut self, flag: &str, modified: Option<&str>, is_used: bool) -> Self {
+        let modified = modified.map(ToOwned::to_owned);
+        self.stamp = Some(Stamp { flag: flag.to_owned(), modified, is_used });
+        self
+    }
+
+    /// Becomes the same as `other`; whether there are rows that just say that they are deleted, both know together.
+    pub(crate) fn join(&mut self, other: &Self) {
+        let is_used = self.stamp.as_ref().is_some_and(|stamp| stamp.is_used);
+        self.clone_from(other);
+        if let Some(stamp) = &mut self.stamp {
+            stamp.is_used |= is_used;
+        }
+    }
+
+    /// The columns that have a policy.
     pub(crate) fn columns(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(column, _)| column.as_str())
+        self.policies.iter().map(|(column, _)| column.as_str())
+    }
+
+    /// The columns that depend on what is stored, even where no row is a stamp.
+    pub(crate) fn dependent(&self) -> impl Iterator<Item = &str> {
+        self.columns().chain(self.stamp.as_ref().map(|stamp| stamp.flag.as_str()))
     }
 
     /// What is said of a column.
     pub(crate) fn policy(&self, column: &str) -> ColumnPolicy {
-        let said = self.0.iter().find(|(other, _)| other == column);
+        let said = self.policies.iter().find(|(other, _)| other == column);
         said.map_or(ColumnPolicy::Newest, |(_, policy)| *policy)
     }
 
-    /// Which rows keep the stored value of a column when they are replaced; `None` if none does.
+    /// Whether it says of rows that they are deleted.
+    pub(crate) fn is_flag(&self, column: &str) -> bool {
+        self.stamp.as_ref().is_some_and(|stamp| stamp.flag == column)
+    }
+
+    /// Whether it takes more than the incoming values of a column to know what is written.
+    pub(crate) fn depend_on_stored(&self, column: &str) -> bool {
+        self.dependent().any(|other| other == column)
+            || self.stamp.as_ref().is_some_and(|stamp| stamp.is_used) && !self.is_stamped(column)
+    }
+
+    /// Whether a row that is deleted takes the incoming value.
+    pub(crate) fn is_stamped(&self, column: &str) -> bool {
+        self.is_flag(column)
+            || self.stamp.as_ref().is_some_and(|stamp| stamp.modified.as_deref() == Some(column))
+    }
+
+    /// Which rows keep the stored value of a column, whatever it is, because they just say that they are deleted.
+    pub(crate) fn stays(&self, column: &str, pairs: &[Pair]) -> Option<BooleanArray> {
+        let any = !self.is_stamped(column) && pairs.iter().any(|pair| pair.is_stamp);
+        any.then(|| pairs.iter().map(|pair| Some(pair.is_stamp)).collect())
+    }
+
+    /// Which rows, of `pairs`, keep the stored value of a column when they are replaced; `None` if none does.
     ///
     /// # Errors
     ///
     /// `InvalidInput` if the greater value is asked for and there is no order.
     pub(crate) fn keeps(
+        &self,
+        column: &str,
+        stored: &ArrayRef,
+        new: &ArrayRef,
+        pairs: &[Pair],
+    ) -> Result<Option<BooleanArray>> {
+        if self.is_flag(column) {
+            // Who is deleted stays so, and who is not needs no clearing.
+            let nulls = stored.logical_nulls();
+            let flags = stored.as_boolean_opt();
+            let is_set = |row: usize| {
+                nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row))
+                    && flags.is_none_or(|flags| flags.value(row))
+            };
+            return Ok(Some(
+                pairs.iter().enumerate().map(|(row, pair)| Some(pair.is_stamp == is_set(row))).collect(),
+            ));
+        }
+        let keeps = self.keeps_by_policy(column, stored, new)?;
+        Ok(match (keeps, self.stays(column, pairs)) {
+            (Some(keeps), Some(stays)) => Some(or(&keeps, &stays).map_err(apart)?),
+            (keeps, stays) => keeps.or(stays),
+        })
+    }
+
+    fn keeps_by_policy(
         &self,
         column: &str,
         stored: &ArrayRef,
@@ -95,14 +183,23 @@ impl Cells {
         })
     }
 
-    /// The values that rows have when they are replaced.
+    /// The values that rows, of `pairs`, have when they are replaced.
     ///
     /// # Errors
     ///
     /// As [`Cells::keeps`].
-    pub(crate) fn merged(&self, column: &str, stored: &ArrayRef, new: &ArrayRef) -> Result<ArrayRef> {
-        let Some(keeps) = self.keeps(column, stored, new)? else { return Ok(ArrayRef::clone(new)) };
-        zip(&keeps, stored, new)
-            .map_err(|cause| Error::internal("values could not be brought together").because(cause))
+    pub(crate) fn merged(
+        &self,
+        column: &str,
+        stored: &ArrayRef,
+        new: &ArrayRef,
+        pairs: &[Pair],
+    ) -> Result<ArrayRef> {
+        let Some(keeps) = self.keeps(column, stored, new, pairs)? else { return Ok(ArrayRef::clone(new)) };
+        zip(&keeps, stored, new).map_err(apart)
     }
+}
+
+fn apart(cause: ArrowError) -> Error {
+    Error::internal("values could not be brought together").because(cause)
 }

@@ -13,24 +13,47 @@ use crate::error::{Error, ErrorKind, Result};
 ///
 /// let marks = DeleteMarks::hard("op = 'D'".parse()?);
 /// let rule = MergeRule::by_modified(["order_id"], "updated_at")?.with_delete_marks(marks)?;
+/// let kept = DeleteMarks::soft("op = 'D'".parse()?, "deleted_at");
+/// let rule = MergeRule::by_modified(["order_id"], "updated_at")?.with_delete_marks(kept)?;
 /// # Ok::<(), keyfold::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeleteMarks {
     condition: Predicate,
+    soft: Option<String>,
 }
 
 impl DeleteMarks {
     /// Incoming rows for which `condition` holds take the stored row out. The columns that it names need not be stored.
     #[must_use]
     pub fn hard(condition: Predicate) -> Self {
-        Self { condition }
+        Self { condition, soft: None }
+    }
+
+    /// The same, but the stored row stays with its values, and `column`, which is stored, says that it is deleted: by `true`, or
+    /// by the modification value of the mark, or by the time of the run where there is none or the column cannot hold it. An
+    /// incoming row that is no mark and wins clears the column again.
+    #[must_use]
+    pub fn soft(condition: Predicate, column: impl Into<String>) -> Self {
+        Self { condition, soft: Some(column.into()) }
     }
 
     /// What holds for marks.
     #[must_use]
     pub fn condition(&self) -> &Predicate {
         &self.condition
+    }
+
+    /// The column that says that a row is deleted; rows go if there is none.
+    #[must_use]
+    pub fn soft_column(&self) -> Option<&str> {
+        self.soft.as_deref()
+    }
+
+    /// The same with another name for the column.
+    pub(super) fn with_soft_column(mut self, name: impl FnOnce(&str) -> String) -> Self {
+        self.soft = self.soft.as_deref().map(name);
+        self
     }
 }
 

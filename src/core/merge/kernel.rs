@@ -9,6 +9,7 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, Schema};
 use std::cmp::Ordering;
 
+use super::cells::Cells;
 pub(crate) use super::outcome::{Fates, Outcome, Pair};
 use super::rule::Fate;
 use super::scope::Scope;
@@ -52,6 +53,9 @@ pub(crate) struct Matcher<'a> {
     /// Tells by the key columns which stored rows are in scope.
     scope: Option<Bound>,
     values: RowEncoder,
+    cells: Cells,
+    /// Whether stored rows that meet a delete mark stay.
+    is_soft: bool,
     verdicts: Vec<Verdict>,
     tied: Vec<bool>,
     replaced: Vec<Pair>,
@@ -106,6 +110,8 @@ impl<'a> Matcher<'a> {
         Ok(Self {
             values: RowEncoder::new(types)?,
             scope: scope.map(|scope| scope.on_keys(stored, &key_columns)).transpose()?,
+            cells: stamped(rule, true),
+            is_soft: rule.soft_column().is_some(),
             verdicts,
             tied: vec![false; incoming.batch().num_rows()],
             replaced: Vec::new(),
@@ -184,7 +190,8 @@ impl<'a> Matcher<'a> {
         }
         let Some((order, ranks)) = self.incoming.order.as_ref().filter(|_| self.rule.compares_modified())
         else {
-            let (marks, open) = met.into_iter().map(|(_, pair)| pair).partition(|pair| self.is_mark(pair));
+            let pairs = met.into_iter().map(|(_, pair)| pair);
+            let (marks, open) = pairs.partition(|pair| self.is_mark(pair) && !pair.is_stamp);
             Vec::<Pair>::into_iter(marks).for_each(|pair| self.delete(pair));
             return Ok(open);
         };
@@ -199,7 +206,7 @@ impl<'a> Matcher<'a> {
             let source = self.incoming.source_rows()[pair.incoming as usize];
             match ranks.row(source as usize).cmp(&stored.row(place)) {
                 Ordering::Greater => self.take(pair),
-                Ordering::Equal if self.is_mark(&pair) => self.tie(pair),
+                Ordering::Equal if self.is_mark(&pair) && !pair.is_stamp => self.tie(pair),
                 Ordering::Less => self.verdicts[pair.incoming as usize] = Verdict::Stale,
                 Ordering::Equal => open.push(pair),
             }
@@ -223,12 +230,15 @@ impl<'a> Matcher<'a> {
         let stored = columns_of(values, &self.value_columns)?;
         let mut merged = columns_of(&incoming, &self.value_columns)?;
         for ((name, stored), new) in self.value_columns.iter().zip(&stored).zip(&mut merged) {
-            *new = self.rule.cells().merged(name, stored, new)?;
+            *new = self.cells.merged(name, stored, new, pairs)?;
         }
         let incoming = self.values.encode(&merged)?;
         let stored = self.values.encode(&stored)?;
         for (row, pair) in pairs.iter().enumerate() {
             if incoming.row(row) == stored.row(row) {
+                if pair.is_stamp {
+                    self.verdicts[pair.incoming as usize] = Verdict::Tombstone;
+                }
                 continue;
             }
             match self.rule.winner() {
@@ -271,6 +281,7 @@ impl<'a> Matcher<'a> {
         let (inserted, left_out) = if is_inserted { (new, 0) } else { (Vec::new(), new.len() as u64) };
         let settled = self.verdicts.len() as u64;
         let deleted = self.deleted.len() as u64;
+        let soft_deleted = self.replaced.iter().filter(|pair| pair.is_stamp).count() as u64;
         let rows = RowCounts {
             incoming: self.incoming.total,
             inserted: inserted.len() as u64,
@@ -281,6 +292,7 @@ impl<'a> Matcher<'a> {
             ignored: count(Verdict::Ignored) + left_out,
             rejected: count(Verdict::Rejected),
             deleted,
+            soft_deleted,
             duplicates: self.incoming.total - settled,
             ties: self.tied.iter().filter(|tied| **tied).count() as u64,
             rows_before,
@@ -291,7 +303,8 @@ impl<'a> Matcher<'a> {
         self.replaced.sort_unstable_by_key(|pair| pair.stored_row);
         self.deleted.sort_unstable();
         let (replaced, deleted) = (self.replaced, self.deleted);
-        let (ids, cells) = (self.rule.ids().to_vec(), self.rule.cells().clone());
+        let ids = self.rule.ids().to_vec();
+        let cells = stamped(self.rule, soft_deleted > 0);
         Ok(Outcome { replaced, deleted, inserted, ids, cells, rows })
     }
 
@@ -374,7 +387,8 @@ impl<'a> Matcher<'a> {
                 verdict @ Verdict::Unseen => {
                     *verdict = Verdict::Unchanged;
                     let stored_row = first_row + u64::from(*row);
-                    unseen.push((*row, Pair { stored_row, incoming: *incoming }));
+                    let is_stamp = self.is_soft && self.incoming.is_mark(*incoming);
+                    unseen.push((*row, Pair { stored_row, incoming: *incoming, is_stamp }));
                 }
                 _ => self.doubled.push(*incoming),
             }
@@ -397,7 +411,7 @@ impl<'a> Matcher<'a> {
     }
 
     fn take(&mut self, pair: Pair) {
-        if self.is_mark(&pair) { self.delete(pair) } else { self.replace(pair) }
+        if self.is_mark(&pair) && !pair.is_stamp { self.delete(pair) } else { self.replace(pair) }
     }
 
     fn delete(&mut self, pair: Pair) {
@@ -406,8 +420,18 @@ impl<'a> Matcher<'a> {
     }
 
     fn replace(&mut self, pair: Pair) {
-        self.verdicts[pair.incoming as usize] = Verdict::Updated;
+        let verdict = if pair.is_stamp { Verdict::Tombstone } else { Verdict::Updated };
+        self.verdicts[pair.incoming as usize] = verdict;
         self.replaced.push(pair);
+    }
+}
+
+/// How values become one, where rows are there that just say that they are deleted, or not.
+fn stamped(rule: &MergeRule, is_used: bool) -> Cells {
+    let cells = rule.cells().clone();
+    match rule.soft_column() {
+        Some(flag) => cells.with_stamps(flag, rule.compared(), is_used),
+        None => cells,
     }
 }
 

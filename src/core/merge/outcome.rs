@@ -13,6 +13,8 @@ pub(crate) struct Pair {
     pub(crate) stored_row: u64,
     /// Index into [`Incoming::batch`].
     pub(crate) incoming: u32,
+    /// Whether it just says that the stored row is deleted: all other values stay.
+    pub(crate) is_stamp: bool,
 }
 
 /// What is to be done with the stored rows.

@@ -208,6 +208,9 @@ impl MergeRule {
     /// `Usage` for an id column or the modification column, and with a method that leaves stored rows as they are.
     pub fn with_policy(mut self, column: impl Into<String>, policy: ColumnPolicy) -> Result<Self> {
         let column = column.into();
+        if self.soft_column() == Some(column.as_str()) {
+            return Err(set_by_marks(&column));
+        }
         if self.ids.contains(&column) || self.modified() == Some(column.as_str()) {
             return Err(Error::new(ErrorKind::Usage, "this column always has the value that came in")
                 .with("column", column)
@@ -231,9 +234,16 @@ impl MergeRule {
     ///
     /// # Errors
     ///
-    /// `Usage` with a method that leaves stored rows as they are.
+    /// `Usage` with a method that leaves stored rows as they are, and if the column of soft deletes is an id column, the
+    /// modification column, or has a policy.
     pub fn with_delete_marks(mut self, marks: DeleteMarks) -> Result<Self> {
         self.check_changes_stored()?;
+        if let Some(column) = marks.soft_column() {
+            let is_key = self.ids.iter().any(|id| id == column) || self.modified() == Some(column);
+            if is_key || self.cells.columns().any(|other| other == column) {
+                return Err(set_by_marks(column));
+            }
+        }
         self.marks = Some(marks);
         Ok(self)
     }
@@ -316,6 +326,11 @@ impl MergeRule {
         self.modified() == Some(column) || self.ids.iter().any(|id| id == column) || is_in_scope()
     }
 
+    /// Whether a column never becomes null for want of incoming values: it is a key, or says that rows are deleted.
+    pub(crate) fn is_set(&self, column: &str) -> bool {
+        self.is_key(column) || self.soft_column() == Some(column)
+    }
+
     /// What is said of the modification column.
     pub(crate) fn newest(&self) -> Option<&Newest> {
         self.settle.as_ref()
@@ -350,6 +365,16 @@ impl MergeRule {
     #[must_use]
     pub fn delete_marks(&self) -> Option<&DeleteMarks> {
         self.marks.as_ref()
+    }
+
+    /// The column that says of stored rows that they are deleted, if marks do not delete them.
+    pub(crate) fn soft_column(&self) -> Option<&str> {
+        self.marks.as_ref().and_then(DeleteMarks::soft_column)
+    }
+
+    /// The modification column, if it decides between stored and incoming rows.
+    pub(crate) fn compared(&self) -> Option<&str> {
+        self.modified().filter(|_| self.compares_modified())
     }
 
     /// For which stored rows the upsert is; for all if there is none.
@@ -396,7 +421,7 @@ impl MergeRule {
         if rows.deleted > 0 {
             self.check_rows(live > 0)?;
         }
-        self.max_delete.map_or(Ok(()), |most| most.check(rows.deleted, rows.rows_before))
+        self.max_delete.map_or(Ok(()), |most| most.check(rows.deleted + rows.soft_deleted, rows.rows_before))
     }
 
     /// Which of several incoming rows with one id counts where no modification value decides.
@@ -449,6 +474,7 @@ impl MergeRule {
         }
         check_keys(&rule.ids, rule.settle.as_ref())?;
         rule.scope = self.scope.as_ref().map(|scope| scope.renamed(&own));
+        rule.marks = self.marks.clone().map(|marks| marks.with_soft_column(own));
         rule.cells = Cells::default();
         for column in self.cells.columns() {
             rule = rule.with_policy(own(column), self.cells.policy(column))?;
@@ -470,6 +496,12 @@ impl MergeRule {
     pub fn method(&self) -> UpsertMethod {
         self.method
     }
+}
+
+fn set_by_marks(column: &str) -> Error {
+    Error::new(ErrorKind::Usage, "this column says whether rows are deleted, and nothing else")
+        .with("column", column)
+        .hint("name another column for soft deletes: no id, not the modification column, and none with a policy")
 }
 
 /// Refuses keys of which two are one column.

@@ -184,7 +184,7 @@ impl Piece {
                     .ok_or_else(|| Error::internal("too many rows"))?;
                 next = rest;
                 let values = new.take(these.iter().map(|pair| pair.incoming))?;
-                let values = folded.merged(self.column, batch.column(0), &values)?;
+                let values = folded.merged(self.column, batch.column(0), &values, these)?;
                 if values.to_data() != batch.column(0).to_data() {
                     return Ok(false);
                 }

@@ -288,17 +288,23 @@ impl<'a> Folded<'a> {
         let rows = pairs.iter().map(|pair| pair.stored_row - first);
         let own = take(stored, &UInt64Array::from_iter_values(rows), None)
             .map_err(|cause| Error::internal("stored values could not be gathered").because(cause))?;
-        replaced(stored, &self.merged(column, &own, new)?, first, pairs)
+        replaced(stored, &self.merged(column, &own, new, pairs)?, first, pairs)
     }
 
-    /// What becomes of the stored values of a column where rows of these are replaced by those of `new`.
-    pub(super) fn merged(&self, column: usize, stored: &ArrayRef, new: &ArrayRef) -> Result<ArrayRef> {
-        self.change.outcome.cells.merged(self.stored.field(column).name(), stored, new)
+    /// What becomes of the stored values of a column where the rows of `pairs` are replaced by those of `new`.
+    pub(super) fn merged(
+        &self,
+        column: usize,
+        stored: &ArrayRef,
+        new: &ArrayRef,
+        pairs: &[Pair],
+    ) -> Result<ArrayRef> {
+        self.change.outcome.cells.merged(self.stored.field(column).name(), stored, new, pairs)
     }
 
     /// Whether it takes more than the incoming values of a column to know what is written.
     fn depends_on_stored(&self, column: usize) -> bool {
-        self.change.outcome.cells.policy(self.stored.field(column).name()) != ColumnPolicy::Newest
+        self.change.outcome.cells.depend_on_stored(self.stored.field(column).name())
     }
 
     /// The new values of a stored column, if it came in and may differ from what is stored.
@@ -330,7 +336,7 @@ impl<'a> Folded<'a> {
         let mut next = || kept.next().ok_or_else(|| Error::internal("a column that is kept was not read"));
         for (place, incoming) in self.columns.iter().enumerate() {
             let column = match incoming.map(|incoming| new.column(incoming)) {
-                Some(new) if self.depends_on_stored(place) => self.merged(place, &next()?, new)?,
+                Some(new) if self.depends_on_stored(place) => self.merged(place, &next()?, new, pairs)?,
                 Some(new) => ArrayRef::clone(new),
                 None => next()?,
             };

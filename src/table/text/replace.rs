@@ -14,27 +14,36 @@ use super::rows::Rows;
 use super::{columns, ndjson};
 use crate::core::merge::canonical::canonical;
 use crate::core::merge::cells::Cells;
+use crate::core::merge::kernel::Pair;
 use crate::error::{Error, Result};
 
 /// For each stored column, which of some records to be replaced keep their field; `None` for all.
 pub(super) type Kept = Vec<Option<BooleanArray>>;
 
-/// Compares the records at `picks` among `rows` with the rows `sources` of what was sent, in the stored columns that have a place in
-/// the records.
+/// Records to be replaced: where they stand among some, and by which rows of what was sent.
+pub(super) struct Replaced<'a> {
+    pub(super) pairs: &'a [Pair],
+    pub(super) picks: &'a [usize],
+    pub(super) sources: &'a [u32],
+}
+
+/// Compares those of `rows` that are to be replaced with what was sent, in the stored columns that have a place in the records.
 pub(super) fn kept(
     file: &TextFile,
     cells: &Cells,
     rows: &Rows<'_>,
     places: &[Option<usize>],
-    (picks, sources): (&[usize], &[u32]),
+    Replaced { pairs, picks, sources }: &Replaced<'_>,
 ) -> Result<Kept> {
     let broken = |cause: ArrowError| Error::internal("fields could not be compared").because(cause);
     let sources = UInt32Array::from(sources.to_vec());
     let column = |(slot, sent): (usize, &Option<Fitted>)| {
-        let (Some(sent), Some(place)) = (sent, places[slot]) else { return Ok(None) };
+        let (Some(sent), Some(place)) = (sent, places[slot]) else {
+            return Ok(cells.stays(&file.names[slot], pairs));
+        };
         let stored = columns::array(rows, place, &picks.iter().copied(), sent.column.data_type())?;
         let sent = take(&sent.column, &sources, None).map_err(broken)?;
-        let keeps = cells.keeps(&file.names[slot], &stored, &sent)?;
+        let keeps = cells.keeps(&file.names[slot], &stored, &sent, pairs)?;
         if stored.data_type().is_nested() {
             return Ok(keeps);
         }

@@ -8,7 +8,7 @@ use super::encode::RecordWriter;
 use super::file::TextFile;
 use super::ndjson;
 use super::records::Records;
-use super::replace::{Kept, kept, replace_object, replace_record};
+use super::replace::{Kept, Replaced, kept, replace_object, replace_record};
 use super::rows::Rows;
 use super::window::{BLOCK, Pass};
 use crate::client::session::Session;
@@ -45,7 +45,7 @@ impl<'f> Rewriter<'f> {
     ) -> Result<()> {
         let slots = ndjson::Slots::new(&file.names);
         // Tokens of NDJSON are compared one by one; values are looked at only where something is said of their column.
-        let wanted: Vec<String> = cells.columns().map(ToOwned::to_owned).collect();
+        let wanted: Vec<String> = cells.dependent().map(ToOwned::to_owned).collect();
         let Some(mut records) = file.records(session, &wanted)? else {
             self.records.header(file.line_end, &mut self.out.gathered);
             return Ok(());
@@ -139,7 +139,8 @@ impl Changes {
         let places: Vec<_> = file.names.iter().map(|name| records.slot(name)).collect();
         if let [low, .., high] | [low @ high] = &replaced[..] {
             let picks: Vec<usize> = replaced.iter().map(|row| row - low).collect();
-            kept_fields = kept(file, cells, &records.rows(*low..*high + 1)?, &places, (&picks, &sources))?;
+            let replaced = Replaced { pairs: fates.replaced, picks: &picks, sources: &sources };
+            kept_fields = kept(file, cells, &records.rows(*low..*high + 1)?, &places, &replaced)?;
         }
         let changed = replaced.iter().enumerate().map(|(index, row)| (*row, Some(index)));
         let gone = fates.deleted.iter().map(|row| (place(*row), None));
@@ -250,8 +251,10 @@ mod tests {
         file.fit_batches(&batch.schema(), &[batch], None).expect("fits");
         let mut out = tempfile::tempfile().expect("a file");
         let mut rewriter = Rewriter::new(&file, &mut out);
-        let replaced: Vec<_> =
-            replaced.iter().map(|(row, sent)| Pair { stored_row: *row, incoming: *sent }).collect();
+        let replaced: Vec<_> = replaced
+            .iter()
+            .map(|(row, sent)| Pair { stored_row: *row, incoming: *sent, is_stamp: false })
+            .collect();
         let fates = Fates { replaced: &replaced, deleted: &[] };
         rewriter.copy(&file, &session, fates, (&[0, 1, 2, 3], &Cells::default())).expect("copies");
         rewriter.insert(&file, inserted.iter().copied()).expect("inserts");

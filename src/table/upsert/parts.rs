@@ -90,7 +90,7 @@ pub(super) fn scatter(
     for batch in file.batches()? {
         session.check()?;
         let (batch, marks) = split(batch?)?;
-        let batch = fit.batch(&taken.batch(&batch)?)?;
+        let batch = fit.batch(&taken.batch(&batch, marks.as_ref())?)?;
         let parts = scatter.parts(&batch)?;
         let places: Vec<u128> =
             parts.iter().zip(next..).map(|(part, row)| u128::from(*part) << 64 | u128::from(row)).collect();
@@ -216,8 +216,8 @@ struct Part {
 /// The rows that are to be written.
 struct Written {
     sorter: Sorter,
-    /// The stored rows that are replaced, and those that go.
-    replaced: Vec<u64>,
+    /// The stored rows that are replaced, each with whether it just says that it is deleted, and those that go.
+    replaced: Vec<(u64, bool)>,
     deleted: Vec<u64>,
     ids: Vec<String>,
     cells: Cells,
@@ -237,8 +237,8 @@ impl Written {
     /// as they came in.
     fn add(&mut self, incoming: &Incoming, places: &[u64], outcome: &Outcome) -> Result<()> {
         self.ids.clone_from(&outcome.ids);
-        self.cells.clone_from(&outcome.cells);
-        self.replaced.extend(outcome.replaced.iter().map(|pair| pair.stored_row));
+        self.cells.join(&outcome.cells);
+        self.replaced.extend(outcome.replaced.iter().map(|pair| (pair.stored_row, pair.is_stamp)));
         self.deleted.extend(&outcome.deleted);
         let place = |row: u32| places[incoming.source_rows()[row as usize] as usize];
         let replaced = outcome.replaced.iter().map(|pair| (pair.incoming, u128::from(pair.stored_row)));
@@ -269,7 +269,7 @@ impl Written {
         let rows = OnDisk::new(file, &batches)?;
         self.replaced.sort_unstable();
         self.deleted.sort_unstable();
-        let pair = |(stored_row, incoming)| Pair { stored_row, incoming };
+        let pair = |((stored_row, is_stamp), incoming)| Pair { stored_row, incoming, is_stamp };
         let replaced: Vec<Pair> = self.replaced.into_iter().zip(0..).map(pair).collect();
         let inserted = (0..rows.len()).skip(replaced.len()).collect();
         let counts = self.counts.unwrap_or_default();

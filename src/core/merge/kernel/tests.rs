@@ -56,7 +56,7 @@ fn newest() -> MergeRule {
 fn matched_rows_are_replaced_where_they_stand_and_others_come_last() {
     let stored = rows(&[(1, "a", 1), (2, "b", 1), (3, "c", 1)]);
     let outcome = fold(&stored, &rows(&[(9, "z", 1), (3, "C", 1), (1, "a", 1)]), &by_id()).expect("folds");
-    assert_eq!(outcome.replaced, [Pair { stored_row: 2, incoming: 1 }]);
+    assert_eq!(outcome.replaced, [Pair { stored_row: 2, incoming: 1, is_stamp: false }]);
     assert_eq!(outcome.inserted, [0]);
     let counts = &outcome.rows;
     assert_eq!((counts.updated, counts.unchanged, counts.inserted, counts.rows_after), (1, 1, 1, Some(4)));

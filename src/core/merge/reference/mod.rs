@@ -9,8 +9,8 @@ use std::cmp::Ordering;
 
 use super::rule::Fate;
 use super::{
-    ColumnPolicy, Duplicates, ExtraColumns, MaxDelete, MergeRule, MissingColumns, NullModified, Stale, Ties,
-    Winner,
+    ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, MaxDelete, MergeRule, MissingColumns, NullModified,
+    Stale, Ties, Winner,
 };
 use crate::core::predicate::Predicate;
 use crate::core::report::RowCounts;
@@ -59,6 +59,10 @@ pub(crate) enum Refusal {
     MissingScope(String),
     /// So many stored rows have no id, and are to be mirrored.
     Nameless(usize),
+    /// The column of soft deletes comes in.
+    FlagComesIn(String),
+    /// The column of soft deletes is not stored.
+    MissingFlag(String),
     /// So many rows would go.
     TooManyDeleted(u64),
 }
@@ -68,6 +72,10 @@ pub(crate) enum Refusal {
 pub(crate) struct Conditions {
     /// Incoming rows that are delete marks.
     pub(crate) marks: Vec<bool>,
+    /// What each incoming row that is one puts into the column of soft deletes, if there is one.
+    pub(crate) stamps: Vec<Cell>,
+    /// What such a column has in rows that are not deleted.
+    pub(crate) unset: Option<Cell>,
     /// Incoming rows outside of the scope.
     pub(crate) outside: Vec<bool>,
     /// Stored rows outside of the scope.
@@ -96,6 +104,7 @@ pub(crate) fn merge(
         return Err(Refusal::Empty);
     }
     check_columns(stored, incoming, rule)?;
+    check_flag(stored, incoming, rule)?;
     let incoming = &taken(stored, incoming, rule);
     check_ids(incoming, rule)?;
     let reading = Reading::of(incoming, rule)?;
@@ -147,6 +156,11 @@ pub(crate) fn merge(
                 counts.updated += 1;
                 rows[at] = Some(row);
             }
+            Becomes::SoftlyDeleted(at, row) => {
+                counts.tombstones += 1;
+                counts.soft_deleted += 1;
+                rows[at] = Some(row);
+            }
         }
     }
     if stored_twice > 0 {
@@ -173,8 +187,8 @@ pub(crate) fn merge(
         Some(MaxDelete::Rows(rows)) => rows,
         Some(MaxDelete::Percent(percent)) => before * u64::from(percent) / 100,
     };
-    if counts.deleted > most {
-        return Err(Refusal::TooManyDeleted(counts.deleted));
+    if counts.deleted + counts.soft_deleted > most {
+        return Err(Refusal::TooManyDeleted(counts.deleted + counts.soft_deleted));
     }
     let result = Table { columns: stored.columns.clone(), rows: rows.into_iter().flatten().collect() };
     (counts.rows_before, counts.rows_after) = (Some(before), Some(result.rows.len() as u64));
@@ -192,6 +206,8 @@ enum Becomes {
     Kept,
     /// It is a delete mark; the stored row that goes, if there is one.
     Mark(Option<usize>),
+    /// It is a delete mark, and this is the stored row now.
+    SoftlyDeleted(usize, Vec<Cell>),
     New(Vec<Cell>),
     Update(usize, Vec<Cell>),
 }
@@ -231,7 +247,13 @@ impl Tables<'_> {
             let becomes = match rule.only_incoming() {
                 _ if is_mark => Becomes::Mark(None),
                 Fate::Leave | Fate::Delete => Becomes::Ignored,
-                Fate::Write => Becomes::New(overlay(stored, nulls, incoming, settled.row)),
+                Fate::Write => {
+                    let mut new = overlay(stored, nulls, incoming, settled.row);
+                    if let Some(flag) = self.flag() {
+                        new[flag] = self.conditions.unset.clone().unwrap_or(Cell::Null);
+                    }
+                    Becomes::New(new)
+                }
             };
             return Ok((becomes, false));
         };
@@ -240,18 +262,45 @@ impl Tables<'_> {
         }
         let old = &stored.rows[at];
         let new = overlay(stored, old.clone(), incoming, settled.row);
-        let new = merged(stored, old, new, rule);
+        let mut new = merged(stored, old, new, rule);
+        let is_soft = is_mark && self.flag().is_some();
+        if let Some(flag) = self.flag() {
+            let is_set = !matches!(old[flag], Cell::Null | Cell::Bool(false));
+            if is_mark {
+                new.clone_from(old);
+                if let (Some(modified), Winner::Newest(newest)) = (self.modified(), rule.winner()) {
+                    new[modified] =
+                        cell(incoming, settled.row, &newest.column).cloned().unwrap_or(Cell::Null);
+                }
+            }
+            new[flag] = match (is_mark, is_set) {
+                (true, false) => self.conditions.stamps[settled.place].clone(),
+                (false, true) => self.conditions.unset.clone().unwrap_or(Cell::Null),
+                _ => old[flag].clone(),
+            };
+        }
         let newer = newer(rule, self.reading, (incoming, settled.row), (stored, old))?;
-        let is_same = !is_mark && &new == old;
+        let is_same = (!is_mark || is_soft) && &new == old;
         let is_tie = newer == Some(Ordering::Equal) && !is_same;
         let becomes = match newer {
             Some(Ordering::Less) => Becomes::Older,
+            None | Some(Ordering::Equal) if is_same && is_soft => Becomes::Mark(None),
             None | Some(Ordering::Equal) if is_same => Becomes::Unchanged,
             _ if is_tie && rule.newest().is_some_and(|newest| newest.ties == Ties::Keep) => Becomes::Kept,
+            _ if is_soft => Becomes::SoftlyDeleted(at, new),
             _ if is_mark => Becomes::Mark(Some(at)),
             _ => Becomes::Update(at, new),
         };
         Ok((becomes, is_tie))
+    }
+
+    /// Where it stands of a stored row that it is deleted.
+    fn flag(&self) -> Option<usize> {
+        self.stored.column(self.rule.delete_marks()?.soft_column()?)
+    }
+
+    fn modified(&self) -> Option<usize> {
+        self.stored.column(self.rule.modified()?)
     }
 
     /// Lets stored rows go that no incoming one has met.
@@ -288,9 +337,11 @@ fn check_columns(stored: &Table, incoming: &Table, rule: &MergeRule) -> Result<(
         }
     }
     let is_key = |name: &String| rule.ids().contains(name) || rule.modified() == Some(name);
+    let flag = rule.delete_marks().and_then(DeleteMarks::soft_column);
     let missing: Vec<String> =
         stored.columns.iter().filter(|name| incoming.column(name).is_none()).cloned().collect();
-    let missing: Vec<String> = missing.into_iter().filter(|name| !is_key(name)).collect();
+    let missing: Vec<String> =
+        missing.into_iter().filter(|name| !is_key(name) && flag != Some(name)).collect();
     if !missing.is_empty() && rule.missing_columns() == MissingColumns::Error {
         return Err(Refusal::MissingColumns(missing));
     }
@@ -311,6 +362,14 @@ fn check_columns(stored: &Table, incoming: &Table, rule: &MergeRule) -> Result<(
     }
     match rule.modified() {
         Some(column) if incoming.column(column).is_none() => Err(Refusal::MissingModified(column.into())),
+        _ => Ok(()),
+    }
+}
+
+fn check_flag(stored: &Table, incoming: &Table, rule: &MergeRule) -> Result<(), Refusal> {
+    match rule.delete_marks().and_then(DeleteMarks::soft_column) {
+        Some(flag) if incoming.column(flag).is_some() => Err(Refusal::FlagComesIn(flag.into())),
+        Some(flag) if stored.column(flag).is_none() => Err(Refusal::MissingFlag(flag.into())),
         _ => Ok(()),
     }
 }

@@ -34,6 +34,7 @@ impl MergeRule {
         say("--method", (*method != usual).then(|| method.to_string()));
         say("--policy", cells.columns().next().map(|_| cells.to_string()));
         say("--delete-where", marks.as_ref().map(|marks| marks.condition().to_string()));
+        say("--soft-delete", self.soft_column().map(ToOwned::to_owned));
         say("--scope", scope.as_ref().map(ToString::to_string));
         say("--max-delete", max_delete.map(|most| most.to_string()));
         say("--allow-empty", allows_empty.then(String::new));
