@@ -220,6 +220,10 @@ pub(crate) struct TargetArgs {
     /// readers know them
     #[arg(long)]
     pub(crate) deletion_vectors: bool,
+
+    /// Make the missing folders above a new target on a local disk
+    #[arg(long)]
+    pub(crate) mkdir: bool,
 }
 
 impl TargetArgs {

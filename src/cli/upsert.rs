@@ -126,6 +126,7 @@ pub(crate) fn plan(args: UpsertArgs, settings: &Settings) -> Result<UpsertPlan> 
         deletion_vectors: args.target_layout.deletion_vectors,
         bloom_filter: args.target_layout.bloom_filter,
         if_missing,
+        mkdir: args.target_layout.mkdir,
     };
     let read = args.source_layout.options(args.schema);
     read.validate()?;

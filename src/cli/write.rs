@@ -121,6 +121,7 @@ pub(crate) fn plan(args: WriteArgs, settings: &Settings, terminal: bool) -> Resu
         partition_by: args.target_layout.partition_by.clone(),
         deletion_vectors: args.target_layout.deletion_vectors,
         bloom_filter: args.target_layout.bloom_filter.clone(),
+        mkdir: args.target_layout.mkdir,
     };
     let read = args.source_layout.options(args.schema);
     read.validate()?;

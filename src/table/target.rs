@@ -1,10 +1,11 @@
 //! Which format a target has or will have, how it is compressed, and whether rows go into it: known before any row is.
 
 use crate::client::file::DataFile;
+use crate::client::local::check_parent;
 use crate::client::session::Session;
 use crate::core::format::{Format, unchangeable};
 use crate::core::location::{Location, Scheme};
-use crate::core::options::{UpsertOptions, WriteOptions};
+use crate::core::options::{IfMissing, UpsertOptions, WriteOptions};
 use crate::core::text_codec::TextCodec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::again::look_again;
@@ -221,20 +222,30 @@ pub(crate) async fn check_target(
     }
 }
 
-/// The same, before the sources are read. The target is looked at only if its name does not say what it is.
+/// The same, before the sources are read.
 ///
 /// # Errors
 ///
-/// As [`target_format`].
+/// As [`target_format`], and `NotFound` if the folder for a new target is missing.
 pub(crate) async fn check_named(session: &Session, target: &Location, options: &UpsertOptions) -> Result<()> {
     let (target, options) = (target.clone(), options.clone());
-    let check = move |session: &Session| match options.format.or_else(|| Format::from_name(&target.name())) {
-        Some(format) if !format.has_twin() => check_name(&target, &options),
-        _ => target_format(session, &target, &options)
-            .map(drop)
-            .map_err(|error| error.with_missing("target", &target)),
+    let check = move |session: &Session| {
+        if !options.mkdir && options.if_missing != IfMissing::Error {
+            check_parent(&target)?;
+        }
+        check_format(session, &target, &options)
     };
     session.run(check).await
+}
+
+/// Refuses a target into which no rows can be folded, which is looked at only if its name does not say what it is.
+fn check_format(session: &Session, target: &Location, options: &UpsertOptions) -> Result<()> {
+    match options.format.or_else(|| Format::from_name(&target.name())) {
+        Some(format) if !format.has_twin() => check_name(target, options),
+        _ => target_format(session, target, options)
+            .map(drop)
+            .map_err(|error| error.with_missing("target", target)),
+    }
 }
 
 /// Refuses text that is compressed, whatever it is called.

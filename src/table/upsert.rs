@@ -12,6 +12,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use chrono::Utc;
 use futures::StreamExt;
 
+use crate::client::local::NewFolders;
 use crate::client::session::Session;
 use crate::core::location::Location;
 use crate::core::merge::MergeRule;
@@ -242,11 +243,17 @@ impl Job<'_> {
                 return Ok(Attempt::Conflict);
             }
             if !self.options.dry_run {
+                let folders = if self.options.mkdir {
+                    NewFolders::above(self.place.location())?
+                } else {
+                    NewFolders::default()
+                };
                 let mut done = Done { work: &mut work, times: &mut self.times };
                 match stored.apply(self.session, change, &mut done)? {
                     Applied::Committed(version) => report.version_after = Some(version),
                     Applied::Conflict => return Ok(Attempt::Conflict),
                 }
+                folders.keep();
             }
         }
         report.work = work;

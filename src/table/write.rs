@@ -10,6 +10,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 use crate::client::file::{Commit, DataFile, Stage};
+use crate::client::local::{NewFolders, check_parent};
 use crate::client::session::Session;
 use crate::core::format::{Format, no_file};
 use crate::core::location::Location;
@@ -253,15 +254,19 @@ pub(crate) fn left_alone(location: &Location, options: &WriteOptions, backend: &
 ///
 /// # Errors
 ///
-/// As [`Kind::check`], `PermissionDenied` or `Io`.
+/// As [`Kind::check`], `NotFound` if the folder for it is missing, `PermissionDenied` or `Io`.
 pub(crate) async fn kind_written(
     session: &Session,
     location: &Location,
     options: &WriteOptions,
 ) -> Result<Kind> {
     let (place, asked) = (location.clone(), options.clone());
-    let look =
-        move |session: &Session| will_stand(session, &place, asked.format, asked.partition_by.as_deref());
+    let look = move |session: &Session| {
+        if !asked.mkdir {
+            check_parent(&place)?;
+        }
+        will_stand(session, &place, asked.format, asked.partition_by.as_deref())
+    };
     let kind = session.run(look).await?;
     kind.check(options.partition_by.as_deref(), options.deletion_vectors)?;
     Ok(kind)
@@ -277,11 +282,41 @@ pub(crate) async fn write_stream(
     options: &WriteOptions,
     backend: &'static str,
 ) -> Result<WriteReport> {
-    match kind_written(session, location, options).await? {
-        Kind::Delta => return delta::write_stream(session, stream, location, options, backend).await,
-        Kind::Folder => return folder::write_stream(session, stream, location, options, backend).await,
-        Kind::File => {}
+    let kind = kind_written(session, location, options).await?;
+    let folders = folders_above(session, location, options).await?;
+    let report = match kind {
+        Kind::Delta => delta::write_stream(session, stream, location, options, backend).await,
+        Kind::Folder => folder::write_stream(session, stream, location, options, backend).await,
+        Kind::File => write_file(session, stream, location, options, backend).await,
+    }?;
+    folders.keep();
+    Ok(report)
+}
+
+/// The folders above a new target that are made for it.
+///
+/// # Errors
+///
+/// `PermissionDenied` or `Io`.
+pub(crate) async fn folders_above(
+    session: &Session,
+    location: &Location,
+    options: &WriteOptions,
+) -> Result<NewFolders> {
+    if !options.mkdir {
+        return Ok(NewFolders::default());
     }
+    let place = location.clone();
+    session.run(move |_| NewFolders::above(&place)).await
+}
+
+async fn write_file(
+    session: &Session,
+    stream: BatchStream,
+    location: &Location,
+    options: &WriteOptions,
+    backend: &'static str,
+) -> Result<WriteReport> {
     let (place, asked) = (location.clone(), options.clone());
     let open = move |session: &Session| Target::open(session, &place, &asked, backend);
     let Some(target) = session.run(open).await? else {

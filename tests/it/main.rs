@@ -35,6 +35,7 @@ mod formats;
 mod frames;
 #[cfg(feature = "cli")]
 mod memory_limit;
+mod mkdir;
 #[cfg(feature = "cli")]
 mod moto;
 #[cfg(feature = "cli")]

@@ -20,7 +20,7 @@ use crate::core::report::WriteReport;
 use crate::error::{Error, Result};
 use crate::interfaces::{Frame, Writer};
 use crate::table::target::Kind;
-use crate::table::write::{Target, kind_written, left_alone, write_stream};
+use crate::table::write::{Target, folders_above, kind_written, left_alone, write_stream};
 
 /// Writes frames to files, with Polars where Polars made them.
 #[derive(Debug, Clone)]
@@ -71,11 +71,14 @@ impl Writer for PolarsWriter {
             let rows = Frame::new(*frame).into_arrow().await?;
             return write_stream(&self.session, rows, location, &options, NAME).await;
         }
+        let folders = folders_above(&self.session, location, &options).await?;
         let session = self.session.clone();
         let (plan, files) = frame.into_parts();
         let report =
             run(move || sink(&session, plan, target, &options).map_err(|error| blame(error, &files))).await;
-        report.map_err(|error| error.with_missing("file", location))
+        let report = report.map_err(|error| error.with_missing("file", location))?;
+        folders.keep();
+        Ok(report)
     }
 }
 

@@ -5,6 +5,7 @@
 //! where foreign readers look. A writer that waited looks again whether the path still leads to the
 //! file it locked; if not, it starts over with the new one.
 
+mod parents;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use crate::client::session::Session;
 use crate::core::location::Location;
 use crate::error::{Error, ErrorKind, Result};
 
+pub(crate) use parents::{NewFolders, check_parent};
 pub(crate) use stage::{Commit, Stage};
 
 const STAGE_SUFFIX: &str = ".keyfold-stage";
@@ -217,9 +219,7 @@ impl LocalFile {
             OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(|cause| {
                 if cause.kind() == io::ErrorKind::NotFound {
                     let named = self.location.as_path().and_then(Path::parent).unwrap_or(folder);
-                    return Error::new(ErrorKind::NotFound, "the folder does not exist")
-                        .with("folder", named.display())
-                        .hint("make the folder first");
+                    return parents::missing(named);
                 }
                 self.failed("cannot create a file in the folder", cause).hint("the folder must be writable")
             })?;

@@ -32,6 +32,8 @@ pub struct UpsertOptions {
     pub bloom_filter: Vec<String>,
     /// What is done if there is no target yet.
     pub if_missing: IfMissing,
+    /// Whether missing folders above a new target on a local disk are made.
+    pub mkdir: bool,
 }
 
 /// What an upsert does without a target.
@@ -61,6 +63,7 @@ impl Default for UpsertOptions {
             deletion_vectors: false,
             bloom_filter: Vec::new(),
             if_missing: IfMissing::default(),
+            mkdir: false,
         }
     }
 }
@@ -112,6 +115,13 @@ impl UpsertOptions {
     #[must_use]
     pub fn with_if_missing(mut self, if_missing: IfMissing) -> Self {
         self.if_missing = if_missing;
+        self
+    }
+
+    /// Lets missing folders above a new target on a local disk be made.
+    #[must_use]
+    pub fn with_mkdir(mut self, mkdir: bool) -> Self {
+        self.mkdir = mkdir;
         self
     }
 

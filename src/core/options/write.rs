@@ -53,6 +53,8 @@ pub struct WriteOptions {
     /// The columns of which new Parquet files get a bloom filter for each row group, so that upserts by ids in no order rule
     /// row groups out. Files that are there keep their own way.
     pub bloom_filter: Vec<String>,
+    /// Whether missing folders above a new target on a local disk are made.
+    pub mkdir: bool,
 }
 
 impl Default for WriteOptions {
@@ -67,6 +69,7 @@ impl Default for WriteOptions {
             partition_by: None,
             deletion_vectors: false,
             bloom_filter: Vec::new(),
+            mkdir: false,
         }
     }
 }
@@ -111,6 +114,13 @@ impl WriteOptions {
     #[must_use]
     pub fn with_csv(mut self, csv: CsvOptions) -> Self {
         self.csv = csv;
+        self
+    }
+
+    /// Lets missing folders above a new target on a local disk be made.
+    #[must_use]
+    pub fn with_mkdir(mut self, mkdir: bool) -> Self {
+        self.mkdir = mkdir;
         self
     }
 

@@ -45,20 +45,11 @@ pub(super) fn no_demands() -> Demands {
 ///
 /// # Errors
 ///
-/// `Usage` for a pattern, `NotFound` if the folder above is missing, `InvalidInput` for one that holds other things.
+/// `Usage` for a pattern, `InvalidInput` for a folder that holds other things.
 pub(super) fn check_new(session: &Session, location: &Location) -> Result<()> {
     check_new_name(location)?;
     let Some(path) = location.as_path() else { return check_keys(session, location) };
-    if path.is_dir() {
-        return check_folder(location, path);
-    }
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    match parent.filter(|parent| !parent.is_dir()) {
-        None => Ok(()),
-        Some(parent) => Err(Error::new(ErrorKind::NotFound, "the folder does not exist")
-            .with("folder", parent.display())
-            .hint("make the folder first")),
-    }
+    if path.is_dir() { check_folder(location, path) } else { Ok(()) }
 }
 
 fn check_folder(location: &Location, path: &Path) -> Result<()> {
