@@ -107,6 +107,10 @@ pub(super) struct RuleArgs {
     #[arg(long, help_heading = HARD_CASES)]
     truncate_timestamps: bool,
 
+    /// No id ever goes from one partition to another: only partitions that come in are looked into
+    #[arg(long, help_heading = HARD_CASES)]
+    partition_is_stable: bool,
+
     #[command(flatten)]
     columns: ColumnArgs,
 }
@@ -163,7 +167,8 @@ impl RuleArgs {
             .with_extra_columns(self.extra_columns.unwrap_or_default())
             .with_missing_columns(self.missing_columns.unwrap_or_default())
             .with_casting(casting)
-            .with_columns(self.columns.columns())?;
+            .with_columns(self.columns.columns())?
+            .with_stable_partitions(self.partition_is_stable)?;
         let rule = match self.duplicates {
             Some(duplicates) => rule.with_duplicates(duplicates),
             None => rule,

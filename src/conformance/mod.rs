@@ -273,6 +273,8 @@ pub struct Choices {
     pub ties: Ties,
     /// Older rows.
     pub stale: Stale,
+    /// Whether no id goes from one partition to another.
+    pub stable_partitions: bool,
     /// Several incoming rows with one id.
     pub duplicates: Option<Duplicates>,
     /// Columns that are not stored.
@@ -322,7 +324,8 @@ impl Rule {
             .with_missing_columns(missing)
             .with_empty_allowed(allow_empty)
             .with_casting(casting.with_naive_timestamps(naive))
-            .with_columns(IncomingColumns::default().with_case(case))?;
+            .with_columns(IncomingColumns::default().with_case(case))?
+            .with_stable_partitions(self.choices.stable_partitions)?;
         let rule = match duplicates {
             Some(duplicates) => rule.with_duplicates(duplicates),
             None => rule,

@@ -17,6 +17,7 @@ mod new_rows;
 pub(crate) mod parquet;
 mod partition;
 mod ranges;
+mod reach;
 pub(crate) mod read_as;
 mod single;
 mod sorted;

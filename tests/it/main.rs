@@ -71,6 +71,8 @@ mod secrets;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod sqlite;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
+mod stable_partitions;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
 mod tables;
 #[cfg(feature = "cli")]
 mod text;

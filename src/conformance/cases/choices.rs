@@ -15,7 +15,7 @@ const UPDATE_ONLY: Rule = Rule { method: UpsertMethod::UpdateOnly, ..BY_ID };
 const UPDATE_NEWEST: Rule = Rule { method: UpsertMethod::UpdateOnly, ..NEWEST };
 
 pub(super) fn cases() -> Vec<Case> {
-    [methods(), twins(), versions(), columns(), names()].concat()
+    [methods(), partitions(), twins(), versions(), columns(), names()].concat()
 }
 
 fn counts(counts: Counts) -> Expect {
@@ -90,6 +90,16 @@ fn methods() -> Vec<Case> {
             counts(Counts { ignored: 2, ..NONE }),
         ),
     ]
+}
+
+fn partitions() -> Vec<Case> {
+    vec![Case::new(
+        "where_no_id_changes_its_partition_that_may_be_said",
+        rows(&[(1, Some("a"), 5), (2, Some("b"), 5), (3, None, 5), (4, Some("d"), 5)]),
+        rows(&[(7, Some("z"), 1), (2, Some("b"), 6), (3, None, 7), (4, Some("d"), 5)]),
+        but(BY_ID, |choices| choices.stable_partitions = true),
+        counts(Counts { inserted: 1, updated: 2, unchanged: 1, ..NONE }),
+    )]
 }
 
 fn twins() -> Vec<Case> {

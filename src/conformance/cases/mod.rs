@@ -52,6 +52,7 @@ const DEFAULTS: Choices = Choices {
     nulls: NullModified::Lowest,
     ties: Ties::Incoming,
     stale: Stale::Ignore,
+    stable_partitions: false,
     duplicates: None,
     extra: ExtraColumns::Error,
     missing: MissingColumns::Keep,

@@ -141,6 +141,11 @@ impl<'a> Matcher<'a> {
         (self.rule.only_stored() == Fate::Leave).then(|| self.rule.ids())
     }
 
+    /// Whether stored rows may be ruled out that are in other partitions than all incoming rows.
+    pub(crate) fn stays_in_partitions(&self) -> bool {
+        self.pruning_ids().is_some() && self.rule.has_stable_partitions()
+    }
+
     /// The columns that [`Matcher::probe`] wants, in this order: ids, then the modification column if it
     /// decides between stored and incoming rows, then those of the scope.
     pub(crate) fn key_columns(&self) -> &[String] {

@@ -50,6 +50,7 @@ pub struct MergeRule {
     scope: Option<Predicate>,
     allows_empty: bool,
     max_delete: Option<MaxDelete>,
+    stable_partitions: bool,
     duplicates: Option<Duplicates>,
     extra: ExtraColumns,
     missing: MissingColumns,
@@ -184,6 +185,7 @@ impl MergeRule {
             scope: None,
             allows_empty: false,
             max_delete: None,
+            stable_partitions: false,
             duplicates: None,
             extra: ExtraColumns::default(),
             missing: MissingColumns::default(),
@@ -268,6 +270,22 @@ impl MergeRule {
     pub fn with_max_delete(mut self, most: MaxDelete) -> Self {
         self.max_delete = Some(most);
         self
+    }
+
+    /// Says whether no id ever goes from one partition of a table to another. Only partitions that come in are looked into then,
+    /// and an id that is stored in another one all the same is inserted once more.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` with a mirror, which looks at all stored rows.
+    pub fn with_stable_partitions(mut self, is_stable: bool) -> Result<Self> {
+        if is_stable && self.only_stored == Fate::Delete {
+            return Err(Error::new(ErrorKind::Usage, "a mirror looks into all partitions")
+                .with("flag", "--partition-is-stable")
+                .hint("leave the flag out, or choose another method"));
+        }
+        self.stable_partitions = is_stable;
+        Ok(self)
     }
 
     /// Says what is done with incoming columns that are not stored.
@@ -393,6 +411,12 @@ impl MergeRule {
     #[must_use]
     pub fn max_delete(&self) -> Option<MaxDelete> {
         self.max_delete
+    }
+
+    /// Whether no id ever goes from one partition of a table to another.
+    #[must_use]
+    pub fn has_stable_partitions(&self) -> bool {
+        self.stable_partitions
     }
 
     /// Refuses to mirror that there is nothing, unless that is allowed.

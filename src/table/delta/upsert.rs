@@ -28,6 +28,7 @@ use crate::error::Result;
 use crate::table::fit::{Fit, fit_batches};
 use crate::table::parquet::{FileLayout, Folded};
 use crate::table::partition;
+use crate::table::reach::Reach;
 use crate::table::{Applied, Change, Done, Found, StoredTable, UpsertTarget};
 
 /// A table that may or may not exist yet.
@@ -142,10 +143,12 @@ impl StoredTable for Stored {
                 matcher.ids(),
             )?),
         };
-        let possible = match matcher.pruning_ids() {
+        let mut possible = match matcher.pruning_ids() {
             Some(ids) => index.candidates(matcher.incoming(), ids),
             None => index.all(),
         };
+        let mut reach = Reach::new(matcher, &snapshot.partition_columns)?;
+        possible.retain(|place| reach.holds(&parts[*place].values));
         work.files_skipped += (parts.len() - possible.len()) as u64;
         session.progress().start(possible.iter().map(|place| parts[*place].size).sum());
         let known: HashMap<usize, u64> =

@@ -30,6 +30,7 @@ use crate::table::fit::{Fit, fit_batches};
 use crate::table::new_rows::Pending;
 use crate::table::parquet::{FileLayout, Folded, PartChange, rewrite_part};
 use crate::table::partition::{self, Values};
+use crate::table::reach::Reach;
 use crate::table::source::check_new_name;
 use crate::table::{Applied, Change, Done, Found, ParquetTable, StoredTable, UpsertTarget};
 
@@ -297,21 +298,31 @@ impl StoredTable for Stored {
         matcher: &mut Matcher<'_>,
         work: &mut WorkCounts,
     ) -> Result<Option<u64>> {
-        let before = std::mem::take(&mut self.opened);
-        let mut next = 0;
-        for place in 0..self.folder.files() {
+        let mut reach = Reach::new(matcher, &self.folder.partition_columns)?;
+        let known: HashMap<usize, (u64, Version)> =
+            self.opened.iter().map(|seen| (seen.place, (seen.rows.start, seen.version.clone()))).collect();
+        let mut next = self.opened.last().map_or(0, |seen| seen.rows.end);
+        for (place, part) in self.folder.parts.iter().enumerate() {
             session.check()?;
-            let (file, version) = self.folder.open_part(session, place, next)?;
-            let path = &self.folder.parts[place].path;
-            file.find_rows(session, matcher, work).map_err(|error| error.with_missing("file", path))?;
-            let rows = next..next + file.rows();
-            next = rows.end;
-            if before.get(place).is_some_and(|before| before.version != version) {
-                return Err(changed());
+            if !reach.holds(&part.values) {
+                work.files_skipped += 1;
+                continue;
             }
-            self.opened.push(Seen { place, rows, version });
+            let before = known.get(&place);
+            let first = before.map_or(next, |(first, _)| *first);
+            let (file, version) = self.folder.open_part(session, place, first)?;
+            file.find_rows(session, matcher, work).map_err(|error| error.with_missing("file", &part.path))?;
+            match before {
+                Some((_, before)) if *before != version => return Err(changed()),
+                Some(_) => {}
+                None => {
+                    next += file.rows();
+                    self.opened.push(Seen { place, rows: first..next, version });
+                }
+            }
         }
-        Ok(Some(next))
+        // Of files that were left out it is not known how many rows they have.
+        Ok((self.opened.len() == self.folder.files()).then_some(next))
     }
 
     fn is_current(&self, session: &Session) -> Result<bool> {

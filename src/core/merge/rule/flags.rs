@@ -19,6 +19,7 @@ impl MergeRule {
             scope,
             allows_empty,
             max_delete,
+            stable_partitions,
             duplicates,
             extra,
             missing,
@@ -38,6 +39,7 @@ impl MergeRule {
         say("--scope", scope.as_ref().map(ToString::to_string));
         say("--max-delete", max_delete.map(|most| most.to_string()));
         say("--allow-empty", allows_empty.then(String::new));
+        say("--partition-is-stable", stable_partitions.then(String::new));
         say("--duplicates", duplicates.map(|duplicates| duplicates.to_string()));
         say("--ties", newest.and_then(|newest| choice(&newest.ties)));
         say("--stale", newest.and_then(|newest| choice(&newest.stale)));
