@@ -76,6 +76,7 @@ pub use core::report::{
     OptimizeReport, PhaseTimes, RestoreReport, RowCounts, TableVersion, UpsertReport, VacuumReport,
     WorkCounts, WriteReport,
 };
+pub use core::row_change::{ChangeKind, RowChange, RowValues};
 #[cfg(feature = "datafusion")]
 pub use datafusion;
 pub use error::{Error, ErrorKind, Result};

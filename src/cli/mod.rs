@@ -3,6 +3,7 @@
 
 mod amounts;
 mod args;
+mod changes;
 mod check;
 mod column_args;
 mod column_types;

@@ -205,6 +205,7 @@ mod tests {
             elapsed_ms: 12,
             phases_ms: PhaseTimes::default(),
             peak_memory_bytes: None,
+            diff: None,
         }
     }
 

@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::cli::Context;
 use crate::cli::args::{self, ReportFormat, SourceArgs, TargetArgs};
+use crate::cli::changes;
 use crate::cli::column_types::ColumnTypes;
 use crate::cli::name::Name;
 use crate::cli::output::{json_line, print_report};
@@ -64,6 +65,10 @@ pub(crate) struct UpsertArgs {
     #[arg(long)]
     dry_run: bool,
 
+    /// Show so many of the rows that change, as they were and as they are
+    #[arg(long, value_name = "ROWS")]
+    diff: Option<usize>,
+
     /// Print the report as text or as one JSON object [default: text]
     #[arg(long, value_name = "FORMAT", env = "KEYFOLD_OUTPUT", hide_env_values = true)]
     output: Option<ReportFormat>,
@@ -118,6 +123,7 @@ pub(crate) fn plan(args: UpsertArgs, settings: &Settings) -> Result<UpsertPlan> 
     let options = UpsertOptions {
         format: args.target_layout.target_format,
         dry_run: args.dry_run,
+        diff: args.diff,
         max_retries: args.max_retries.or(settings.max_retries).unwrap_or(defaults.max_retries),
         csv: args.target_layout.csv(&args.source_layout.csv),
         compression: args.compression.or(settings.compression).unwrap_or(defaults.compression),
@@ -157,11 +163,19 @@ pub(crate) async fn run(plan: UpsertPlan, context: &Context) -> Result<()> {
     drop(progress);
     let mut report = report?;
     report.elapsed_ms = millis(started.elapsed());
-    let text = match plan.output {
-        ReportFormat::Text => summary::upsert(&report),
-        ReportFormat::Json => json_line(&report)?,
-    };
-    print_report(&text, done(&report))
+    print_report(&told(&mut report, plan.output)?, done(&report))
+}
+
+/// The rows that change, if they were asked for, and then the report.
+fn told(report: &mut UpsertReport, output: ReportFormat) -> Result<String> {
+    let changes = report.diff.take().unwrap_or_default();
+    Ok(match output {
+        ReportFormat::Text => changes::table(&changes, &report.rows)? + &summary::upsert(report),
+        ReportFormat::Json => {
+            let lines = changes.iter().map(json_line).collect::<Result<String>>()?;
+            lines + &json_line(report)?
+        }
+    })
 }
 
 /// What has come of the upsert, for whoever does not get its report.

@@ -8,6 +8,7 @@ pub(crate) mod merge;
 pub(crate) mod options;
 pub(crate) mod predicate;
 pub(crate) mod report;
+pub(crate) mod row_change;
 pub(crate) mod schema;
 pub(crate) mod text;
 pub(crate) mod text_codec;

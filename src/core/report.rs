@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::core::format::Format;
+use crate::core::row_change::RowChange;
 use crate::error::{Error, Result};
 
 /// A time as reports tell it.
@@ -253,6 +254,9 @@ pub struct UpsertReport {
     pub phases_ms: PhaseTimes,
     /// The highest resident memory of the process so far, in bytes, where the system tells.
     pub peak_memory_bytes: Option<u64>,
+    /// The first rows that change, if they were asked for: those that are stored in their order, then new ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diff: Option<Vec<RowChange>>,
 }
 
 /// The report of one write.

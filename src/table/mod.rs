@@ -8,6 +8,7 @@ pub(crate) mod delta;
 #[cfg(not(feature = "delta"))]
 #[path = "no_delta.rs"]
 pub(crate) mod delta;
+mod diff;
 pub(crate) mod fit;
 pub(crate) mod folder;
 pub(crate) mod handover;
@@ -36,6 +37,7 @@ pub(crate) mod write;
 mod z_curve;
 
 use std::fmt;
+use std::ops::Range;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -54,7 +56,7 @@ use crate::table::parquet::ParquetFile;
 
 /// One stored file of some format, opened for an upsert.
 ///
-/// The calls come in this order: `fit`, `find`, `rewrite`. Only the last one writes.
+/// The calls come in this order: `fit`, `find`, `rows_at`, `rewrite`. Only the last one writes.
 pub(crate) trait StoredFile: Send {
     /// The stored columns, in the types that rows are compared in (for text: told from all of its values).
     fn schema(&self) -> SchemaRef;
@@ -81,6 +83,9 @@ pub(crate) trait StoredFile: Send {
     /// Shows stored rows to the matcher (every row that could meet an incoming one) and counts what
     /// was read. Gives the number of stored rows.
     fn find(&mut self, session: &Session, matcher: &mut Matcher<'_>, work: &mut WorkCounts) -> Result<u64>;
+
+    /// Stored rows of ascending numbers, in their order, with all columns. Of a few rows, only what is needed is read.
+    fn rows_at(&mut self, session: &Session, rows: &[u64]) -> Result<Vec<RecordBatch>>;
 
     /// Writes the whole file anew, with `change` folded in.
     fn rewrite(
@@ -119,7 +124,7 @@ pub(crate) enum Found {
 
 /// One version of what rows are folded into.
 ///
-/// The calls come in this order: `fit`, `find`, then `plan` and `apply` if a row has changed. Only the last one writes.
+/// The calls come in this order: `fit`, `find`, `rows_at`, then `plan` and `apply` if a row has changed. Only the last one writes.
 pub(crate) trait StoredTable: Send {
     /// The format.
     fn format(&self) -> Format;
@@ -150,6 +155,13 @@ pub(crate) trait StoredTable: Send {
         work: &mut WorkCounts,
     ) -> Result<Option<u64>>;
 
+    /// As [`StoredFile::rows_at`], of rows that were shown by the last `find`.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` if they are no longer there.
+    fn rows_at(&mut self, session: &Session, rows: &[u64]) -> Result<Vec<RecordBatch>>;
+
     /// Whether it still is this version, of a table whose files are replaced in place. What was seen while it changed may
     /// be of two versions.
     fn is_current(&self, session: &Session) -> Result<bool>;
@@ -163,6 +175,12 @@ pub(crate) trait StoredTable: Send {
 
     /// Writes what has changed, and puts it in place in one step if the version is still this one.
     fn apply(&mut self, session: &Session, change: &Change<'_>, done: &mut Done<'_>) -> Result<Applied>;
+}
+
+/// Those of ascending row numbers that lie in a range.
+fn rows_within<'a>(rows: &'a [u64], range: &Range<u64>) -> &'a [u64] {
+    let before = |end: u64| rows.partition_point(|row| *row < end);
+    &rows[before(range.start)..before(range.end)]
 }
 
 /// One version of a table of Parquet files, to be read.

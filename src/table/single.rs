@@ -157,6 +157,10 @@ impl StoredTable for OneFile {
         self.stored.find(session, matcher, work).map(Some)
     }
 
+    fn rows_at(&mut self, session: &Session, rows: &[u64]) -> Result<Vec<RecordBatch>> {
+        self.stored.rows_at(session, rows)
+    }
+
     fn is_current(&self, _: &Session) -> Result<bool> {
         Ok(true)
     }

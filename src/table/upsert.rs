@@ -25,6 +25,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::BatchStream;
 use crate::table::again::pause;
 use crate::table::delta::DeltaTarget;
+use crate::table::diff::first_changes;
 use crate::table::folder::FolderTarget;
 use crate::table::incoming::renamed_and_set;
 use crate::table::new_rows::NewRows;
@@ -206,7 +207,14 @@ impl Job<'_> {
                 (outcome, rows) = (found.0, NewRows::OnDisk(Box::new(found.1)));
             }
         }
-        self.write(stored, &Change { rows: &rows, outcome: &outcome }, work, conflicts)
+        let change = Change { rows: &rows, outcome: &outcome };
+        let shown = |most| first_changes(session, stored.as_mut(), &change, rule.ids(), most);
+        let diff = self.options.diff.map(shown).transpose()?;
+        let mut attempt = self.write(stored, &change, work, conflicts)?;
+        if let Attempt::Done(report) = &mut attempt {
+            report.diff = diff;
+        }
+        Ok(attempt)
     }
 
     /// Whether rows that went to disk are taken in parts. What takes them in one piece gets them so, unless a limit was named:
@@ -280,6 +288,7 @@ impl Job<'_> {
             elapsed_ms: 0,
             phases_ms: PhaseTimes::default(),
             peak_memory_bytes: None,
+            diff: None,
         }
     }
 }

@@ -96,6 +96,26 @@ fn a_dry_run_counts_the_same_and_writes_nothing() {
 }
 
 #[test]
+fn changed_rows_are_shown_before_the_report() {
+    let place = Place::new();
+    place.file("orders.csv", ORDERS);
+    place.file("changes.csv", CHANGES);
+    let args = ["upsert", "changes.csv", "orders.csv", "--id", "id", "--dry-run", "--diff"];
+    let run = place.run(&[&args[..], &["1"]].concat());
+    let text = run.ok().out.as_str();
+    assert!(text.contains("  and 1 more changed row\norders.csv: dry run"), "{text}");
+    assert!(text.contains("| ~ | 0002 | 1.50 → 1.75 |"), "{text}");
+    let run = place.run(&[&args[..], &["9", "--output", "json"]].concat());
+    let lines: Vec<serde_json::Value> =
+        run.ok().out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let changes: Vec<_> = lines.iter().map(|line| line["change"].as_str()).collect();
+    assert_eq!(changes, [Some("update"), Some("insert"), None]);
+    assert_eq!((lines[0]["id"]["id"].as_str(), lines[1]["before"].is_null()), (Some("0002"), true));
+    assert_eq!(lines[2]["updated"], 1);
+    assert_eq!(place.text("orders.csv"), ORDERS);
+}
+
+#[test]
 fn a_new_target_is_created_and_said_to_be() {
     for (backend, target) in [("polars", "new.parquet"), ("datafusion", "new.ndjson"), ("polars", "new.csv")]
     {

@@ -24,6 +24,8 @@ mod delta_commands;
 #[cfg(feature = "cli")]
 mod delta_peers;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
+mod diff;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
 mod doors;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod folder;

@@ -12,6 +12,8 @@ pub struct UpsertOptions {
     pub format: Option<Format>,
     /// Plan and count, but write nothing.
     pub dry_run: bool,
+    /// How many changed rows the report shows, as they are stored and as they will be; none if this is not said.
+    pub diff: Option<usize>,
     /// How often the work is done again because someone else changed the target meanwhile.
     pub max_retries: u32,
     /// The layout of a delimited target. Its `timestamp_format` is that of incoming text, too, where that goes into stored dates
@@ -55,6 +57,7 @@ impl Default for UpsertOptions {
         Self {
             format: None,
             dry_run: false,
+            diff: None,
             max_retries: 10,
             csv: CsvOptions::default(),
             compression: Compression::default(),
@@ -80,6 +83,13 @@ impl UpsertOptions {
     #[must_use]
     pub fn with_dry_run(mut self, dry_run: bool) -> Self {
         self.dry_run = dry_run;
+        self
+    }
+
+    /// Lets the report show so many changed rows, which are held in memory.
+    #[must_use]
+    pub fn with_diff(mut self, rows: usize) -> Self {
+        self.diff = Some(rows);
         self
     }
 

@@ -29,7 +29,7 @@ use crate::table::fit::{Fit, fit_batches};
 use crate::table::parquet::{FileLayout, Folded};
 use crate::table::partition;
 use crate::table::reach::Reach;
-use crate::table::{Applied, Change, Done, Found, StoredTable, UpsertTarget};
+use crate::table::{Applied, Change, Done, Found, StoredTable, UpsertTarget, rows_within};
 
 /// A table that may or may not exist yet.
 #[derive(Debug)]
@@ -167,6 +167,19 @@ impl StoredTable for Stored {
             }
         }
         Ok(index.rows())
+    }
+
+    fn rows_at(&mut self, session: &Session, rows: &[u64]) -> Result<Vec<RecordBatch>> {
+        let Some(snapshot) = &self.snapshot else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        for (place, range) in &self.opened {
+            let (part, own) = (&snapshot.parts[*place], rows_within(rows, range));
+            if !own.is_empty() {
+                let file = snapshot.open_part(session, part, range.start, &[])?;
+                found.extend(file.rows_at(own).map_err(|error| error.with_missing("file", &part.path))?);
+            }
+        }
+        Ok(found)
     }
 
     fn is_current(&self, _: &Session) -> Result<bool> {

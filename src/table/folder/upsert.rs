@@ -32,7 +32,7 @@ use crate::table::parquet::{FileLayout, Folded, PartChange, rewrite_part};
 use crate::table::partition::{self, Values};
 use crate::table::reach::Reach;
 use crate::table::source::check_new_name;
-use crate::table::{Applied, Change, Done, Found, ParquetTable, StoredTable, UpsertTarget};
+use crate::table::{Applied, Change, Done, Found, ParquetTable, StoredTable, UpsertTarget, rows_within};
 
 /// A folder that may or may not have files yet.
 #[derive(Debug)]
@@ -323,6 +323,21 @@ impl StoredTable for Stored {
         }
         // Of files that were left out it is not known how many rows they have.
         Ok((self.opened.len() == self.folder.files()).then_some(next))
+    }
+
+    fn rows_at(&mut self, session: &Session, rows: &[u64]) -> Result<Vec<RecordBatch>> {
+        let mut found = Vec::new();
+        for seen in &self.opened {
+            let own = rows_within(rows, &seen.rows);
+            if !own.is_empty() {
+                let (file, version) = self.folder.open_part(session, seen.place, seen.rows.start)?;
+                if version != seen.version {
+                    return Err(changed());
+                }
+                found.extend(file.rows_at(own)?);
+            }
+        }
+        Ok(found)
     }
 
     fn is_current(&self, session: &Session) -> Result<bool> {

@@ -229,6 +229,23 @@ impl ParquetFile {
         }
         Ok(())
     }
+
+    /// The stored rows of ascending numbers, with all columns.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` if they cannot be decoded.
+    pub(crate) fn rows_at(&self, rows: &[u64]) -> Result<Vec<RecordBatch>> {
+        let pairs: Vec<Pair> = rows.iter().map(|row| Pair { stored_row: *row, incoming: 0 }).collect();
+        let fields = self.shape.schema().fields();
+        let columns: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
+        let mut found = Vec::new();
+        self.rows_of(&pairs, &columns, |batch| {
+            found.push(batch);
+            Ok(())
+        })?;
+        Ok(found)
+    }
 }
 
 /// Selects the stored rows of ascending pairs.
@@ -293,6 +310,10 @@ impl StoredFile for ParquetFile {
         session.progress().start(self.opened.bytes());
         self.find_rows(session, matcher, work)?;
         Ok(self.rows())
+    }
+
+    fn rows_at(&mut self, _: &Session, rows: &[u64]) -> Result<Vec<RecordBatch>> {
+        Self::rows_at(self, rows)
     }
 
     fn rewrite(

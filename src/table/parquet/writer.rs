@@ -293,6 +293,10 @@ impl StoredFile for NewParquet {
         Ok(0)
     }
 
+    fn rows_at(&mut self, _: &Session, _: &[u64]) -> Result<Vec<RecordBatch>> {
+        Ok(Vec::new())
+    }
+
     fn rewrite(
         &mut self,
         session: &Session,

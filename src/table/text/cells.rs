@@ -89,7 +89,7 @@ pub(super) fn plain(column: &ArrayRef) -> Result<ArrayRef> {
 }
 
 /// Nested values as JSON tokens.
-fn tokens(name: &str, column: &ArrayRef) -> Result<StringArray> {
+pub(super) fn tokens(name: &str, column: &ArrayRef) -> Result<StringArray> {
     let refused = |cause: ArrowError| {
         Error::new(ErrorKind::Unsupported, "values of this type cannot be written as JSON")
             .with("column", name)

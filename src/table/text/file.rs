@@ -181,6 +181,24 @@ impl StoredFile for TextFile {
         Ok(stored)
     }
 
+    fn rows_at(&mut self, session: &Session, rows: &[u64]) -> Result<Vec<RecordBatch>> {
+        let mut found = Vec::new();
+        let Some(mut records) = self.records(session, &self.names)? else { return Ok(found) };
+        let all = Picked::new(&records, &self.schema(), &self.names)?;
+        let (mut first, mut left) = (0, rows);
+        while !left.is_empty() && records.advance()? {
+            let block = records.rows(0..records.len())?;
+            let end = first + block.len() as u64;
+            let (own, rest) = left.split_at(left.partition_point(|row| *row < end));
+            if !own.is_empty() {
+                let picks: Vec<usize> = own.iter().map(|row| within(row - first)).collect();
+                found.push(all.batch(&block, &picks.iter().copied())?);
+            }
+            (first, left) = (end, rest);
+        }
+        Ok(found)
+    }
+
     fn rewrite(
         &mut self,
         session: &Session,
@@ -220,9 +238,13 @@ fn show(
     if pairs.is_empty() {
         return Ok(());
     }
-    let within = |row: u64| usize::try_from(row - first).unwrap_or(usize::MAX);
-    let picks: Vec<usize> = pairs.iter().map(|pair| within(pair.stored_row)).collect();
+    let picks: Vec<usize> = pairs.iter().map(|pair| within(pair.stored_row - first)).collect();
     matcher.decide(&pairs, &values.batch(rows, &picks.iter().copied())?)
+}
+
+/// A place in a block.
+fn within(row: u64) -> usize {
+    usize::try_from(row).unwrap_or(usize::MAX)
 }
 
 /// Some columns of a file in their types, and their slots.

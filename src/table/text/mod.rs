@@ -17,6 +17,7 @@ mod fault;
 mod file;
 mod fit;
 mod json_types;
+mod json_values;
 mod layout;
 mod ndjson;
 mod plain;
@@ -34,6 +35,7 @@ mod write;
 
 pub(crate) use encode::TextEncoder;
 pub(crate) use file::TextFile;
+pub(crate) use json_values::json_tokens;
 pub(crate) use plain::{check_plain, head};
 pub(crate) use scan::{TextScan, count};
 pub(crate) use tokens::{check_unmarked, with_marks};
