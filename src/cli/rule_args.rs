@@ -19,6 +19,7 @@ const DELETING: &str = "Deleting";
 
 /// What one flag needs of another is asked by [`RuleArgs::rule`], not by clap: the other one may stand in a file.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(super) struct RuleArgs {
     /// Columns that say which row is which; needed, here or in the file of the rule
     #[arg(long, value_name = "COL,…", value_delimiter = ',')]
@@ -107,6 +108,10 @@ pub(super) struct RuleArgs {
     #[arg(long, help_heading = HARD_CASES)]
     truncate_timestamps: bool,
 
+    /// Take floats as ids: NaN equals NaN, -0.0 equals 0.0, and 1.50 in CSV is 1.5
+    #[arg(long, help_heading = HARD_CASES)]
+    allow_float_ids: bool,
+
     /// No id ever goes from one partition to another: only partitions that come in are looked into
     #[arg(long, help_heading = HARD_CASES)]
     partition_is_stable: bool,
@@ -164,6 +169,7 @@ impl RuleArgs {
             .with_fine_timestamps(fine);
         let rule = MergeRule::new(method, self.id, newest)?
             .with_empty_allowed(self.allow_empty)
+            .with_float_ids(self.allow_float_ids)
             .with_extra_columns(self.extra_columns.unwrap_or_default())
             .with_missing_columns(self.missing_columns.unwrap_or_default())
             .with_casting(casting)

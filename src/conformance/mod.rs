@@ -275,6 +275,8 @@ pub struct Choices {
     pub stale: Stale,
     /// Whether no id goes from one partition to another.
     pub stable_partitions: bool,
+    /// Whether floats may be ids.
+    pub float_ids: bool,
     /// Several incoming rows with one id.
     pub duplicates: Option<Duplicates>,
     /// Columns that are not stored.
@@ -323,6 +325,7 @@ impl Rule {
             .with_extra_columns(extra)
             .with_missing_columns(missing)
             .with_empty_allowed(allow_empty)
+            .with_float_ids(self.choices.float_ids)
             .with_casting(casting.with_naive_timestamps(naive))
             .with_columns(IncomingColumns::default().with_case(case))?
             .with_stable_partitions(self.choices.stable_partitions)?;

@@ -99,8 +99,7 @@ impl RowCounts {
     ///
     /// `Internal` if the sums do not add up.
     pub(crate) fn and(&self, other: &Self) -> Result<Self> {
-        let rows_after = self.rows_after.zip(other.rows_after).zip(other.rows_before);
-        let sum = Self {
+        let mut sum = Self {
             incoming: self.incoming + other.incoming,
             inserted: self.inserted + other.inserted,
             updated: self.updated + other.updated,
@@ -115,9 +114,12 @@ impl RowCounts {
             deleted: self.deleted + other.deleted,
             soft_deleted: self.soft_deleted + other.soft_deleted,
             repaired: self.repaired + other.repaired,
-            rows_before: self.rows_before,
-            rows_after: rows_after.map(|((after, other), before)| after + other - before),
+            // To look for more rows may tell how many there are.
+            rows_before: self.rows_before.or(other.rows_before),
+            rows_after: None,
         };
+        let gone = sum.deleted + sum.repaired;
+        sum.rows_after = sum.rows_before.map(|rows| (rows + sum.inserted + sum.opened).saturating_sub(gone));
         sum.verify()?;
         Ok(sum)
     }

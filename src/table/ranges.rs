@@ -4,6 +4,7 @@
 use arrow::array::{Array, ArrayRef};
 use arrow::row::Rows;
 
+use crate::core::merge::order::nan_to_null;
 use crate::core::merge::sorted_ids::SortedIds;
 
 /// Incoming values, sorted, and the bounds of every part.
@@ -24,6 +25,11 @@ impl<'a> Ranges<'a> {
         upper: &ArrayRef,
         believed: Vec<bool>,
     ) -> Option<Self> {
+        // Most writers leave NaN out of their bounds, and some take it for one.
+        if values.has_nan() {
+            return None;
+        }
+        let (lower, upper) = (&nan_to_null(lower).ok()?, &nan_to_null(upper).ok()?);
         let known = |(part, believed)| believed && lower.is_valid(part) && upper.is_valid(part);
         let known = believed.into_iter().enumerate().map(known).collect();
         Some(Self { values, lower: values.encode(lower)?, upper: values.encode(upper)?, known })

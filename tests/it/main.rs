@@ -28,6 +28,8 @@ mod diff;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod doors;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
+mod float_ids;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
 mod folder;
 #[cfg(feature = "cli")]
 mod format_commands;

@@ -96,7 +96,7 @@ fn partitions() -> Vec<Case> {
     vec![Case::new(
         "where_no_id_changes_its_partition_that_may_be_said",
         rows(&[(1, Some("a"), 5), (2, Some("b"), 5), (3, None, 5), (4, Some("d"), 5)]),
-        rows(&[(7, Some("z"), 1), (2, Some("b"), 6), (3, None, 7), (4, Some("d"), 5)]),
+        rows(&[(7, Some("a"), 1), (2, Some("b"), 6), (3, None, 7), (4, Some("d"), 5)]),
         but(BY_ID, |choices| choices.stable_partitions = true),
         counts(Counts { inserted: 1, updated: 2, unchanged: 1, ..NONE }),
     )]

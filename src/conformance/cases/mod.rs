@@ -53,6 +53,7 @@ const DEFAULTS: Choices = Choices {
     ties: Ties::Incoming,
     stale: Stale::Ignore,
     stable_partitions: false,
+    float_ids: false,
     duplicates: None,
     extra: ExtraColumns::Error,
     missing: MissingColumns::Keep,

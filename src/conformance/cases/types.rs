@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float64Array,
-    Int32Array, ListArray, TimestampMicrosecondArray, TimestampMillisecondArray,
+    Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float32Array,
+    Float64Array, Int32Array, ListArray, TimestampMicrosecondArray, TimestampMillisecondArray,
 };
 use arrow::datatypes::{DataType, Int32Type};
 
 use super::{
-    BY_ID, Case, Counts, Data, Expect, NEWEST, NONE, STALE, Scope, TIED, UNCHANGED, UPDATED, WITH_NAN, ints,
-    refused, texts,
+    BY_ID, Case, Counts, Data, Expect, NEWEST, NONE, Rule, STALE, Scope, TIED, UNCHANGED, UPDATED, WITH_NAN,
+    but, ints, refused, texts,
 };
 use crate::core::format::Format;
 
@@ -235,6 +235,90 @@ fn nested() -> Vec<Case> {
     ]
 }
 
+/// Floats as ids.
+fn float_ids() -> Vec<Case> {
+    let by_float = |ids| but(Rule { ids, ..BY_ID }, |choices| choices.float_ids = true);
+    let by_id = || by_float(&["id"]);
+    let rows = |ids: &[f64], values: &'static [&'static str]| {
+        let ids = arc(Float64Array::from(ids.to_vec()));
+        Data::default().with("id", ids).with("value", texts(values.iter().copied()))
+    };
+    let pairs = |ids: &[f64], parts: &[i64], value: &'static str| {
+        let values = texts(vec![value; ids.len()]);
+        let ids = arc(Float64Array::from(ids.to_vec()));
+        Data::default().with("id", ids).with("part", ints(parts.iter().copied())).with("value", values)
+    };
+    let stored = || rows(&[-1.5, 0.0, 2.5], &["a", "b", "c"]);
+    let nans = || rows(&[1.5, f64::NAN, f64::INFINITY], &["a", "b", "c"]);
+    let counts = |updated, inserted| Expect::Counts(Counts { inserted, updated, ..NONE });
+    let shorts = |ids: &[f32], value: &'static str| {
+        let values = texts(vec![value; ids.len()]);
+        Data::default().with("id", arc(Float32Array::from(ids.to_vec()))).with("value", values)
+    };
+    vec![
+        Case::new(
+            "floats_can_be_an_id_where_that_is_said",
+            stored(),
+            rows(&[2.5, 7.25, -1.5], &["C", "z", "A"]),
+            by_id(),
+            counts(2, 1),
+        ),
+        Case::new(
+            "ids_of_both_zeros_are_one",
+            stored(),
+            rows(&[-0.0, 7.25], &["B", "z"]),
+            by_id(),
+            counts(1, 1),
+        ),
+        Case::new(
+            "a_row_that_differs_in_the_sign_of_its_zero_is_unchanged",
+            stored(),
+            rows(&[-0.0], &["b"]),
+            by_id(),
+            UNCHANGED,
+        ),
+        Case::new(
+            "twins_of_both_zeros_are_twins",
+            stored(),
+            rows(&[0.0, -0.0], &["x", "y"]),
+            by_id(),
+            refused("several incoming rows have one id and differ"),
+        ),
+        Case::new(
+            "an_id_that_is_not_a_number_is_one_value",
+            nans(),
+            rows(&[-f64::NAN, f64::NEG_INFINITY], &["B", "z"]),
+            by_id(),
+            counts(1, 1),
+        )
+        .only(WITH_NAN),
+        Case::new(
+            "infinity_can_be_an_id",
+            nans(),
+            rows(&[f64::INFINITY, 1.5], &["C", "a"]),
+            by_id(),
+            Expect::Counts(Counts { updated: 1, unchanged: 1, ..NONE }),
+        )
+        .only(WITH_NAN),
+        Case::new(
+            "an_id_of_several_columns_may_have_not_a_number",
+            pairs(&[1.5, f64::NAN, f64::NAN, 0.0], &[1, 1, 2, 3], "a"),
+            pairs(&[f64::NAN, f64::NAN, -0.0, 1.5], &[2, 3, 3, 2], "b"),
+            by_float(&["id", "part"]),
+            counts(2, 2),
+        )
+        .only(WITH_NAN),
+        Case::new(
+            "short_floats_can_be_an_id_where_that_is_said",
+            shorts(&[0.1, f32::NAN, -0.0], "a"),
+            shorts(&[0.1, f32::NAN, 0.0, 7.5], "b"),
+            by_id(),
+            counts(3, 1),
+        )
+        .only(TYPED),
+    ]
+}
+
 /// What can be an id: one stored row and one more of each type come in.
 pub(super) fn ids() -> Vec<Case> {
     let met = Expect::Counts(Counts { updated: 1, inserted: 1, ..NONE });
@@ -256,6 +340,7 @@ pub(super) fn ids() -> Vec<Case> {
     ];
     let mut float = case("floats_are_refused_as_an_id", arc(Float64Array::from(vec![1.5, 2.5])));
     float.expect = refused("an id column must not hold floats");
+    cases.extend(float_ids());
     let lists = ListArray::from_iter_primitive::<Int32Type, _, _>([Some([Some(1)]), Some([Some(2)])]);
     let mut list = case("lists_are_refused_as_an_id", arc(lists)).only(TYPED);
     list.expect = refused("an id column must hold plain values");

@@ -307,10 +307,16 @@ impl<'a> Matcher<'a> {
         rows.verify()?;
         self.replaced.sort_unstable_by_key(|pair| pair.stored_row);
         self.deleted.sort_unstable();
+        let (ids, cells) = (self.ids_of_equal_bits(), stamped(self.rule, soft_deleted > 0));
         let (replaced, deleted) = (self.replaced, self.deleted);
-        let ids = self.rule.ids().to_vec();
-        let cells = stamped(self.rule, soft_deleted > 0);
         Ok(Outcome { replaced, deleted, inserted, ids, cells, rows })
+    }
+
+    /// The id columns in which two rows that meet have the same bits: floats are equal that differ in them.
+    fn ids_of_equal_bits(&self) -> Vec<String> {
+        let schema = self.incoming.batch().schema();
+        let is_float = |id: &str| schema.field_with_name(id).is_ok_and(|id| holds_floats(id.data_type()));
+        self.rule.ids().iter().filter(|id| !is_float(id)).cloned().collect()
     }
 
     /// The incoming rows of which this has become, ascending.
@@ -437,6 +443,13 @@ fn stamped(rule: &MergeRule, is_used: bool) -> Cells {
     match rule.soft_column() {
         Some(flag) => cells.with_stamps(flag, rule.compared(), is_used),
         None => cells,
+    }
+}
+
+fn holds_floats(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(_, values) => holds_floats(values),
+        other => other.is_floating(),
     }
 }
 

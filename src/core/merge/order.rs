@@ -189,7 +189,8 @@ fn named(values: &ArrayRef, kind: Kind) -> Result<ArrayRef> {
     Ok(Arc::new(array))
 }
 
-pub(super) fn nan_to_null(values: &ArrayRef) -> Result<ArrayRef> {
+/// The values with nulls in the place of NaN.
+pub(crate) fn nan_to_null(values: &ArrayRef) -> Result<ArrayRef> {
     let is_nan = match values.data_type() {
         DataType::Float16 => {
             values.as_primitive::<Float16Type>().iter().map(|v| v.map(Half::is_nan)).collect()

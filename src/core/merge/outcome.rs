@@ -26,7 +26,7 @@ pub(crate) struct Outcome {
     pub(crate) deleted: Vec<u64>,
     /// Incoming rows (indices into [`Incoming::batch`]) to add at the end, in this order.
     pub(crate) inserted: Vec<u32>,
-    /// Columns in which the rows of a pair are equal to the bit: the ids, for floats are none.
+    /// Columns in which the rows of a pair are equal to the bit: ids that are no floats.
     pub(crate) ids: Vec<String>,
     /// How the values of the rows of a pair become one.
     pub(crate) cells: Cells,

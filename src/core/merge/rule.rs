@@ -51,6 +51,7 @@ pub struct MergeRule {
     allows_empty: bool,
     max_delete: Option<MaxDelete>,
     stable_partitions: bool,
+    float_ids: bool,
     duplicates: Option<Duplicates>,
     extra: ExtraColumns,
     missing: MissingColumns,
@@ -186,6 +187,7 @@ impl MergeRule {
             allows_empty: false,
             max_delete: None,
             stable_partitions: false,
+            float_ids: false,
             duplicates: None,
             extra: ExtraColumns::default(),
             missing: MissingColumns::default(),
@@ -286,6 +288,13 @@ impl MergeRule {
         }
         self.stable_partitions = is_stable;
         Ok(self)
+    }
+
+    /// Says whether floats may be ids: NaN is one value then, and zero has no sign.
+    #[must_use]
+    pub fn with_float_ids(mut self, is_allowed: bool) -> Self {
+        self.float_ids = is_allowed;
+        self
     }
 
     /// Says what is done with incoming columns that are not stored.
@@ -417,6 +426,12 @@ impl MergeRule {
     #[must_use]
     pub fn has_stable_partitions(&self) -> bool {
         self.stable_partitions
+    }
+
+    /// Whether floats may be ids.
+    #[must_use]
+    pub fn allows_float_ids(&self) -> bool {
+        self.float_ids
     }
 
     /// Refuses to mirror that there is nothing, unless that is allowed.

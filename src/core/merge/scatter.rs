@@ -31,7 +31,7 @@ impl Scatter {
     /// `InvalidInput` for a missing or unfit id column.
     pub(crate) fn new(schema: &Schema, rule: &MergeRule, parts: u64) -> Result<Self> {
         check_names(schema)?;
-        let places = rule.ids().iter().map(|id| check_id(schema, id)).collect::<Result<Vec<_>>>()?;
+        let places = rule.ids().iter().map(|id| check_id(schema, id, rule)).collect::<Result<Vec<_>>>()?;
         let types = places.iter().map(|place| schema.field(*place));
         let encoder = RowEncoder::new(types.map(|field| (field.name().as_str(), field.data_type())))?;
         let ids = places.into_iter().map(|place| (place, 0)).collect();

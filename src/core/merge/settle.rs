@@ -58,7 +58,7 @@ impl Incoming {
         rule: &MergeRule,
     ) -> Result<Self> {
         check_names(schema)?;
-        let ids = rule.ids().iter().map(|id| check_id(schema, id)).collect::<Result<Vec<_>>>()?;
+        let ids = rule.ids().iter().map(|id| check_id(schema, id, rule)).collect::<Result<Vec<_>>>()?;
         let all = concat_batches(schema, batches).map_err(|cause| too_much(&cause))?;
         if u32::try_from(all.num_rows()).is_err() {
             return Err(Error::new(ErrorKind::Unsupported, "too many rows in one upsert")
@@ -186,7 +186,7 @@ fn too_much(cause: &ArrowError) -> Error {
         .because(cause.to_string())
 }
 
-pub(super) fn check_id(schema: &Schema, id: &str) -> Result<usize> {
+pub(super) fn check_id(schema: &Schema, id: &str, rule: &MergeRule) -> Result<usize> {
     let index = find_column(schema, id, "id column")?;
     let data_type = schema.field(index).data_type();
     let refused = |message: &'static str, hint: &'static str| {
@@ -196,9 +196,9 @@ pub(super) fn check_id(schema: &Schema, id: &str) -> Result<usize> {
             .hint(hint))
     };
     match data_type {
-        _ if data_type.is_floating() => refused(
+        _ if data_type.is_floating() && !rule.allows_float_ids() => refused(
             "an id column must not hold floats",
-            "floats that print the same may differ; cast the column to an integer, a decimal or a string",
+            "floats that print the same may differ; cast the column to an integer, a decimal or a string, or allow them with --allow-float-ids",
         ),
         _ if data_type.is_nested() => {
             refused("an id column must hold plain values", "name its parts as columns of their own")

@@ -2,11 +2,12 @@
 
 use std::sync::OnceLock;
 
-use arrow::array::ArrayRef;
+use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
 use arrow::row::{RowConverter, Rows, SortField};
 
 use super::canonical::canonical;
+use super::order::nan_to_null;
 
 /// The id columns of which parts of a table were ruled out.
 #[derive(Debug)]
@@ -31,17 +32,24 @@ pub(crate) struct SortedIds {
     converter: RowConverter,
     rows: Rows,
     order: Vec<u32>,
+    has_nan: bool,
 }
 
 impl SortedIds {
     fn new(values: &ArrayRef) -> Option<Self> {
         let values = canonical(values).ok()?;
         let data_type = values.data_type().clone();
+        let has_nan = nan_to_null(&values).ok()?.null_count() > values.null_count();
         let converter = RowConverter::new(vec![SortField::new(data_type.clone())]).ok()?;
         let rows = converter.convert_columns(&[values]).ok()?;
         let mut order: Vec<u32> = (0..u32::try_from(rows.num_rows()).ok()?).collect();
         order.sort_unstable_by(|left, right| rows.row(*left as usize).cmp(&rows.row(*right as usize)));
-        Some(Self { data_type, converter, rows, order })
+        Some(Self { data_type, converter, rows, order, has_nan })
+    }
+
+    /// Whether one of the values is NaN, which is between no bounds.
+    pub(crate) fn has_nan(&self) -> bool {
+        self.has_nan
     }
 
     /// Bounds in the form of the values; `None` if they cannot be compared with them.

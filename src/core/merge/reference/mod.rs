@@ -418,7 +418,7 @@ fn check_modified(incoming: &Table, rule: &MergeRule) -> Result<(), Refusal> {
 fn check_ids(incoming: &Table, rule: &MergeRule) -> Result<(), Refusal> {
     for id in rule.ids() {
         let cells: Vec<&Cell> = incoming.rows.iter().filter_map(|row| cell(incoming, row, id)).collect();
-        if cells.iter().any(|cell| matches!(cell, Cell::Float(_))) {
+        if !rule.allows_float_ids() && cells.iter().any(|cell| matches!(cell, Cell::Float(_))) {
             return Err(Refusal::FloatId(id.clone()));
         }
         if cells.iter().any(|cell| matches!(cell, Cell::List(_))) {

@@ -20,6 +20,7 @@ impl MergeRule {
             allows_empty,
             max_delete,
             stable_partitions,
+            float_ids,
             duplicates,
             extra,
             missing,
@@ -40,6 +41,7 @@ impl MergeRule {
         say("--max-delete", max_delete.map(|most| most.to_string()));
         say("--allow-empty", allows_empty.then(String::new));
         say("--partition-is-stable", stable_partitions.then(String::new));
+        say("--allow-float-ids", float_ids.then(String::new));
         say("--duplicates", duplicates.map(|duplicates| duplicates.to_string()));
         say("--ties", newest.and_then(|newest| choice(&newest.ties)));
         say("--stale", newest.and_then(|newest| choice(&newest.stale)));

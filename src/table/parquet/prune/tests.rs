@@ -6,8 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, Date32Array, Decimal128Array, FixedSizeBinaryArray, Int16Array, Int64Array, RecordBatch,
-    StringArray, TimestampMicrosecondArray, UInt32Array,
+    Array, ArrayRef, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float64Array, Int16Array,
+    Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array,
 };
 use arrow::compute::take_record_batch;
 use arrow::util::display::array_value_to_string;
@@ -46,12 +46,16 @@ fn written(rows: &RecordBatch, properties: WriterProperties) -> File {
 }
 
 fn found(file: &File, incoming: &RecordBatch, ids: &[&str]) -> (Outcome, WorkCounts) {
+    found_by(file, incoming, &MergeRule::by_id(ids.iter().copied()).expect("a rule"))
+}
+
+fn found_by(file: &File, incoming: &RecordBatch, rule: &MergeRule) -> (Outcome, WorkCounts) {
     let content = Content::Local(file.try_clone().expect("the file"));
-    let (session, rule) = (Session::default(), MergeRule::by_id(ids.iter().copied()).expect("a rule"));
+    let session = Session::default();
     let mut stored = ParquetFile::open(content).expect("opens");
     let incoming =
-        Incoming::settle(&incoming.schema(), std::slice::from_ref(incoming), None, &rule).expect("settles");
-    let mut matcher = Matcher::new(&incoming, &stored.schema(), &rule).expect("fits");
+        Incoming::settle(&incoming.schema(), std::slice::from_ref(incoming), None, rule).expect("settles");
+    let mut matcher = Matcher::new(&incoming, &stored.schema(), rule).expect("fits");
     let mut work = WorkCounts::default();
     let rows = stored.find(&session, &mut matcher, &mut work).expect("finds");
     (matcher.finish(Some(rows)).expect("each id once"), work)
@@ -99,6 +103,26 @@ fn of_scattered_ids_only_row_groups_are_read_whose_filters_know_one() {
     // So many would be in each of them by chance.
     let (many, work) = found(&written(&stored, properties(true)), &numbers(scattered(6_400), 1), &["id"]);
     assert_eq!((many.rows.updated, work.row_groups_read), (6_400, 100));
+}
+
+#[test]
+fn nan_is_in_no_bounds_and_zero_has_no_sign() {
+    let floats =
+        |ids: &[f64], value| with_value(vec![("id", Arc::new(Float64Array::from(ids.to_vec())))], value);
+    let mut ids: Vec<f64> = (0..640_u16).map(|id| f64::from(id) + 0.5).collect();
+    (ids[100], ids[300]) = (f64::NAN, -0.0);
+    let file = written(&floats(&ids, 0), properties(true));
+    let rule = MergeRule::by_id(["id"]).expect("a rule").with_float_ids(true);
+    let met = |ids: &[f64]| {
+        let (outcome, work) = found_by(&file, &floats(ids, 1), &rule);
+        let rows: Vec<u64> = outcome.replaced.iter().map(|pair| pair.stored_row).collect();
+        (rows, work.row_groups_read)
+    };
+    assert_eq!(met(&[639.5]), (vec![639], 1));
+    assert_eq!(met(&[-f64::NAN, 639.5]), (vec![100, 639], 10));
+    // The row group has the bounds -0.0 and 319.5.
+    assert_eq!(met(&[0.0]), (vec![300], 1));
+    assert_eq!(met(&[f64::INFINITY, -7.0]), (Vec::new(), 0));
 }
 
 #[test]

@@ -43,7 +43,8 @@ enum Role {
 impl Role {
     fn of(name: &str, rule: Option<&MergeRule>) -> Self {
         match rule {
-            Some(rule) if rule.ids().iter().any(|id| id == name) => Self::Id,
+            // Where floats may be ids, an id is a value like any other.
+            Some(rule) if rule.ids().iter().any(|id| id == name) && !rule.allows_float_ids() => Self::Id,
             Some(rule) if rule.compares_modified() && rule.modified() == Some(name) => Self::Modification,
             _ => Self::Value,
         }
