@@ -9,6 +9,7 @@ use arrow::error::ArrowError;
 
 use crate::client::session::Session;
 use crate::core::merge::cells::Cells;
+use crate::core::merge::kernel::Pair;
 use crate::core::row_change::{ChangeKind, RowChange, RowValues};
 use crate::error::{Error, Result};
 use crate::table::text::json_tokens;
@@ -28,9 +29,9 @@ pub(super) fn first_changes(
     most: usize,
 ) -> Result<Vec<RowChange>> {
     let (outcome, schema) = (change.outcome, stored.schema());
-    let replaced = outcome.replaced.iter().take(most).map(|pair| (pair.stored_row, Some(pair.incoming)));
+    let replaced = outcome.replaced.iter().take(most).map(|pair| (pair.stored_row, Some(*pair)));
     let deleted = outcome.deleted.iter().take(most).map(|row| (*row, None));
-    let mut touched: Vec<(u64, Option<u32>)> = replaced.chain(deleted).collect();
+    let mut touched: Vec<(u64, Option<Pair>)> = replaced.chain(deleted).collect();
     touched.sort_unstable_by_key(|(row, _)| *row);
     touched.truncate(most);
     let mut changes = Vec::with_capacity(touched.len());
@@ -40,11 +41,11 @@ pub(super) fn first_changes(
         if before.num_rows() != rows.len() {
             return Err(Error::internal("stored rows were lost while they were looked at"));
         }
-        let (places, incoming): (Vec<u32>, Vec<u32>) =
-            (0..).zip(&touched).filter_map(|(place, (_, incoming))| incoming.map(|row| (place, row))).unzip();
+        let (places, pairs): (Vec<u32>, Vec<Pair>) =
+            (0..).zip(&touched).filter_map(|(place, (_, pair))| pair.map(|pair| (place, pair))).unzip();
         let own = take_record_batch(&before, &UInt32Array::from(places)).map_err(failed)?;
-        let new = change.rows.take(incoming.into_iter())?;
-        let mut after = values_of(&overlaid(&own, &new, &outcome.cells)?)?.into_iter();
+        let new = change.rows.take(pairs.iter().map(|pair| pair.incoming))?;
+        let mut after = values_of(&overlaid(&own, &new, &pairs, &outcome.cells)?)?.into_iter();
         for ((_, incoming), before) in touched.iter().zip(values_of(&before)?) {
             let after = incoming.and_then(|_| after.next());
             let kind = if after.is_some() { ChangeKind::Update } else { ChangeKind::Delete };
@@ -82,9 +83,9 @@ fn together(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<RecordBatch> 
 }
 
 /// Stored rows with the values of those that take their place.
-fn overlaid(stored: &RecordBatch, new: &RecordBatch, cells: &Cells) -> Result<RecordBatch> {
+fn overlaid(stored: &RecordBatch, new: &RecordBatch, pairs: &[Pair], cells: &Cells) -> Result<RecordBatch> {
     let column = |(place, name): (usize, &String)| match new.column_by_name(name) {
-        Some(new) => cells.merged(name, stored.column(place), new),
+        Some(new) => cells.merged(name, stored.column(place), new, pairs),
         None => Ok(ArrayRef::clone(stored.column(place))),
     };
     let names: Vec<String> = stored.schema_ref().fields().iter().map(|field| field.name().clone()).collect();

@@ -236,7 +236,8 @@ impl ParquetFile {
     ///
     /// `InvalidData` if they cannot be decoded.
     pub(crate) fn rows_at(&self, rows: &[u64]) -> Result<Vec<RecordBatch>> {
-        let pairs: Vec<Pair> = rows.iter().map(|row| Pair { stored_row: *row, incoming: 0 }).collect();
+        let pair = |row: &u64| Pair { stored_row: *row, incoming: 0, is_stamp: false };
+        let pairs: Vec<Pair> = rows.iter().map(pair).collect();
         let fields = self.shape.schema().fields();
         let columns: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
         let mut found = Vec::new();
