@@ -64,8 +64,8 @@ pub use core::format::Format;
 pub use core::location::{Location, Scheme};
 pub use core::merge::{
     Casting, ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, FineTimestamps, IncomingColumns, Lossy,
-    MaxDelete, MergeRule, MissingColumns, NaiveTimestamps, NameCase, Newest, NullModified, Stale, Ties,
-    UpsertMethod, Winner, Zone,
+    MaxDelete, MergeRule, MissingColumns, NaiveTimestamps, NameCase, Newest, NullIds, NullModified, Stale,
+    Ties, UpsertMethod, Winner, Zone,
 };
 pub use core::options::{
     Compression, CsvOptions, IfMissing, MemoryLimit, OptimizeOptions, ReadOptions, UpsertOptions,

@@ -8,7 +8,7 @@ use crate::cli::args::{one_of, parsed};
 use crate::cli::column_args::{COLUMNS, ColumnArgs};
 use crate::core::merge::{
     Casting, ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, FineTimestamps, Lossy, MaxDelete,
-    MergeRule, MissingColumns, NaiveTimestamps, Newest, NullModified, Stale, Ties, UpsertMethod,
+    MergeRule, MissingColumns, NaiveTimestamps, Newest, NullIds, NullModified, Stale, Ties, UpsertMethod,
 };
 use crate::core::options::IfMissing;
 use crate::core::predicate::Predicate;
@@ -77,6 +77,11 @@ pub(super) struct RuleArgs {
     #[arg(long, value_name = "WHAT", help_heading = HARD_CASES)]
     #[arg(value_parser = one_of::<NullModified>(NullModified::VARIANTS))]
     null_modified: Option<NullModified>,
+
+    /// Incoming rows without an id: an error, an id like any other (match), or left out [default: error]
+    #[arg(long, value_name = "WHAT", help_heading = HARD_CASES)]
+    #[arg(value_parser = one_of::<NullIds>(NullIds::VARIANTS))]
+    null_ids: Option<NullIds>,
 
     /// Incoming columns that are not stored [default: error]
     #[arg(long, value_name = "WHAT", help_heading = HARD_CASES)]
@@ -170,6 +175,7 @@ impl RuleArgs {
         let rule = MergeRule::new(method, self.id, newest)?
             .with_empty_allowed(self.allow_empty)
             .with_float_ids(self.allow_float_ids)
+            .with_null_ids(self.null_ids.unwrap_or_default())
             .with_extra_columns(self.extra_columns.unwrap_or_default())
             .with_missing_columns(self.missing_columns.unwrap_or_default())
             .with_casting(casting)

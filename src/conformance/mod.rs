@@ -22,8 +22,8 @@ use crate::core::merge::reference::{Cell, Conditions, Refusal, Table, merge};
 use crate::core::merge::rule::Fate;
 use crate::core::merge::{
     Casting, ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, FineTimestamps, IncomingColumns, Lossy,
-    MaxDelete, MergeRule, MissingColumns, NaiveTimestamps, NameCase, Newest, NullModified, Stale, Ties,
-    UpsertMethod,
+    MaxDelete, MergeRule, MissingColumns, NaiveTimestamps, NameCase, Newest, NullIds, NullModified, Stale,
+    Ties, UpsertMethod,
 };
 use crate::core::options::MemoryLimit;
 use crate::core::predicate::Predicate;
@@ -279,6 +279,8 @@ pub struct Choices {
     pub float_ids: bool,
     /// Several incoming rows with one id.
     pub duplicates: Option<Duplicates>,
+    /// Incoming rows without an id.
+    pub null_ids: NullIds,
     /// Columns that are not stored.
     pub extra: ExtraColumns,
     /// Columns that do not come in.
@@ -312,7 +314,7 @@ impl Rule {
     ///
     /// As [`MergeRule::new`].
     pub fn to_merge_rule(self) -> Result<MergeRule> {
-        let Choices { nulls, ties, stale, duplicates, extra, missing, .. } = self.choices;
+        let Choices { nulls, ties, stale, duplicates, extra, missing, null_ids, .. } = self.choices;
         let Choices { delete_where, scope, allow_empty, max_delete, policies, .. } = self.choices;
         let Choices { lossy, zone, fine, case, soft_delete, .. } = self.choices;
         let naive = match zone {
@@ -322,6 +324,7 @@ impl Rule {
         let casting = Casting::default().with_lossy(lossy).with_fine_timestamps(fine);
         let newest = |column| Newest::by(column).with_nulls(nulls).with_ties(ties).with_stale(stale);
         let rule = MergeRule::new(self.method, self.ids.iter().copied(), self.modified.map(newest))?
+            .with_null_ids(null_ids)
             .with_extra_columns(extra)
             .with_missing_columns(missing)
             .with_empty_allowed(allow_empty)
@@ -448,10 +451,12 @@ impl Judgement {
         let takes_none =
             |field: &&Arc<Field>| !field.is_nullable() && rule.soft_column() != Some(field.name().as_str());
         for field in schema.fields().iter().filter(takes_none) {
-            match incoming.column_by_name(field.name()) {
+            let is_left_out = rule.null_ids() == NullIds::Skip && rule.ids().contains(field.name());
+            match incoming.column_by_name(field.name()).filter(|_| !is_left_out) {
                 Some(values) if values.null_count() > 0 => {
                     return Self::refused("the stored column takes no nulls");
                 }
+                None if is_left_out => {}
                 None if rule.missing_columns() == MissingColumns::Null && incoming.num_rows() > 0 => {
                     return Self::refused("the stored column takes no nulls");
                 }

@@ -124,6 +124,13 @@ impl RowCounts {
         Ok(sum)
     }
 
+    /// The same with so many more incoming rows that were set aside before they met stored ones.
+    pub(crate) fn with_rejected(mut self, rows: u64) -> Self {
+        self.incoming += rows;
+        self.rejected += rows;
+        self
+    }
+
     /// Whether the stored rows are left as they were.
     #[must_use]
     pub fn is_no_change(&self) -> bool {

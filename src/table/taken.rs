@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::compute::{filter, filter_record_batch};
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use chrono::Utc;
 
-use crate::core::merge::{ExtraColumns, MergeRule, MissingColumns, NameCase};
+use crate::core::merge::{ExtraColumns, MergeRule, MissingColumns, NameCase, NullIds};
 use crate::core::predicate::Predicate;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::StoredTable;
@@ -26,6 +27,9 @@ pub(crate) struct Taken {
     /// What delete marks set, behind these.
     stamp: Option<Stamp>,
     casts: Casts,
+    /// The id columns if rows without an id are left out, and how many were.
+    ids: Vec<usize>,
+    skipped: u64,
 }
 
 impl Taken {
@@ -52,7 +56,9 @@ impl Taken {
         let stamp = Stamp::new(&schema, &own, rule, Utc::now())?;
         let own = with(&own, stamp.as_ref().map(Stamp::field).cloned().as_slice());
         let casts = Casts::new(stored, &own, rule, timestamp_format);
-        Ok(Self { schema: casts.schema(&own), places, nulls, stamp, casts })
+        let skips = rule.null_ids() == NullIds::Skip;
+        let ids = rule.ids().iter().filter(|_| skips).filter_map(|id| own.index_of(id).ok()).collect();
+        Ok(Self { schema: casts.schema(&own), places, nulls, stamp, casts, ids, skipped: 0 })
     }
 
     /// The columns that are taken.
@@ -60,20 +66,41 @@ impl Taken {
         &self.schema
     }
 
-    /// The next rows, of all incoming columns. Of these, `marks` are delete marks.
+    /// Those of the next rows that are taken, of all incoming columns, and which of them are delete marks, as `marks` say.
     ///
     /// # Errors
     ///
     /// `InvalidInput` for values that the rule does not take.
-    pub(crate) fn batch(&mut self, batch: &RecordBatch, marks: Option<&BooleanArray>) -> Result<RecordBatch> {
+    pub(crate) fn batch(
+        &mut self,
+        batch: &RecordBatch,
+        marks: Option<BooleanArray>,
+    ) -> Result<(RecordBatch, Option<BooleanArray>)> {
         let own = batch.project(&self.places).map_err(untaken)?;
         let own = self.renamed(own)?;
         let own = self.widened(own)?;
         let own = match &self.stamp {
-            Some(stamp) => widened(&own, &[Arc::clone(stamp.field())], [stamp.values(&own, marks)?])?,
+            Some(stamp) => {
+                widened(&own, &[Arc::clone(stamp.field())], [stamp.values(&own, marks.as_ref())?])?
+            }
             None => own,
         };
-        self.casts.batch(&own)
+        let own = self.casts.batch(&own)?;
+        let nulls: Vec<_> = self.ids.iter().filter_map(|id| own.column(*id).logical_nulls()).collect();
+        if nulls.iter().all(|nulls| nulls.null_count() == 0) {
+            return Ok((own, marks));
+        }
+        let has_id = |row| nulls.iter().all(|nulls| nulls.is_valid(row));
+        let stays: BooleanArray = (0..own.num_rows()).map(|row| Some(has_id(row))).collect();
+        self.skipped += stays.false_count() as u64;
+        let own = filter_record_batch(&own, &stays).map_err(untaken)?;
+        let marks = marks.map(|marks| filter(&marks, &stays)).transpose().map_err(untaken)?;
+        Ok((own, marks.map(|marks| marks.as_boolean().clone())))
+    }
+
+    /// How many rows were left out.
+    pub(crate) fn skipped(&self) -> u64 {
+        self.skipped
     }
 
     /// Says in the log what was lost, once all rows are taken.

@@ -183,12 +183,12 @@ impl Job<'_> {
         let names = if names.fields().is_empty() { self.rows.schema() } else { names };
         let rule = self.rule.in_names_of(&names)?;
         let timestamp_format = self.options.csv.timestamp_format.as_deref();
-        let (outcome, rows, incoming);
+        let (mut outcome, rows, incoming, skipped);
         match self.rows.file().filter(|file| self.goes_by_parts(stored.as_ref(), file)) {
             None => {
                 let (schema, batches) = self.rows.batches()?;
                 let batches = batches.collect::<Result<Vec<_>>>()?;
-                incoming = settle(stored.as_mut(), &schema, batches, &rule, timestamp_format)?;
+                (incoming, skipped) = settle(stored.as_mut(), &schema, batches, &rule, timestamp_format)?;
                 self.times.plan += millis(start.elapsed());
                 let start = Instant::now();
                 let found = matched(session, stored.as_mut(), &incoming, &rule, &mut work)?;
@@ -199,6 +199,7 @@ impl Job<'_> {
             Some(file) => {
                 tracing::info!("the incoming rows go through the disk");
                 let parts = scatter(session, file, stored.as_ref(), (&rule, timestamp_format), self.budget)?;
+                skipped = parts.skipped();
                 self.times.plan += millis(start.elapsed());
                 let start = Instant::now();
                 let found = parts.matched(session, stored.as_mut(), &rule, &mut work)?;
@@ -207,6 +208,7 @@ impl Job<'_> {
                 (outcome, rows) = (found.0, NewRows::OnDisk(Box::new(found.1)));
             }
         }
+        outcome.rows = outcome.rows.with_rejected(skipped);
         let change = Change { rows: &rows, outcome: &outcome };
         let shown = |most| first_changes(session, stored.as_mut(), &change, rule.ids(), most);
         let diff = self.options.diff.map(shown).transpose()?;
@@ -293,14 +295,14 @@ impl Job<'_> {
     }
 }
 
-/// The incoming rows in the stored types, one per id.
+/// The incoming rows in the stored types, one per id, and how many were left out.
 fn settle(
     stored: &mut dyn StoredTable,
     schema: &SchemaRef,
     batches: Vec<RecordBatch>,
     rule: &MergeRule,
     timestamp_format: Option<&str>,
-) -> Result<Incoming> {
+) -> Result<(Incoming, u64)> {
     // A text file without a single record names no columns; as a batch it is as good as any empty one.
     let is_empty = schema.fields().is_empty();
     let schema = if is_empty { stored.schema() } else { columns_of(schema)? };
@@ -309,12 +311,13 @@ fn settle(
     let (mut own, mut marks) = (Vec::with_capacity(batches.len()), Vec::new());
     for batch in batches {
         let (batch, is_mark) = split(batch)?;
-        own.push(taken.batch(&batch, is_mark.as_ref())?);
+        let (batch, is_mark) = taken.batch(&batch, is_mark)?;
+        own.push(batch);
         marks.extend(is_mark);
     }
     taken.finish();
     let (schema, batches) = stored.fit(taken.schema(), own, rule)?;
-    Incoming::settle(&schema, &batches, together(&marks), rule)
+    Ok((Incoming::settle(&schema, &batches, together(&marks), rule)?, taken.skipped()))
 }
 
 /// What becomes of settled rows; none if the table has changed meanwhile.

@@ -5,6 +5,7 @@ mod casting;
 mod choices;
 mod columns;
 mod deletes;
+mod nulls;
 mod policies;
 mod soft;
 mod stored;
@@ -17,7 +18,8 @@ use arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray};
 use super::{Case, Choices, Counts, Data, Expect, Rule, Scope};
 use crate::core::format::Format;
 use crate::core::merge::{
-    ExtraColumns, FineTimestamps, Lossy, MissingColumns, NameCase, NullModified, Stale, Ties, UpsertMethod,
+    ExtraColumns, FineTimestamps, Lossy, MissingColumns, NameCase, NullIds, NullModified, Stale, Ties,
+    UpsertMethod,
 };
 use crate::error::ErrorKind;
 
@@ -32,6 +34,7 @@ pub(super) fn topics() -> Vec<(&'static str, Vec<Case>)> {
     vec![
         ("Incoming rows that meet stored ones", stored::cases()),
         ("Incoming rows among themselves", batch::cases()),
+        ("Rows without an id", nulls::cases()),
         ("Other methods, and other answers", choices::cases()),
         ("Rows that go", deletes::cases()),
         ("Rows that are deleted and stay", soft::cases()),
@@ -55,6 +58,7 @@ const DEFAULTS: Choices = Choices {
     stable_partitions: false,
     float_ids: false,
     duplicates: None,
+    null_ids: NullIds::Error,
     extra: ExtraColumns::Error,
     missing: MissingColumns::Keep,
     policies: &[],

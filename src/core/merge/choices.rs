@@ -62,6 +62,18 @@ choice! {
 }
 
 choice! {
+    /// What is done with incoming rows of which an id column is null.
+    NullIds {
+        /// The upsert is refused.
+        Error = "error",
+        /// A null is an id like any other: it equals a null.
+        Match = "match",
+        /// They are left out, and count as rejected.
+        Skip = "skip",
+    }
+}
+
+choice! {
     /// Which value a column has in a stored row that an incoming one replaces.
     ColumnPolicy {
         /// The incoming one.

@@ -26,9 +26,11 @@ pub(super) enum Ids {
 }
 
 impl Ids {
-    pub(super) fn new(encoder: &RowEncoder, columns: &[ArrayRef]) -> Result<Self> {
+    /// Numbers know no nulls: these have to be left out, unless they are ids and all are to be rows.
+    pub(super) fn new(encoder: &RowEncoder, columns: &[ArrayRef], has_nulls: bool) -> Result<Self> {
         if let [column] = columns
             && is_number(column.data_type())
+            && !has_nulls
         {
             return numbers(column).map(Self::Numbers);
         }
@@ -74,11 +76,13 @@ pub(super) struct IdIndex {
     filter: Vec<u64>,
     /// For each entry's row, the settled row; `None` while both are the same.
     settled: Option<Vec<u32>>,
+    /// Whether a null is an id, that equals a null.
+    has_nulls: bool,
 }
 
 impl IdIndex {
-    pub(super) fn build(encoder: RowEncoder, columns: &[ArrayRef]) -> Result<(Self, Twins)> {
-        let ids = Ids::new(&encoder, columns)?;
+    pub(super) fn build(encoder: RowEncoder, columns: &[ArrayRef], has_nulls: bool) -> Result<(Self, Twins)> {
+        let ids = Ids::new(&encoder, columns, has_nulls)?;
         let words = (ids.len() * FILTER_BITS).div_ceil(64).next_power_of_two();
         let mut index = Self {
             encoder,
@@ -86,6 +90,7 @@ impl IdIndex {
             hasher: RandomState::default(),
             filter: vec![0; words],
             settled: None,
+            has_nulls,
             ids,
         };
         let twins = index.fill();
@@ -127,9 +132,10 @@ impl IdIndex {
         self.settled = Some(settled);
     }
 
-    /// The stored rows, of which these are the id columns, that have the id of an incoming one, and which. A null id has none.
+    /// The stored rows, of which these are the id columns, that have the id of an incoming one, and which. A null
+    /// has none, unless it is an id.
     pub(super) fn find(&self, columns: &[ArrayRef]) -> Result<Vec<(u32, u32)>> {
-        let found = match (Ids::new(&self.encoder, columns)?, &self.ids) {
+        let found = match (Ids::new(&self.encoder, columns, self.has_nulls)?, &self.ids) {
             (Ids::Numbers(stored), Ids::Numbers(own)) => self
                 .find_each(stored.iter().map(|id| self.hasher.hash_one(id)), |row, entry| {
                     own[entry as usize] == stored[row]
@@ -140,6 +146,9 @@ impl IdIndex {
                 }),
             _ => return Err(Error::internal("stored ids are not in the form of the incoming ones")),
         };
+        if self.has_nulls {
+            return Ok(found);
+        }
         let nulls: Vec<_> = columns.iter().filter_map(Array::logical_nulls).collect();
         let is_null = |row: u32| nulls.iter().any(|nulls| nulls.is_null(row as usize));
         Ok(found.into_iter().filter(|(row, _)| !is_null(*row)).collect())
@@ -190,7 +199,7 @@ mod tests {
 
     fn check(incoming: ArrayRef, stored: ArrayRef, expected: &[(u32, u32)]) {
         let encoder = RowEncoder::new([("id", incoming.data_type())]).expect("an encoder");
-        let (index, twins) = IdIndex::build(encoder, &[incoming]).expect("an index");
+        let (index, twins) = IdIndex::build(encoder, &[incoming], false).expect("an index");
         assert!(twins.is_empty());
         assert_eq!(index.find(&[stored]).expect("found"), expected);
     }

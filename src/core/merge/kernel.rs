@@ -15,7 +15,7 @@ use super::rule::Fate;
 use super::scope::Scope;
 pub(crate) use super::settle::Incoming;
 use super::settle::id_types;
-use super::{MergeRule, Stale, Ties, Winner};
+use super::{MergeRule, NullIds, Stale, Ties, Winner};
 use crate::core::merge::canonical::{RowEncoder, columns_of};
 use crate::core::predicate::Bound;
 use crate::core::report::RowCounts;
@@ -273,7 +273,7 @@ impl<'a> Matcher<'a> {
         if self.nameless > 0 {
             return Err(Error::new(ErrorKind::InvalidInput, "stored rows have no id")
                 .with("rows", self.nameless)
-                .hint("give them one, or delete them: a mirror cannot tell whether they are to stay"));
+                .hint("give them one, or let a null be an id (--null-ids match): a mirror cannot tell whether they are to stay"));
         }
         for row in &self.incoming.tied {
             self.tied[*row as usize] = true;
@@ -372,7 +372,8 @@ impl<'a> Matcher<'a> {
     ) -> Result<()> {
         let mut leaves = counts.unwrap_or_else(|| vec![true; keys.num_rows()]);
         let ids = &keys.columns()[..self.rule.ids().len()];
-        for nulls in ids.iter().filter_map(Array::logical_nulls) {
+        let has_null_ids = self.rule.null_ids() == NullIds::Match;
+        for nulls in ids.iter().filter_map(Array::logical_nulls).filter(|_| !has_null_ids) {
             for (_, leaves) in leaves.iter_mut().enumerate().filter(|(row, _)| nulls.is_null(*row)) {
                 self.nameless += usize::from(std::mem::take(leaves));
             }

@@ -22,8 +22,8 @@ mod winner;
 
 pub use casting::{Casting, NaiveTimestamps, Zone};
 pub use choices::{
-    ColumnPolicy, Duplicates, ExtraColumns, FineTimestamps, Lossy, MissingColumns, NameCase, NullModified,
-    Stale, Ties,
+    ColumnPolicy, Duplicates, ExtraColumns, FineTimestamps, Lossy, MissingColumns, NameCase, NullIds,
+    NullModified, Stale, Ties,
 };
 pub use columns::IncomingColumns;
 pub use deletes::{DeleteMarks, MaxDelete};

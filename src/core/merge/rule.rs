@@ -8,7 +8,7 @@ use arrow::datatypes::Schema;
 
 use super::casting::Casting;
 use super::cells::Cells;
-use super::choices::{ColumnPolicy, Duplicates, ExtraColumns, MissingColumns};
+use super::choices::{ColumnPolicy, Duplicates, ExtraColumns, MissingColumns, NullIds};
 use super::columns::IncomingColumns;
 use super::{DeleteMarks, MaxDelete, Newest, UpsertMethod, Winner};
 use crate::core::predicate::Predicate;
@@ -53,6 +53,7 @@ pub struct MergeRule {
     stable_partitions: bool,
     float_ids: bool,
     duplicates: Option<Duplicates>,
+    null_ids: NullIds,
     extra: ExtraColumns,
     missing: MissingColumns,
     casting: Casting,
@@ -189,6 +190,7 @@ impl MergeRule {
             stable_partitions: false,
             float_ids: false,
             duplicates: None,
+            null_ids: NullIds::default(),
             extra: ExtraColumns::default(),
             missing: MissingColumns::default(),
             casting: Casting::default(),
@@ -294,6 +296,13 @@ impl MergeRule {
     #[must_use]
     pub fn with_float_ids(mut self, is_allowed: bool) -> Self {
         self.float_ids = is_allowed;
+        self
+    }
+
+    /// Says what is done with incoming rows of which an id column is null.
+    #[must_use]
+    pub fn with_null_ids(mut self, null_ids: NullIds) -> Self {
+        self.null_ids = null_ids;
         self
     }
 
@@ -468,6 +477,12 @@ impl MergeRule {
     pub fn duplicates(&self) -> Duplicates {
         let default = if self.settle.is_some() { Duplicates::Last } else { Duplicates::Error };
         self.duplicates.unwrap_or(default)
+    }
+
+    /// What is done with incoming rows of which an id column is null.
+    #[must_use]
+    pub fn null_ids(&self) -> NullIds {
+        self.null_ids
     }
 
     /// What is done with incoming columns that are not stored.

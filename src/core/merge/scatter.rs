@@ -9,7 +9,7 @@ use super::canonical::RowEncoder;
 use super::order::lowest;
 use super::settle::{check_id, check_modified, null_ids};
 use super::share::{Division, Share};
-use super::{MergeRule, Newest, NullModified};
+use super::{MergeRule, Newest, NullIds, NullModified};
 use crate::core::schema::{check_names, find_column};
 use crate::error::Result;
 
@@ -19,6 +19,8 @@ pub(crate) struct Scatter {
     division: Arc<Division>,
     /// The id columns: where they are, and how many nulls were seen in each.
     ids: Vec<(usize, usize)>,
+    /// Whether a null is an id.
+    has_null_ids: bool,
     /// The modification column if it takes no nulls, its place, and how many were seen.
     modified: Option<(String, usize, usize)>,
 }
@@ -41,7 +43,8 @@ impl Scatter {
             Ok((newest.column.clone(), place, 0))
         };
         let modified = modified.map(place).transpose()?;
-        Ok(Self { division: Arc::new(Division::new(encoder, parts)), ids, modified })
+        let has_null_ids = rule.null_ids() == NullIds::Match;
+        Ok(Self { division: Arc::new(Division::new(encoder, parts)), ids, has_null_ids, modified })
     }
 
     /// The part of each row of a batch.
@@ -52,7 +55,7 @@ impl Scatter {
     pub(crate) fn parts(&mut self, batch: &RecordBatch) -> Result<Vec<u64>> {
         let mut columns = Vec::with_capacity(self.ids.len());
         for (place, nulls) in &mut self.ids {
-            *nulls += batch.column(*place).logical_null_count();
+            *nulls += if self.has_null_ids { 0 } else { batch.column(*place).logical_null_count() };
             columns.push(batch.column(*place).clone());
         }
         if let Some((_, place, nulls)) = &mut self.modified {

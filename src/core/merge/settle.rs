@@ -17,7 +17,7 @@ use crate::core::merge::ids::IdIndex;
 use crate::core::merge::order::{Order, lowest};
 use crate::core::merge::share::Share;
 use crate::core::merge::sorted_ids::{SortedColumns, SortedIds};
-use crate::core::merge::{Duplicates, MergeRule, NullModified};
+use crate::core::merge::{Duplicates, MergeRule, NullIds, NullModified};
 use crate::core::schema::{check_names, find_column, type_name};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -65,7 +65,7 @@ impl Incoming {
                 .with("rows", all.num_rows())
                 .hint("split the source: at most 4,294,967,295 rows at a time"));
         }
-        for (name, index) in rule.ids().iter().zip(&ids) {
+        for (name, index) in rule.ids().iter().zip(&ids).filter(|_| rule.null_ids() != NullIds::Match) {
             check_nulls(&all, name, *index)?;
         }
         let order = rule.modified().map(|column| Order::of(&all, column)).transpose()?;
@@ -76,7 +76,7 @@ impl Incoming {
         let types = ids.iter().map(|i| (schema.field(*i).name().as_str(), schema.field(*i).data_type()));
         let encoder = RowEncoder::new(types)?;
         let columns: Vec<ArrayRef> = ids.iter().map(|i| all.column(*i).clone()).collect();
-        let (index, twins) = IdIndex::build(encoder, &columns)?;
+        let (index, twins) = IdIndex::build(encoder, &columns, rule.null_ids() == NullIds::Match)?;
         if twins.is_empty() {
             let source_rows = (0..row_number(all.num_rows())).collect();
             let total = all.num_rows() as u64;
@@ -158,9 +158,10 @@ impl Incoming {
         self.ids.find(ids)
     }
 
-    /// The values of an id column in their order; `None` if they have none.
+    /// The values of an id column in their order; `None` if they have none, or one of them is null: it lies between no bounds.
     pub(crate) fn sorted(&self, id: &str) -> Option<&SortedIds> {
-        self.sorted.of(id, self.batch.column_by_name(id)?)
+        let values = self.batch.column_by_name(id).filter(|values| values.logical_null_count() == 0)?;
+        self.sorted.of(id, values)
     }
 
     /// For each settled row, its index in the concatenation of the batches that were settled.
@@ -221,7 +222,7 @@ pub(super) fn null_ids(column: &str, rows: usize) -> Error {
     Error::new(ErrorKind::InvalidInput, "id column has nulls")
         .with("column", column)
         .with("rows", rows)
-        .hint("drop these rows, or fill the column: a row without an id cannot be found again")
+        .hint("fill the column, leave these rows out (--null-ids skip), or let a null be an id like any other (match)")
 }
 
 /// Refuses rows without a modification value, of which there are so many.

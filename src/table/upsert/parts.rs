@@ -60,6 +60,8 @@ pub(super) struct Parts<R> {
     rows: R,
     shares: Shares,
     budget: Budget,
+    /// Rows that were left out.
+    skipped: u64,
 }
 
 /// Puts all rows of `file` into parts, in the types of `stored`.
@@ -90,7 +92,8 @@ pub(super) fn scatter(
     for batch in file.batches()? {
         session.check()?;
         let (batch, marks) = split(batch?)?;
-        let batch = fit.batch(&taken.batch(&batch, marks.as_ref())?)?;
+        let (batch, marks) = taken.batch(&batch, marks)?;
+        let batch = fit.batch(&batch)?;
         let parts = scatter.parts(&batch)?;
         let places: Vec<u128> =
             parts.iter().zip(next..).map(|(part, row)| u128::from(*part) << 64 | u128::from(row)).collect();
@@ -105,7 +108,8 @@ pub(super) fn scatter(
     }
     taken.finish();
     let shares = scatter.finish(&schema)?;
-    Ok(Parts { schema, has_marks, rows: sorter.finish(session)?, shares, budget })
+    let skipped = taken.skipped();
+    Ok(Parts { schema, has_marks, rows: sorter.finish(session)?, shares, budget, skipped })
 }
 
 /// The columns, marks if there are some, and two numbers.
@@ -117,6 +121,11 @@ fn with_numbers(schema: &Schema, has_marks: bool) -> SchemaRef {
 }
 
 impl<R: Iterator<Item = Result<RecordBatch>>> Parts<R> {
+    /// How many rows were left out.
+    pub(super) fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
     /// Matches one part after the other; gives what becomes of all rows, and those that are written. None if the table has
     /// changed meanwhile.
     ///

@@ -9,8 +9,8 @@ use std::cmp::Ordering;
 
 use super::rule::Fate;
 use super::{
-    ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, MaxDelete, MergeRule, MissingColumns, NullModified,
-    Stale, Ties, Winner,
+    ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, MaxDelete, MergeRule, MissingColumns, NullIds,
+    NullModified, Stale, Ties, Winner,
 };
 use crate::core::predicate::Predicate;
 use crate::core::report::RowCounts;
@@ -107,6 +107,9 @@ pub(crate) fn merge(
     check_flag(stored, incoming, rule)?;
     let incoming = &taken(stored, incoming, rule);
     check_ids(incoming, rule)?;
+    let (named, conditions) = with_ids(incoming, rule, conditions);
+    let (nameless, incoming, conditions) =
+        ((incoming.rows.len() - named.rows.len()) as u64, &named, &conditions);
     let reading = Reading::of(incoming, rule)?;
     check_modified(incoming, rule)?;
     let settled = settle(incoming, rule, reading, conditions)?;
@@ -117,7 +120,8 @@ pub(crate) fn merge(
 
     let tables = Tables { stored, incoming, rule, reading, conditions };
     let mut counts = RowCounts {
-        incoming: incoming.rows.len() as u64,
+        incoming: incoming.rows.len() as u64 + nameless,
+        rejected: nameless,
         duplicates: (incoming.rows.len() - settled.len()) as u64,
         ..RowCounts::default()
     };
@@ -309,10 +313,10 @@ impl Tables<'_> {
         let is_nameless =
             |row: &usize| id_of(self.stored, &self.stored.rows[*row], self.rule).contains(&&Cell::Null);
         let (nameless, named): (Vec<usize>, Vec<usize>) = inside.partition(is_nameless);
-        if !nameless.is_empty() {
+        if self.rule.null_ids() != NullIds::Match && !nameless.is_empty() {
             return Err(Refusal::Nameless(nameless.len()));
         }
-        named.into_iter().filter(|row| !met[*row]).for_each(|row| rows[row] = None);
+        named.into_iter().chain(nameless).filter(|row| !met[*row]).for_each(|row| rows[row] = None);
         Ok(())
     }
 }
@@ -425,11 +429,30 @@ fn check_ids(incoming: &Table, rule: &MergeRule) -> Result<(), Refusal> {
             return Err(Refusal::NestedId(id.clone()));
         }
         let nulls = cells.iter().filter(|cell| ***cell == Cell::Null).count();
-        if nulls > 0 {
+        if nulls > 0 && rule.null_ids() == NullIds::Error {
             return Err(Refusal::NullId(id.clone(), nulls));
         }
     }
     Ok(())
+}
+
+/// Those of the incoming rows that have an id, if others are left out, and for which of them conditions hold.
+fn with_ids(incoming: &Table, rule: &MergeRule, conditions: &Conditions) -> (Table, Conditions) {
+    let (mut named, mut own) = (incoming.clone(), conditions.clone());
+    if rule.null_ids() == NullIds::Skip {
+        let is_nameless = |row: &Vec<Cell>| id_of(incoming, row, rule).contains(&&Cell::Null);
+        let nameless: Vec<bool> = incoming.rows.iter().map(is_nameless).collect();
+        let keep = |place: &mut usize| {
+            *place += 1;
+            !nameless[*place - 1]
+        };
+        let (mut rows, mut marks, mut outside, mut stamps) = (0, 0, 0, 0);
+        named.rows.retain(|_| keep(&mut rows));
+        own.marks.retain(|_| keep(&mut marks));
+        own.outside.retain(|_| keep(&mut outside));
+        own.stamps.retain(|_| keep(&mut stamps));
+    }
+    (named, own)
 }
 
 /// The row that counts among the incoming ones of its id.

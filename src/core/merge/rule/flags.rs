@@ -22,6 +22,7 @@ impl MergeRule {
             stable_partitions,
             float_ids,
             duplicates,
+            null_ids,
             extra,
             missing,
             casting: Casting { lossy, naive_timestamps, fine_timestamps },
@@ -46,6 +47,7 @@ impl MergeRule {
         say("--ties", newest.and_then(|newest| choice(&newest.ties)));
         say("--stale", newest.and_then(|newest| choice(&newest.stale)));
         say("--null-modified", newest.and_then(|newest| choice(&newest.nulls)));
+        say("--null-ids", choice(null_ids));
         say("--extra-columns", choice(extra));
         say("--missing-columns", choice(missing));
         say("--lossy", choice(lossy));
