@@ -7,7 +7,7 @@ use arrow::array::{
     new_null_array,
 };
 use arrow::compute::kernels::zip::zip;
-use arrow::compute::{cast, take};
+use arrow::compute::{cast, is_null, take};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use chrono::{DateTime, Utc};
@@ -28,8 +28,8 @@ pub(super) struct Stamp {
 enum Value {
     /// Yes; other rows say no.
     Yes,
-    /// The modification value, which is at this place among the columns that come in.
-    Modified(usize),
+    /// The modification value, which is at this place among the columns that come in; where it is null, the other one.
+    Modified(usize, ArrayRef),
     /// The same for every mark.
     Constant(ArrayRef),
 }
@@ -64,21 +64,23 @@ impl Stamp {
         let to = own.data_type();
         let modified = rule.modified().and_then(|modified| incoming.index_of(modified).ok());
         let from = modified.map(|place| incoming.field(place).data_type());
-        let time = || {
-            let now: ArrayRef =
-                Arc::new(TimestampMicrosecondArray::from(vec![now.timestamp_micros()]).with_timezone("UTC"));
-            if to.is_temporal() { cast(&now, to).map_err(unstamped) } else { as_text(&now) }
-        };
+        let now: ArrayRef =
+            Arc::new(TimestampMicrosecondArray::from(vec![now.timestamp_micros()]).with_timezone("UTC"));
+        let time = || if to.is_temporal() { cast(&now, to).map_err(unstamped) } else { as_text(&now) };
+        let is_date = matches!(to, DataType::Date32 | DataType::Date64);
         let (value, data_type) = match (to, modified.zip(from)) {
             (DataType::Boolean, _) => (Value::Yes, DataType::Boolean),
-            (_, Some((place, from))) if is_text(to) || !to.is_temporal() => {
-                (Value::Modified(place), if is_text(to) { DataType::Utf8 } else { from.clone() })
+            (_, Some((place, from))) if is_text(to) || is_text(from) => {
+                (Value::Modified(place, as_text(&time()?)?), DataType::Utf8)
             }
-            (_, Some((place, from))) if from.is_temporal() && has_zone(from) == has_zone(to) => {
-                (Value::Modified(place), to.clone())
+            (_, Some((place, from))) if !to.is_temporal() => {
+                (Value::Modified(place, new_null_array(from, 1)), from.clone())
             }
-            (_, Some((place, from))) if is_text(from) || from.is_temporal() => {
-                (Value::Modified(place), from.clone())
+            (_, Some((place, from))) if from.is_temporal() && (is_date || has_zone(from) == has_zone(to)) => {
+                (Value::Modified(place, time()?), to.clone())
+            }
+            (_, Some((place, from))) if from.is_temporal() => {
+                (Value::Modified(place, cast(&now, from).map_err(unstamped)?), from.clone())
             }
             _ if to.is_temporal() => (Value::Constant(time()?), to.clone()),
             _ if is_text(to) => (Value::Constant(time()?), DataType::Utf8),
@@ -107,14 +109,26 @@ impl Stamp {
         let marks = marks.cloned().unwrap_or_else(none);
         let values = match &self.value {
             Value::Yes => return Ok(Arc::new(marks)),
-            Value::Modified(place) if is_text(to) => as_text(rows.column(*place))?,
-            Value::Modified(place) => cast(rows.column(*place), to).map_err(unstamped)?,
-            Value::Constant(value) => {
-                take(value, &UInt32Array::from(vec![0; rows.num_rows()]), None).map_err(unstamped)?
+            Value::Modified(place, instead) => {
+                let own = rows.column(*place);
+                let own = if is_text(to) { as_text(own)? } else { cast(own, to).map_err(unstamped)? };
+                let nulls = is_null(&own).map_err(unstamped)?;
+                if instead.is_null(0) && (0..own.len()).any(|row| marks.value(row) && nulls.value(row)) {
+                    return Err(Error::new(ErrorKind::InvalidInput, "a delete mark has no modification value")
+                        .with("column", self.field.name())
+                        .hint("the column for soft deletes says that value: give every mark one, or use a column of booleans"));
+                }
+                zip(&nulls, &repeated(instead, own.len())?, &own).map_err(unstamped)?
             }
+            Value::Constant(value) => repeated(value, rows.num_rows())?,
         };
         zip(&marks, &values, &new_null_array(values.data_type(), rows.num_rows())).map_err(unstamped)
     }
+}
+
+/// The one value of an array so many times.
+fn repeated(value: &ArrayRef, times: usize) -> Result<ArrayRef> {
+    take(value, &UInt32Array::from(vec![0; times]), None).map_err(unstamped)
 }
 
 /// `incoming` with the column for soft deletes behind it, if `rule` names one: what a new table has.

@@ -51,6 +51,12 @@ pub(crate) async fn upsert(
 ) -> Result<UpsertReport> {
     let started = Instant::now();
     options.validate()?;
+    let partitions = options.partition_by.as_deref().unwrap_or_default();
+    if let Some(column) = rule.soft_column().filter(|flag| partitions.iter().any(|column| column == flag)) {
+        return Err(Error::new(ErrorKind::Usage, "a partition column cannot say that rows are deleted")
+            .with("column", column)
+            .hint("partition by another column, or name another one for soft deletes"));
+    }
     let stream = renamed_and_set(stream, rule.columns(), Utc::now())?;
     let budget = Budget::new(options.memory_limit.unwrap_or_default());
     let rows = pull(session, marked(stream, rule)?, budget.held()).await?;

@@ -1,13 +1,21 @@
 //! Cases about stored rows that a delete mark does not take out: a column says then that they are deleted.
 
-use super::{BY_ID, Case, Counts, Data, Expect, NEWEST, NONE, Rule, bools, but, ints, refused, rows, texts};
+use super::{
+    BY_ID, Case, Counts, Data, Expect, NEWEST, NONE, Rule, Scope, bools, but, ints, refused, rows, texts,
+};
 use crate::conformance::Choices;
+use crate::core::format::Format;
 use crate::core::merge::{ColumnPolicy, MaxDelete, MissingColumns, Ties, UpsertMethod};
 
 const FLAGGED: Choices =
     Choices { delete_where: Some("op = 'D'"), soft_delete: Some("gone"), ..BY_ID.choices };
 const BY_FLAG: Rule = Rule { choices: FLAGGED, ..BY_ID };
 const NEWEST_FLAG: Rule = Rule { choices: FLAGGED, ..NEWEST };
+
+const PARQUET: Scope = Scope {
+    formats: &[Format::Parquet],
+    why: "what a text file says without a value of its own is told from all",
+};
 
 fn counts(counts: Counts) -> Expect {
     Expect::Counts(counts)
@@ -152,6 +160,27 @@ fn versions() -> Vec<Case> {
 
 fn others() -> Vec<Case> {
     vec![
+        Case::new(
+            "a_text_that_is_empty_or_false_says_that_the_row_is_there",
+            rows(&[(1, "a", 5), (2, "b", 5), (3, "c", 5)]).with("gone", texts(["", "False", "yes"])),
+            changes(&[(1, "a", 5, "U"), (2, "b", 5, "U"), (3, "", 9, "D")]),
+            BY_FLAG,
+            counts(Counts { tombstones: 1, unchanged: 2, ..NONE }),
+        )
+        .only(PARQUET),
+        Case::new(
+            "texts_of_dates_say_when_a_row_was_softly_deleted",
+            Data::default()
+                .with("id", ints([1, 2]))
+                .with("at", texts(["2024-01-01", "2024-01-02"]))
+                .with("gone", texts([None, Some("2024-01-02")])),
+            Data::default()
+                .with("id", ints([1, 2]))
+                .with("at", texts(["2024-02-01", "2024-02-02"]))
+                .with("op", texts(["D", "U"])),
+            NEWEST_FLAG,
+            counts(Counts { tombstones: 1, soft_deleted: 1, updated: 1, ..NONE }),
+        ),
         Case::new(
             "policies_of_columns_say_nothing_of_softly_deleted_rows",
             stored(),

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray};
 use arrow::compute::kernels::zip::zip;
-use arrow::compute::or;
+use arrow::compute::{cast, or};
+use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
 use super::ColumnPolicy;
@@ -122,10 +123,13 @@ impl Cells {
         if self.is_flag(column) {
             // Who is deleted stays so, and who is not needs no clearing.
             let nulls = stored.logical_nulls();
-            let flags = stored.as_boolean_opt();
+            let (flags, texts) = (stored.as_boolean_opt(), texts_of(stored)?);
+            // A text says no as a file without types would: nothing, or false.
+            let says_no = |text: &str| text.is_empty() || text.eq_ignore_ascii_case("false");
             let is_set = |row: usize| {
                 nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row))
                     && flags.is_none_or(|flags| flags.value(row))
+                    && texts.as_ref().is_none_or(|texts| !says_no(texts.value(row)))
             };
             return Ok(Some(
                 pairs.iter().enumerate().map(|(row, pair)| Some(pair.is_stamp == is_set(row))).collect(),
@@ -198,6 +202,13 @@ impl Cells {
         let Some(keeps) = self.keeps(column, stored, new, pairs)? else { return Ok(ArrayRef::clone(new)) };
         zip(&keeps, stored, new).map_err(apart)
     }
+}
+
+/// The values of a column of text.
+fn texts_of(values: &ArrayRef) -> Result<Option<StringArray>> {
+    let is_text = matches!(values.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    let texts = is_text.then(|| cast(values, &DataType::Utf8)).transpose().map_err(apart)?;
+    Ok(texts.and_then(|texts| texts.as_string_opt().cloned()))
 }
 
 fn apart(cause: ArrowError) -> Error {

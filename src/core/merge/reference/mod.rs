@@ -269,7 +269,11 @@ impl Tables<'_> {
         let mut new = merged(stored, old, new, rule);
         let is_soft = is_mark && self.flag().is_some();
         if let Some(flag) = self.flag() {
-            let is_set = !matches!(old[flag], Cell::Null | Cell::Bool(false));
+            let is_set = match &old[flag] {
+                Cell::Null | Cell::Bool(false) => false,
+                Cell::Text(text) => !text.is_empty() && text.to_lowercase() != "false",
+                _ => true,
+            };
             if is_mark {
                 new.clone_from(old);
                 if let (Some(modified), Winner::Newest(newest)) = (self.modified(), rule.winner()) {
