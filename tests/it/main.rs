@@ -39,6 +39,7 @@ mod formats;
 mod frames;
 #[cfg(feature = "cli")]
 mod memory_limit;
+#[cfg(feature = "cli")]
 mod mkdir;
 #[cfg(feature = "cli")]
 mod moto;
