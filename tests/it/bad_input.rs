@@ -54,7 +54,10 @@ fn a_missing_modification_column() {
 fn null_ids() {
     refused(
         "id,qty,at\n,7,2024-01-02T00:00:00Z\n,8,2024-01-02T00:00:00Z\n",
-        &["id column has nulls (column: id, rows: 2", "hint: drop these rows"],
+        &[
+            "id column has nulls (column: id, rows: 2",
+            "hint: fill the column, leave these rows out (--null-ids skip)",
+        ],
     );
 }
 
