@@ -63,9 +63,9 @@ pub use client::session::{Progress, Session};
 pub use core::format::Format;
 pub use core::location::{Location, Scheme};
 pub use core::merge::{
-    Casting, ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, FineTimestamps, IncomingColumns, Lossy,
-    MaxDelete, MergeRule, MissingColumns, NaiveTimestamps, NameCase, Newest, NullIds, NullModified, Stale,
-    Ties, UpsertMethod, Winner, Zone,
+    Casting, ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, FineTimestamps, HistoryColumns,
+    IncomingColumns, Lossy, MaxDelete, MergeRule, MissingColumns, NaiveTimestamps, NameCase, Newest, NullIds,
+    NullModified, Stale, Ties, UpsertMethod, Winner, Zone,
 };
 pub use core::options::{
     Compression, CsvOptions, IfMissing, MemoryLimit, OptimizeOptions, ReadOptions, UpsertOptions,

@@ -12,6 +12,7 @@ mod compression_arg;
 mod count;
 mod failure;
 mod history;
+mod history_args;
 mod logging;
 mod look;
 mod name;

@@ -6,6 +6,7 @@ use strum::VariantNames;
 
 use crate::cli::args::{one_of, parsed};
 use crate::cli::column_args::{COLUMNS, ColumnArgs};
+use crate::cli::history_args::HistoryArgs;
 use crate::core::merge::{
     Casting, ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, FineTimestamps, Lossy, MaxDelete,
     MergeRule, MissingColumns, NaiveTimestamps, Newest, NullIds, NullModified, Stale, Ties, UpsertMethod,
@@ -30,7 +31,7 @@ pub(super) struct RuleArgs {
     modified: Option<String>,
 
     /// Who wins: the incoming row, or the newer one; or whether rows are only added, or only updated, or those that do not come
-    /// in are deleted (mirror) [default: modified with --modified, else id]
+    /// in are deleted (mirror), or all versions are kept (history) [default: modified with --modified, else id]
     #[arg(long, value_name = "METHOD", value_parser = one_of::<UpsertMethod>(UpsertMethod::VARIANTS))]
     method: Option<UpsertMethod>,
 
@@ -122,6 +123,9 @@ pub(super) struct RuleArgs {
     partition_is_stable: bool,
 
     #[command(flatten)]
+    history: HistoryArgs,
+
+    #[command(flatten)]
     columns: ColumnArgs,
 }
 
@@ -181,6 +185,7 @@ impl RuleArgs {
             .with_casting(casting)
             .with_columns(self.columns.columns())?
             .with_stable_partitions(self.partition_is_stable)?;
+        let rule = self.history.applied(rule)?;
         let rule = match self.duplicates {
             Some(duplicates) => rule.with_duplicates(duplicates),
             None => rule,

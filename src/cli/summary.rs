@@ -65,6 +65,7 @@ fn done(report: &UpsertReport) -> String {
         (report.rows.opened, "opened"),
         (report.rows.deleted, "deleted"),
         (report.rows.soft_deleted, "softly deleted"),
+        (report.rows.closed, "closed"),
         (report.rows.repaired, "repaired"),
         (report.rows.unchanged, "unchanged"),
     ]);
@@ -88,6 +89,7 @@ fn planned(report: &UpsertReport) -> String {
         (rows.opened, "open"),
         (rows.deleted, "delete"),
         (rows.soft_deleted, "softly delete"),
+        (rows.closed, "close"),
         (rows.repaired, "repair"),
     ];
     let changes = verbs.into_iter().filter(|(count, _)| *count > 0);
@@ -103,7 +105,7 @@ fn planned(report: &UpsertReport) -> String {
 
 fn skipped(rows: &RowCounts) -> [(u64, &'static str); 5] {
     // Those that took a stored row out are told already. A mirror takes out others as well, and then nothing is said of them.
-    let marks = rows.tombstones.saturating_sub(rows.deleted + rows.soft_deleted);
+    let marks = rows.tombstones.saturating_sub(rows.deleted + rows.soft_deleted + rows.closed);
     [
         (rows.stale, "stale"),
         (rows.duplicates, if rows.duplicates == 1 { "duplicate" } else { "duplicates" }),

@@ -50,6 +50,8 @@ pub struct RowCounts {
     pub deleted: u64,
     /// Stored rows that stay, and say now that they are deleted.
     pub soft_deleted: u64,
+    /// Stored versions that end now because of a delete mark.
+    pub closed: u64,
     /// Stored duplicates that were put right.
     pub repaired: u64,
     /// Stored rows before; null where counting them would cost a scan.
@@ -113,6 +115,7 @@ impl RowCounts {
             opened: self.opened + other.opened,
             deleted: self.deleted + other.deleted,
             soft_deleted: self.soft_deleted + other.soft_deleted,
+            closed: self.closed + other.closed,
             repaired: self.repaired + other.repaired,
             // To look for more rows may tell how many there are.
             rows_before: self.rows_before.or(other.rows_before),
@@ -134,7 +137,8 @@ impl RowCounts {
     /// Whether the stored rows are left as they were.
     #[must_use]
     pub fn is_no_change(&self) -> bool {
-        self.inserted + self.updated + self.opened + self.deleted + self.soft_deleted + self.repaired == 0
+        let gone = self.deleted + self.soft_deleted + self.closed + self.repaired;
+        self.inserted + self.updated + self.opened + gone == 0
     }
 }
 

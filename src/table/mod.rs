@@ -32,6 +32,7 @@ pub(crate) mod target;
 pub(crate) mod text;
 pub(crate) mod upkeep;
 pub(crate) mod upsert;
+mod validity;
 pub(crate) mod write;
 #[cfg(feature = "delta")]
 mod z_curve;
@@ -47,7 +48,7 @@ use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::merge::MergeRule;
-use crate::core::merge::kernel::{Matcher, Outcome};
+use crate::core::merge::kernel::{Made, Matcher, Outcome};
 use crate::core::report::{PhaseTimes, WorkCounts};
 use crate::error::Result;
 use crate::table::fit::Fit;
@@ -86,6 +87,15 @@ pub(crate) trait StoredFile: Send {
 
     /// Stored rows of ascending numbers, in their order, with all columns. Of a few rows, only what is needed is read.
     fn rows_at(&mut self, session: &Session, rows: &[u64]) -> Result<Vec<RecordBatch>>;
+
+    /// Takes rows in place of those that were brought into the stored types, of which they were made.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for values that cannot be written.
+    fn remake(&mut self, _made: &Made) -> Result<()> {
+        Ok(())
+    }
 
     /// Writes the whole file anew, with `change` folded in.
     fn rewrite(
@@ -161,6 +171,15 @@ pub(crate) trait StoredTable: Send {
     ///
     /// `Conflict` if they are no longer there.
     fn rows_at(&mut self, session: &Session, rows: &[u64]) -> Result<Vec<RecordBatch>>;
+
+    /// As [`StoredFile::remake`].
+    ///
+    /// # Errors
+    ///
+    /// As that.
+    fn remake(&mut self, _made: &Made) -> Result<()> {
+        Ok(())
+    }
 
     /// Whether it still is this version, of a table whose files are replaced in place. What was seen while it changed may
     /// be of two versions.

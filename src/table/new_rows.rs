@@ -12,7 +12,6 @@ use arrow::error::ArrowError;
 use arrow::ipc::reader::FileReader;
 
 use super::spill::{SpillFile, size_of_rows};
-use crate::core::merge::kernel::Incoming;
 use crate::error::{Error, Result};
 
 /// The most rows that are picked at a time.
@@ -24,8 +23,8 @@ const CHUNK_BYTES: u64 = 8 << 20;
 /// Rows that an [`Outcome`](crate::core::merge::kernel::Outcome) names by their numbers.
 #[derive(Debug)]
 pub(crate) enum NewRows<'a> {
-    /// The settled incoming rows, numbered as they are.
-    Held(&'a Incoming),
+    /// Rows in memory, numbered as they are, and for each its place among all that came in.
+    Held(&'a RecordBatch, &'a [u32]),
     /// Rows on disk, numbered from the first.
     OnDisk(Box<OnDisk>),
 }
@@ -34,7 +33,7 @@ impl NewRows<'_> {
     /// The columns, in the stored types.
     pub(crate) fn schema(&self) -> SchemaRef {
         match self {
-            Self::Held(incoming) => incoming.batch().schema(),
+            Self::Held(batch, _) => batch.schema(),
             Self::OnDisk(rows) => rows.file.schema(),
         }
     }
@@ -46,8 +45,8 @@ impl NewRows<'_> {
     /// `Io` if the disk cannot be read.
     pub(crate) fn take(&self, rows: impl ExactSizeIterator<Item = u32>) -> Result<RecordBatch> {
         match self {
-            Self::Held(incoming) => {
-                take_record_batch(incoming.batch(), &UInt32Array::from_iter_values(rows)).map_err(failed)
+            Self::Held(batch, _) => {
+                take_record_batch(batch, &UInt32Array::from_iter_values(rows)).map_err(failed)
             }
             Self::OnDisk(disk) => disk.take(rows),
         }
@@ -60,7 +59,7 @@ impl NewRows<'_> {
     /// `Io` if the disk cannot be read.
     pub(crate) fn column(&self, index: usize) -> Result<NewColumn> {
         Ok(match self {
-            Self::Held(incoming) => NewColumn::Held(ArrayRef::clone(incoming.batch().column(index))),
+            Self::Held(batch, _) => NewColumn::Held(ArrayRef::clone(batch.column(index))),
             Self::OnDisk(disk) => NewColumn::OnDisk(Box::new(disk.column(index)?)),
         })
     }
@@ -72,7 +71,7 @@ impl NewRows<'_> {
     /// `Io` if the disk cannot be read.
     pub(crate) fn chunk(&self) -> Result<usize> {
         let (rows, bytes) = match self {
-            Self::Held(incoming) => (incoming.batch().num_rows(), size_of_rows(incoming.batch()) as u64),
+            Self::Held(batch, _) => (batch.num_rows(), size_of_rows(batch) as u64),
             Self::OnDisk(disk) => (disk.len() as usize, disk.file.bytes()?),
         };
         Ok(chunk_of(rows, bytes))
@@ -82,19 +81,19 @@ impl NewRows<'_> {
     /// partition go into one file.
     fn pending_bytes(&self) -> usize {
         match self {
-            Self::Held(_) => usize::MAX,
+            Self::Held(..) => usize::MAX,
             Self::OnDisk(_) => PENDING_BYTES,
         }
     }
 
-    /// For each settled row its place among all that came in; text is written as it came.
+    /// For each row its place among all that came in; text is written as it came.
     ///
     /// # Errors
     ///
     /// `Internal` if the rows are on disk.
     pub(crate) fn source_rows(&self) -> Result<&[u32]> {
         match self {
-            Self::Held(incoming) => Ok(incoming.source_rows()),
+            Self::Held(_, sources) => Ok(sources),
             Self::OnDisk(_) => Err(Error::internal("the text of the incoming rows is not at hand")),
         }
     }

@@ -11,7 +11,7 @@ use crate::client::session::Session;
 use crate::core::format::{Format, no_file, unchangeable};
 use crate::core::location::Location;
 use crate::core::merge::MergeRule;
-use crate::core::merge::kernel::Matcher;
+use crate::core::merge::kernel::{Made, Matcher};
 use crate::core::options::UpsertOptions;
 use crate::core::report::{WorkCounts, millis};
 use crate::error::Result;
@@ -155,6 +155,10 @@ impl StoredTable for OneFile {
         work: &mut WorkCounts,
     ) -> Result<Option<u64>> {
         self.stored.find(session, matcher, work).map(Some)
+    }
+
+    fn remake(&mut self, made: &Made) -> Result<()> {
+        self.stored.remake(made)
     }
 
     fn rows_at(&mut self, session: &Session, rows: &[u64]) -> Result<Vec<RecordBatch>> {

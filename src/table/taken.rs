@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::table::StoredTable;
 use crate::table::casts::Casts;
 use crate::table::stamp::Stamp;
+use crate::table::validity::Validity;
 
 /// What is taken of incoming rows, and what is added to them.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct Taken {
     nulls: Vec<FieldRef>,
     /// What delete marks set, behind these.
     stamp: Option<Stamp>,
+    /// When versions of a history hold, behind these.
+    validity: Option<Validity>,
     casts: Casts,
     /// The id columns if rows without an id are left out, and how many were.
     ids: Vec<usize>,
@@ -55,10 +58,12 @@ impl Taken {
         let own = with(&incoming.project(&places).map_err(untaken)?, &nulls);
         let stamp = Stamp::new(&schema, &own, rule, Utc::now())?;
         let own = with(&own, stamp.as_ref().map(Stamp::field).cloned().as_slice());
+        let validity = Validity::new(&schema, incoming, rule, Utc::now())?;
+        let own = with(&own, validity.as_ref().map(Validity::fields).unwrap_or_default());
         let casts = Casts::new(stored, &own, rule, timestamp_format);
         let skips = rule.null_ids() == NullIds::Skip;
         let ids = rule.ids().iter().filter(|_| skips).filter_map(|id| own.index_of(id).ok()).collect();
-        Ok(Self { schema: casts.schema(&own), places, nulls, stamp, casts, ids, skipped: 0 })
+        Ok(Self { schema: casts.schema(&own), places, nulls, stamp, validity, casts, ids, skipped: 0 })
     }
 
     /// The columns that are taken.
@@ -83,6 +88,10 @@ impl Taken {
             Some(stamp) => {
                 widened(&own, &[Arc::clone(stamp.field())], [stamp.values(&own, marks.as_ref())?])?
             }
+            None => own,
+        };
+        let own = match &self.validity {
+            Some(validity) => widened(&own, validity.fields(), validity.values(batch)?)?,
             None => own,
         };
         let own = self.casts.batch(&own)?;
@@ -187,7 +196,9 @@ fn added(stored: &Schema, incoming: &Schema, rule: &MergeRule) -> Result<Vec<Fie
 fn kept(stored: &Schema, incoming: &Schema, rule: &MergeRule) -> Vec<usize> {
     // What tells delete marks need not be stored; and other columns may be left out.
     let marks = rule.marks_of(incoming);
-    let marks = marks.as_ref().map(Predicate::columns).unwrap_or_default();
+    let mut marks = marks.as_ref().map(Predicate::columns).unwrap_or_default();
+    // Nor need it be stored twice when a version began.
+    marks.extend(rule.kept_history().and_then(|history| history.source.as_deref()));
     let may_go = |name: &str| rule.extra_columns() == ExtraColumns::Ignore || marks.contains(&name);
     // A key that is not stored is not left out, for nothing could be matched by it, nor is what may be a slip of the case.
     let is_like =

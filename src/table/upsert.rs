@@ -28,12 +28,13 @@ use crate::table::delta::DeltaTarget;
 use crate::table::diff::first_changes;
 use crate::table::folder::FolderTarget;
 use crate::table::incoming::renamed_and_set;
-use crate::table::new_rows::NewRows;
+use crate::table::new_rows::{NewRows, OnDisk};
 use crate::table::single::SingleFile;
 use crate::table::spill::{SpillFile, Spilled};
 use crate::table::stamp::with_column;
 use crate::table::taken::Taken;
 use crate::table::target::{Kind, will_stand};
+use crate::table::validity::with_columns;
 use marks::{columns_of, marked, split, together};
 use parts::{Budget, scatter};
 
@@ -103,6 +104,12 @@ struct Job<'a> {
     times: PhaseTimes,
 }
 
+/// The rows that came in, one per id, or those of them that are written.
+enum Settled {
+    Held(Box<Incoming>),
+    OnDisk(Box<OnDisk>),
+}
+
 /// What one attempt at the target ended with.
 enum Attempt {
     Done(Box<UpsertReport>),
@@ -159,7 +166,8 @@ impl Job<'_> {
             Found::Nothing => {
                 self.name_columns();
                 let columns = columns_of(&self.rows.schema())?;
-                self.place.create(self.session, &with_column(&columns, &self.rule))?
+                let columns = with_columns(&with_column(&columns, &self.rule), &self.rule);
+                self.place.create(self.session, &columns)?
             }
             Found::Changed => return Ok(Attempt::Conflict),
         };
@@ -187,20 +195,21 @@ impl Job<'_> {
         let (session, names) = (self.session, stored.schema());
         // A text file without a record names no columns: it takes those that come in.
         let names = if names.fields().is_empty() { self.rows.schema() } else { names };
-        let rule = self.rule.in_names_of(&names)?;
+        let rule = self.rule.in_names_of(&names)?.versioned();
         let timestamp_format = self.options.csv.timestamp_format.as_deref();
-        let (mut outcome, rows, incoming, skipped);
+        let (mut outcome, settled, skipped);
         match self.rows.file().filter(|file| self.goes_by_parts(stored.as_ref(), file)) {
             None => {
                 let (schema, batches) = self.rows.batches()?;
                 let batches = batches.collect::<Result<Vec<_>>>()?;
+                let incoming;
                 (incoming, skipped) = settle(stored.as_mut(), &schema, batches, &rule, timestamp_format)?;
                 self.times.plan += millis(start.elapsed());
                 let start = Instant::now();
                 let found = matched(session, stored.as_mut(), &incoming, &rule, &mut work)?;
                 self.times.matching += millis(start.elapsed());
                 let Some(found) = found else { return Ok(Attempt::Conflict) };
-                (outcome, rows) = (found, NewRows::Held(&incoming));
+                (outcome, settled) = (found, Settled::Held(Box::new(incoming)));
             }
             Some(file) => {
                 tracing::info!("the incoming rows go through the disk");
@@ -211,10 +220,21 @@ impl Job<'_> {
                 let found = parts.matched(session, stored.as_mut(), &rule, &mut work)?;
                 self.times.matching += millis(start.elapsed());
                 let Some(found) = found else { return Ok(Attempt::Conflict) };
-                (outcome, rows) = (found.0, NewRows::OnDisk(Box::new(found.1)));
+                (outcome, settled) = (found.0, Settled::OnDisk(Box::new(found.1)));
             }
         }
         outcome.rows = outcome.rows.with_rejected(skipped);
+        if let Some(made) = &mut outcome.made {
+            stored.remake(made)?;
+            made.sources = (0..).take(made.sources.len()).collect();
+        }
+        let rows = match settled {
+            Settled::Held(ref incoming) => {
+                let (batch, sources) = outcome.written(incoming);
+                NewRows::Held(batch, sources)
+            }
+            Settled::OnDisk(rows) => NewRows::OnDisk(rows),
+        };
         let change = Change { rows: &rows, outcome: &outcome };
         let shown = |most| first_changes(session, stored.as_mut(), &change, rule.ids(), most);
         let diff = self.options.diff.map(shown).transpose()?;

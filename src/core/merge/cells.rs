@@ -22,13 +22,13 @@ pub(crate) struct Cells {
     stamp: Option<Stamp>,
 }
 
-/// How it is said of a stored row that it is deleted.
+/// How it is said of a stored row that it is deleted, or that it has ended.
 #[derive(Debug, Clone, PartialEq)]
 struct Stamp {
-    /// The column that says so.
-    flag: String,
-    /// The modification column, which is that of the mark then.
-    modified: Option<String>,
+    /// The column that says that it is deleted.
+    flag: Option<String>,
+    /// The others that are set then.
+    columns: Vec<String>,
     /// Whether it is said of a row at all.
     is_used: bool,
 }
@@ -55,8 +55,14 @@ impl Cells {
     /// The same where some of the rows just say in the column `flag` that they are deleted. Of these, the column `modified` is
     /// taken as well, and no other.
     pub(super) fn with_stamps(mut self, flag: &str, modified: Option<&str>, is_used: bool) -> Self {
-        let modified = modified.map(ToOwned::to_owned);
-        self.stamp = Some(Stamp { flag: flag.to_owned(), modified, is_used });
+        let columns = modified.map(ToOwned::to_owned).into_iter().collect();
+        self.stamp = Some(Stamp { flag: Some(flag.to_owned()), columns, is_used });
+        self
+    }
+
+    /// The same where some of the rows just say in `columns` that the stored ones have ended. Other rows take all that comes in.
+    pub(super) fn with_ends(mut self, columns: [&str; 2], is_used: bool) -> Self {
+        self.stamp = Some(Stamp { flag: None, columns: columns.map(ToOwned::to_owned).to_vec(), is_used });
         self
     }
 
@@ -76,7 +82,7 @@ impl Cells {
 
     /// The columns that depend on what is stored, even where no row is a stamp.
     pub(crate) fn dependent(&self) -> impl Iterator<Item = &str> {
-        self.columns().chain(self.stamp.as_ref().map(|stamp| stamp.flag.as_str()))
+        self.columns().chain(self.stamp.as_ref().and_then(|stamp| stamp.flag.as_deref()))
     }
 
     /// What is said of a column.
@@ -87,7 +93,7 @@ impl Cells {
 
     /// Whether it says of rows that they are deleted.
     pub(crate) fn is_flag(&self, column: &str) -> bool {
-        self.stamp.as_ref().is_some_and(|stamp| stamp.flag == column)
+        self.stamp.as_ref().is_some_and(|stamp| stamp.flag.as_deref() == Some(column))
     }
 
     /// Whether it takes more than the incoming values of a column to know what is written.
@@ -96,13 +102,13 @@ impl Cells {
             || self.stamp.as_ref().is_some_and(|stamp| stamp.is_used) && !self.is_stamped(column)
     }
 
-    /// Whether a row that is deleted takes the incoming value.
+    /// Whether a row that is deleted, or has ended, takes the incoming value.
     pub(crate) fn is_stamped(&self, column: &str) -> bool {
         self.is_flag(column)
-            || self.stamp.as_ref().is_some_and(|stamp| stamp.modified.as_deref() == Some(column))
+            || self.stamp.as_ref().is_some_and(|stamp| stamp.columns.iter().any(|other| other == column))
     }
 
-    /// Which rows keep the stored value of a column, whatever it is, because they just say that they are deleted.
+    /// Which rows keep the stored value of a column, whatever it is, because they just say that they are deleted or have ended.
     pub(crate) fn stays(&self, column: &str, pairs: &[Pair]) -> Option<BooleanArray> {
         let any = !self.is_stamped(column) && pairs.iter().any(|pair| pair.is_stamp);
         any.then(|| pairs.iter().map(|pair| Some(pair.is_stamp)).collect())

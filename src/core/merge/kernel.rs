@@ -10,11 +10,12 @@ use arrow::datatypes::{DataType, Schema};
 use std::cmp::Ordering;
 
 use super::cells::Cells;
-pub(crate) use super::outcome::{Fates, Outcome, Pair};
+pub(crate) use super::outcome::{Fates, Made, Outcome, Pair};
 use super::rule::Fate;
 use super::scope::Scope;
 pub(crate) use super::settle::Incoming;
-use super::settle::id_types;
+use super::settle::{id_types, row_number};
+use super::versions::{Landing, Plan, Versions};
 use super::{MergeRule, NullIds, Stale, Ties, Winner};
 use crate::core::merge::canonical::{RowEncoder, columns_of};
 use crate::core::predicate::Bound;
@@ -41,6 +42,8 @@ enum Verdict {
     Rejected,
     /// It is a delete mark that counts.
     Tombstone,
+    /// It is one more version of its id.
+    Opened,
 }
 
 /// Finds which stored rows the incoming ones meet, and what becomes of them.
@@ -54,6 +57,8 @@ pub(crate) struct Matcher<'a> {
     scope: Option<Bound>,
     values: RowEncoder,
     cells: Cells,
+    /// The stored versions, if the table keeps history.
+    versions: Option<Versions<'a>>,
     /// Whether stored rows that meet a delete mark stay.
     is_soft: bool,
     verdicts: Vec<Verdict>,
@@ -86,6 +91,9 @@ impl<'a> Matcher<'a> {
             order.check_stored(stored)?;
             key_columns.push(order.column().to_owned());
         }
+        let ends = rule.kept_history().map(|history| history.columns.ends());
+        key_columns.extend(ends.into_iter().flatten().map(ToOwned::to_owned));
+        let versions = rule.kept_history().map(|history| Versions::new(history, stored, rule)).transpose()?;
         let scope = rule.scope().map(|scope| Scope::new(scope, incoming, stored)).transpose()?;
         for column in rule.cells().columns() {
             find_column(stored, column, "column of a policy")?;
@@ -101,8 +109,11 @@ impl<'a> Matcher<'a> {
                 }
             }
         }
-        let values = schema.fields().iter().filter(|field| !rule.ids().contains(field.name()));
-        let value_columns: Vec<String> = values.map(|field| field.name().clone()).collect();
+        let is_compared =
+            |name: &str| rule.kept_history().is_none_or(|history| !history.columns.all().contains(&name));
+        let values = schema.fields().iter().map(|field| field.name());
+        let values = values.filter(|name| !rule.ids().contains(name) && is_compared(name));
+        let value_columns: Vec<String> = values.cloned().collect();
         let mut types: Vec<(&str, &DataType)> = Vec::with_capacity(value_columns.len());
         for name in &value_columns {
             types.push((name, stored.field(find_column(stored, name, "column")?).data_type()));
@@ -111,6 +122,7 @@ impl<'a> Matcher<'a> {
             values: RowEncoder::new(types)?,
             scope: scope.map(|scope| scope.on_keys(stored, &key_columns)).transpose()?,
             cells: stamped(rule, true),
+            versions,
             is_soft: rule.soft_column().is_some(),
             verdicts,
             tied: vec![false; incoming.batch().num_rows()],
@@ -186,6 +198,10 @@ impl<'a> Matcher<'a> {
             self.leave_behind(keys, counts.clone(), met, first_row)?;
         }
         let counts = |row: u32| counts.as_ref().is_none_or(|counts| counts[row as usize]);
+        if self.versions.is_some() {
+            let met: Vec<(u32, u32)> = met.iter().copied().filter(|(row, _)| counts(*row)).collect();
+            return self.meet_versions(keys, &met, first_row);
+        }
         let met = self.unseen(met.iter().filter(|(row, _)| counts(*row)), first_row);
         if self.rule.matched() == Fate::Leave {
             for (_, pair) in met {
@@ -219,6 +235,27 @@ impl<'a> Matcher<'a> {
         Ok(open)
     }
 
+    /// Shows versions of ids that came in; all other stored rows stay.
+    fn meet_versions(&mut self, keys: &RecordBatch, met: &[(u32, u32)], first_row: u64) -> Result<Vec<Pair>> {
+        let Some(versions) = &mut self.versions else { return Ok(Vec::new()) };
+        let ids = self.rule.ids().len();
+        let rows = UInt32Array::from_iter_values(met.iter().map(|(row, _)| *row));
+        let times = keys.project(&[ids, ids + 1, ids + 2]).and_then(|keys| take_record_batch(&keys, &rows));
+        let times =
+            times.map_err(|cause| Error::internal("stored versions could not be gathered").because(cause))?;
+        let met: Vec<(u64, u32)> =
+            met.iter().map(|(row, incoming)| (first_row + u64::from(*row), *incoming)).collect();
+        let is_rejected = |row: u32| self.verdicts[row as usize] == Verdict::Rejected;
+        let open = versions.meet(self.incoming, &times, &met, is_rejected)?;
+        if !self.value_columns.is_empty() {
+            return Ok(open);
+        }
+        for pair in &open {
+            versions.is_same(pair);
+        }
+        Ok(Vec::new())
+    }
+
     /// Decides pairs by their values: row i of `values`, in the order of
     /// [`Matcher::value_columns`], is the stored row of `pairs[i]`.
     ///
@@ -240,7 +277,14 @@ impl<'a> Matcher<'a> {
         let incoming = self.values.encode(&merged)?;
         let stored = self.values.encode(&stored)?;
         for (row, pair) in pairs.iter().enumerate() {
-            if incoming.row(row) == stored.row(row) {
+            let is_same = incoming.row(row) == stored.row(row);
+            if let Some(versions) = &mut self.versions {
+                if is_same {
+                    versions.is_same(pair);
+                }
+                continue;
+            }
+            if is_same {
                 if pair.is_stamp {
                     self.verdicts[pair.incoming as usize] = Verdict::Tombstone;
                 }
@@ -261,6 +305,7 @@ impl<'a> Matcher<'a> {
     /// `InvalidInput` if an id that came in is stored more than once, if rows without an id are stored where all are looked at,
     /// or if there are stale rows, ties or deleted rows that the rule does not allow, `Internal` if the counts do not add up.
     pub(crate) fn finish(mut self, rows_before: Option<u64>) -> Result<Outcome> {
+        let plan = self.plan_versions()?;
         if !self.doubled.is_empty() {
             self.doubled.sort_unstable();
             self.doubled.dedup();
@@ -284,32 +329,69 @@ impl<'a> Matcher<'a> {
         let (marks, new): (Vec<u32>, Vec<u32>) =
             self.rows_with(Verdict::Unseen).partition(|row| self.incoming.is_mark(*row));
         let (inserted, left_out) = if is_inserted { (new, 0) } else { (Vec::new(), new.len() as u64) };
+        let opened = count(Verdict::Opened);
         let settled = self.verdicts.len() as u64;
         let deleted = self.deleted.len() as u64;
         let soft_deleted = self.replaced.iter().filter(|pair| pair.is_stamp).count() as u64;
         let rows = RowCounts {
             incoming: self.incoming.total,
             inserted: inserted.len() as u64,
-            updated: count(Verdict::Updated),
+            updated: count(Verdict::Updated) + opened,
             unchanged: count(Verdict::Unchanged),
             stale: count(Verdict::Stale) + count(Verdict::Kept),
             tombstones: count(Verdict::Tombstone) + marks.len() as u64,
             ignored: count(Verdict::Ignored) + left_out,
             rejected: count(Verdict::Rejected),
+            opened,
             deleted,
             soft_deleted,
+            closed: plan.as_ref().map_or(0, |plan| plan.closed),
             duplicates: self.incoming.total - settled,
             ties: self.tied.iter().filter(|tied| **tied).count() as u64,
             rows_before,
-            rows_after: rows_before.map(|rows| (rows + inserted.len() as u64).saturating_sub(deleted)),
+            rows_after: rows_before
+                .map(|rows| (rows + inserted.len() as u64 + opened).saturating_sub(deleted)),
             ..RowCounts::default()
         };
         rows.verify()?;
+        if let (Some(versions), Some(plan)) = (&self.versions, &plan) {
+            let (made, replaced) = versions.made(self.incoming, plan)?;
+            let inserted = (0..made.sources.len()).skip(replaced.len()).map(row_number).collect();
+            let cells = stamped(self.rule, replaced.iter().any(|pair| pair.is_stamp));
+            let (ids, deleted) = (self.ids_of_equal_bits(), Vec::new());
+            return Ok(Outcome { replaced, deleted, inserted, ids, cells, rows, made: Some(made) });
+        }
         self.replaced.sort_unstable_by_key(|pair| pair.stored_row);
         self.deleted.sort_unstable();
         let (ids, cells) = (self.ids_of_equal_bits(), stamped(self.rule, soft_deleted > 0));
         let (replaced, deleted) = (self.replaced, self.deleted);
-        Ok(Outcome { replaced, deleted, inserted, ids, cells, rows })
+        Ok(Outcome { replaced, deleted, inserted, ids, cells, rows, made: None })
+    }
+
+    /// Puts incoming versions between the stored ones, if the table keeps history.
+    fn plan_versions(&mut self) -> Result<Option<Plan>> {
+        let Some(versions) = &mut self.versions else { return Ok(None) };
+        let mut plan =
+            versions.plan(self.incoming, |row| self.verdicts[row as usize] == Verdict::Rejected)?;
+        for (row, landing) in &plan.landed {
+            self.verdicts[*row as usize] = match landing {
+                Landing::First | Landing::Unmet => Verdict::Unseen,
+                Landing::Opened => Verdict::Opened,
+                Landing::Updated => Verdict::Updated,
+                Landing::Unchanged | Landing::Refused => Verdict::Unchanged,
+                Landing::Kept => Verdict::Kept,
+                Landing::Stale => Verdict::Stale,
+                Landing::Tombstone => Verdict::Tombstone,
+            };
+            if *landing == Landing::Refused {
+                self.refused.push(*row);
+            }
+        }
+        for row in &plan.tied {
+            self.tied[*row as usize] = true;
+        }
+        self.doubled.append(&mut plan.doubled);
+        Ok(Some(plan))
     }
 
     /// The id columns in which two rows that meet have the same bits: floats are equal that differ in them.
@@ -441,9 +523,10 @@ impl<'a> Matcher<'a> {
 /// How values become one, where rows are there that just say that they are deleted, or not.
 fn stamped(rule: &MergeRule, is_used: bool) -> Cells {
     let cells = rule.cells().clone();
-    match rule.soft_column() {
-        Some(flag) => cells.with_stamps(flag, rule.compared(), is_used),
-        None => cells,
+    match (rule.soft_column(), rule.kept_history()) {
+        (Some(flag), _) => cells.with_stamps(flag, rule.compared(), is_used),
+        (None, Some(history)) => cells.with_ends(history.columns.ends(), is_used),
+        (None, None) => cells,
     }
 }
 

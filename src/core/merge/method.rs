@@ -32,6 +32,8 @@ pub enum UpsertMethod {
     UpdateOnly,
     /// As `modified` with a modification column, else as `id`; stored rows whose id does not come in go.
     Mirror,
+    /// Each version of a row is a row of its own, that says since when and until when it holds.
+    History,
 }
 
 impl FromStr for UpsertMethod {
@@ -44,6 +46,7 @@ impl FromStr for UpsertMethod {
             "insert-only" => Ok(Self::InsertOnly),
             "update-only" => Ok(Self::UpdateOnly),
             "mirror" => Ok(Self::Mirror),
+            "history" => Ok(Self::History),
             _ => Err(Error::new(ErrorKind::Usage, "unknown method")
                 .with("method", name)
                 .hint(format!("known methods: {}", Self::VARIANTS.join(", ")))),

@@ -6,6 +6,7 @@ pub(crate) mod cells;
 mod choices;
 mod columns;
 mod deletes;
+mod history;
 mod ids;
 pub(crate) mod kernel;
 mod method;
@@ -18,6 +19,7 @@ mod scope;
 mod settle;
 mod share;
 pub(crate) mod sorted_ids;
+mod versions;
 mod winner;
 
 pub use casting::{Casting, NaiveTimestamps, Zone};
@@ -27,6 +29,7 @@ pub use choices::{
 };
 pub use columns::IncomingColumns;
 pub use deletes::{DeleteMarks, MaxDelete};
+pub use history::HistoryColumns;
 pub use method::UpsertMethod;
 pub use rule::MergeRule;
 pub use winner::{Newest, Winner};

@@ -94,7 +94,11 @@ impl Order {
     /// Comparable rows for the column's values in `batch`.
     pub(crate) fn rows(&self, batch: &RecordBatch) -> Result<Rows> {
         let index = find_column(&batch.schema(), &self.column, "modification column")?;
-        let values = batch.column(index);
+        self.ranks(batch.column(index))
+    }
+
+    /// Comparable rows for these values.
+    pub(crate) fn ranks(&self, values: &ArrayRef) -> Result<Rows> {
         let values = match self.reading {
             Reading::Value => nan_to_null(values)?,
             Reading::Text(kind) => named(values, kind).map_err(|e| e.with_missing("column", &self.column))?,

@@ -3,7 +3,10 @@
 
 use std::ops::Range;
 
+use arrow::array::RecordBatch;
+
 use super::cells::Cells;
+use super::settle::Incoming;
 use crate::core::report::RowCounts;
 
 /// A stored row and the incoming row with the same id.
@@ -11,7 +14,7 @@ use crate::core::report::RowCounts;
 pub(crate) struct Pair {
     /// The row of the stored file, from 0.
     pub(crate) stored_row: u64,
-    /// Index into [`Incoming::batch`].
+    /// Index into [`Outcome::written`].
     pub(crate) incoming: u32,
     /// Whether it just says that the stored row is deleted: all other values stay.
     pub(crate) is_stamp: bool,
@@ -24,7 +27,7 @@ pub(crate) struct Outcome {
     pub(crate) replaced: Vec<Pair>,
     /// Stored rows that go, ascending; none of them is replaced.
     pub(crate) deleted: Vec<u64>,
-    /// Incoming rows (indices into [`Incoming::batch`]) to add at the end, in this order.
+    /// Rows (indices into [`Outcome::written`]) to add at the end, in this order.
     pub(crate) inserted: Vec<u32>,
     /// Columns in which the rows of a pair are equal to the bit: ids that are no floats.
     pub(crate) ids: Vec<String>,
@@ -32,6 +35,18 @@ pub(crate) struct Outcome {
     pub(crate) cells: Cells,
     /// The counts.
     pub(crate) rows: RowCounts,
+    /// The rows that are written, where these are others than those that came in.
+    pub(crate) made: Option<Made>,
+}
+
+/// Rows that were made of incoming ones, in the same columns.
+#[derive(Debug, Clone)]
+pub(crate) struct Made {
+    pub(crate) batch: RecordBatch,
+    /// For each row its place among all that came in.
+    pub(crate) sources: Vec<u32>,
+    /// The columns that have other values than the incoming rows.
+    pub(crate) computed: Vec<String>,
 }
 
 /// What becomes of some of the stored rows.
@@ -61,6 +76,14 @@ impl Fates<'_> {
 }
 
 impl Outcome {
+    /// The rows that are written, numbered as it says, and for each its place among all that came in.
+    pub(crate) fn written<'a>(&'a self, incoming: &'a Incoming) -> (&'a RecordBatch, &'a [u32]) {
+        match &self.made {
+            Some(made) => (&made.batch, &made.sources),
+            None => (incoming.batch(), incoming.source_rows()),
+        }
+    }
+
     /// What becomes of the stored rows of these numbers.
     pub(crate) fn fates(&self, rows: &Range<u64>) -> Fates<'_> {
         Fates { replaced: &self.replaced, deleted: &self.deleted }.within(rows)

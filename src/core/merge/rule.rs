@@ -10,7 +10,8 @@ use super::casting::Casting;
 use super::cells::Cells;
 use super::choices::{ColumnPolicy, Duplicates, ExtraColumns, MissingColumns, NullIds};
 use super::columns::IncomingColumns;
-use super::{DeleteMarks, MaxDelete, Newest, UpsertMethod, Winner};
+use super::history::{History, HistoryColumns};
+use super::{DeleteMarks, MaxDelete, Newest, Stale, UpsertMethod, Winner};
 use crate::core::predicate::Predicate;
 use crate::core::report::RowCounts;
 use crate::error::{Error, ErrorKind, Result};
@@ -58,6 +59,7 @@ pub struct MergeRule {
     missing: MissingColumns,
     casting: Casting,
     columns: IncomingColumns,
+    history: Option<History>,
     method: UpsertMethod,
 }
 
@@ -112,6 +114,28 @@ impl MergeRule {
         Self::judged(UpsertMethod::Mirror, ids, winner)
     }
 
+    /// Each version of a row is a row of its own. A new one ends the stored one that holds; a late one is put in its place between
+    /// those that are stored. Versions begin at their modification value, or where there is no modification column, at the time
+    /// of the run. Delete marks end a version, and begin none.
+    ///
+    /// # Errors
+    ///
+    /// As [`MergeRule::by_modified`], and `Usage` if something is said of stale rows: there are none.
+    pub fn history(ids: impl IntoIterator<Item = impl Into<String>>, winner: Winner) -> Result<Self> {
+        if let Winner::Newest(newest) = &winner
+            && newest.stale != Stale::default()
+        {
+            return Err(Error::new(ErrorKind::Usage, "late versions are put in their place")
+                .with("method", UpsertMethod::History)
+                .hint("leave out what is done with stale rows: a history takes them in"));
+        }
+        let mut rule = Self::judged(UpsertMethod::History, ids, winner)?;
+        let columns = HistoryColumns::default();
+        columns.check(&rule.ids, rule.modified())?;
+        rule.history = Some(History { columns, source: rule.modified().map(ToOwned::to_owned) });
+        Ok(rule)
+    }
+
     fn judged(
         method: UpsertMethod,
         ids: impl IntoIterator<Item = impl Into<String>>,
@@ -146,6 +170,9 @@ impl MergeRule {
             }
             (UpsertMethod::UpdateOnly | UpsertMethod::Mirror, newest) => {
                 Self::judged(method, ids, newest.map_or(Winner::Incoming, Winner::Newest))
+            }
+            (UpsertMethod::History, newest) => {
+                Self::history(ids, newest.map_or(Winner::Incoming, Winner::Newest))
             }
             (UpsertMethod::Id | UpsertMethod::InsertOnly, newest) => {
                 let is_plain = |newest: &Newest| (newest.stale, newest.ties) == Default::default();
@@ -195,6 +222,7 @@ impl MergeRule {
             missing: MissingColumns::default(),
             casting: Casting::default(),
             columns: IncomingColumns::default(),
+            history: None,
             method,
         })
     }
@@ -223,7 +251,34 @@ impl MergeRule {
                 .hint("a policy is for columns that are neither ids nor the modification column"));
         }
         self.check_changes_stored()?;
+        self.check_no_history("a version has the values that came in")?;
         self.cells.set(column, policy);
+        Ok(self)
+    }
+
+    fn check_no_history(&self, message: &'static str) -> Result<()> {
+        if self.history.is_none() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Usage, message)
+            .with("method", self.method)
+            .hint("choose another method, or leave out what a history has no place for"))
+    }
+
+    /// Names the columns of a history.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` with another method, if one is an id column or is named twice, and if the modification column says when versions
+    /// end.
+    pub fn with_history_columns(mut self, columns: HistoryColumns) -> Result<Self> {
+        let Some(history) = &mut self.history else {
+            return Err(Error::new(ErrorKind::Usage, "this method keeps no history")
+                .with("method", self.method)
+                .hint("choose method history, or leave its columns out"));
+        };
+        columns.check(&self.ids, history.source.as_deref())?;
+        history.columns = columns;
         Ok(self)
     }
 
@@ -245,6 +300,7 @@ impl MergeRule {
     pub fn with_delete_marks(mut self, marks: DeleteMarks) -> Result<Self> {
         self.check_changes_stored()?;
         if let Some(column) = marks.soft_column() {
+            self.check_no_history("a delete mark ends a version, and marks no row")?;
             let is_key = self.ids.iter().any(|id| id == column) || self.modified() == Some(column);
             if is_key || self.cells.columns().any(|other| other == column) {
                 return Err(set_by_marks(column));
@@ -362,9 +418,26 @@ impl MergeRule {
         self.modified() == Some(column) || self.ids.iter().any(|id| id == column) || is_in_scope()
     }
 
-    /// Whether a column never becomes null for want of incoming values: it is a key, or says that rows are deleted.
+    /// Whether a column never becomes null for want of incoming values: it is a key, or says that rows are deleted or have ended.
     pub(crate) fn is_set(&self, column: &str) -> bool {
-        self.is_key(column) || self.soft_column() == Some(column)
+        let is_time = || self.history.as_ref().is_some_and(|history| history.columns.all().contains(&column));
+        self.is_key(column) || self.soft_column() == Some(column) || is_time()
+    }
+
+    /// How history is kept, if it is.
+    pub(crate) fn kept_history(&self) -> Option<&History> {
+        self.history.as_ref()
+    }
+
+    /// The same rule for rows that have the columns of the history: versions are compared by when they begin.
+    pub(crate) fn versioned(mut self) -> Self {
+        let Some(history) = &self.history else { return self };
+        let own = self.settle.clone().unwrap_or_else(|| Newest::by(""));
+        let newest = Newest { column: history.columns.valid_from.clone(), ..own };
+        self.duplicates = Some(self.duplicates());
+        self.settle = Some(newest.clone());
+        self.winner = Winner::Newest(newest);
+        self
     }
 
     /// What is said of the modification column.
@@ -469,7 +542,9 @@ impl MergeRule {
         if rows.deleted > 0 {
             self.check_rows(live > 0)?;
         }
-        self.max_delete.map_or(Ok(()), |most| most.check(rows.deleted + rows.soft_deleted, rows.rows_before))
+        self.max_delete.map_or(Ok(()), |most| {
+            most.check(rows.deleted + rows.soft_deleted + rows.closed, rows.rows_before)
+        })
     }
 
     /// Which of several incoming rows with one id counts where no modification value decides.
@@ -529,6 +604,10 @@ impl MergeRule {
         check_keys(&rule.ids, rule.settle.as_ref())?;
         rule.scope = self.scope.as_ref().map(|scope| scope.renamed(&own));
         rule.marks = self.marks.clone().map(|marks| marks.with_soft_column(own));
+        rule.history = self.history.as_ref().map(|history| History {
+            columns: history.columns.renamed(own),
+            source: history.source.as_deref().map(own),
+        });
         rule.cells = Cells::default();
         for column in self.cells.columns() {
             rule = rule.with_policy(own(column), self.cells.policy(column))?;

@@ -39,6 +39,8 @@ pub(crate) struct Incoming {
     pub(super) total: u64,
     /// For each settled row whether it is a delete mark; none is if this is not there.
     marks: Option<BooleanArray>,
+    /// Of ids that have several settled rows, all of them in the order of their times, by the last one.
+    chains: BTreeMap<u32, Vec<u32>>,
     /// The ids of which these rows are all that came in; all ids if this is not there.
     pub(super) share: Option<Share>,
 }
@@ -81,7 +83,7 @@ impl Incoming {
             let source_rows = (0..row_number(all.num_rows())).collect();
             let total = all.num_rows() as u64;
             let sorted = SortedColumns::new(rule.ids());
-            let (tied, share) = (Vec::new(), None);
+            let (tied, chains, share) = Default::default();
             return Ok(Self {
                 batch: all,
                 source_rows,
@@ -91,6 +93,7 @@ impl Incoming {
                 tied,
                 total,
                 marks,
+                chains,
                 share,
             });
         }
@@ -112,23 +115,38 @@ impl Incoming {
         rule: &MergeRule,
     ) -> Result<Self> {
         let ranks = order.as_ref().map(|(_, ranks)| ranks);
-        let verdicts = judge(all, marks, twins, ranks, rule)?;
+        let rivals = |first, others: &[u32]| match rule.kept_history() {
+            Some(_) => by_time(first, others, ranks),
+            None => vec![newest(first, others, ranks)],
+        };
+        let groups: Vec<Vec<Vec<u32>>> = twins.iter().map(|(first, others)| rivals(*first, others)).collect();
+        let mut verdicts = judge(all, marks, &groups.concat(), rule)?.into_iter();
         let mut dropped = vec![false; all.num_rows()];
-        let mut tied_rows = Vec::new();
-        for ((first, others), verdict) in twins.iter().zip(&verdicts) {
+        let (mut tied_rows, mut winners) = (Vec::new(), Vec::new());
+        for ((first, others), groups) in twins.iter().zip(&groups) {
             for row in std::iter::once(first).chain(others) {
-                dropped[*row as usize] = *row != verdict.winner;
+                dropped[*row as usize] = true;
             }
-            if verdict.tied {
-                tied_rows.push(verdict.winner);
+            let own: Vec<Verdict> = verdicts.by_ref().take(groups.len()).collect();
+            for verdict in &own {
+                dropped[verdict.winner as usize] = false;
+                tied_rows.extend(verdict.tied.then_some(verdict.winner));
             }
-            index.rename(*first, verdict.winner);
+            if let Some(last) = own.last() {
+                index.rename(*first, last.winner);
+            }
+            winners.push(own);
         }
         let source_rows: Vec<u32> =
             (0..row_number(all.num_rows())).filter(|row| !dropped[*row as usize]).collect();
         index.settle(&source_rows);
-        let tied =
-            tied_rows.iter().filter_map(|row| source_rows.binary_search(row).ok().map(row_number)).collect();
+        let settled = |row: &u32| source_rows.binary_search(row).ok().map(row_number);
+        let tied = tied_rows.iter().filter_map(settled).collect();
+        let chain = |own: Vec<Verdict>| -> Option<(u32, Vec<u32>)> {
+            let rows: Vec<u32> = own.iter().filter_map(|verdict| settled(&verdict.winner)).collect();
+            Some((*rows.last()?, rows)).filter(|(_, rows)| rows.len() > 1)
+        };
+        let chains = winners.into_iter().filter_map(chain).collect();
         let batch = take_record_batch(all, &UInt32Array::from(source_rows.clone()))
             .map_err(|cause| Error::internal("the settled rows could not be gathered").because(cause))?;
         let is_mark = |marks: &BooleanArray| -> BooleanArray {
@@ -136,7 +154,7 @@ impl Incoming {
         };
         let marks = marks.map(is_mark);
         let (sorted, total) = (SortedColumns::new(rule.ids()), all.num_rows() as u64);
-        Ok(Self { batch, source_rows, ids: index, sorted, order, tied, total, marks, share: None })
+        Ok(Self { batch, source_rows, ids: index, sorted, order, tied, total, marks, chains, share: None })
     }
 
     /// The settled rows.
@@ -167,6 +185,32 @@ impl Incoming {
     /// For each settled row, its index in the concatenation of the batches that were settled.
     pub(crate) fn source_rows(&self) -> &[u32] {
         &self.source_rows
+    }
+
+    /// Of one settled row, its index among all that came in.
+    pub(super) fn source_row(&self, row: u32) -> usize {
+        self.source_rows[row as usize] as usize
+    }
+
+    /// The settled rows with the id of the one that [`Incoming::meet`] gives, in the order of their times.
+    pub(super) fn versions<'a>(&'a self, row: &'a u32) -> &'a [u32] {
+        self.chains.get(row).map_or(std::slice::from_ref(row), Vec::as_slice)
+    }
+
+    /// For each id the settled row that [`Incoming::meet`] gives, ascending.
+    pub(super) fn heads(&self) -> impl Iterator<Item = u32> {
+        let mut others: Vec<u32> = Vec::new();
+        for (head, rows) in &self.chains {
+            others.extend(rows.iter().filter(|row| *row != head));
+        }
+        others.sort_unstable();
+        (0..row_number(self.source_rows.len())).filter(move |row| others.binary_search(row).is_err())
+    }
+
+    /// The order of modification values, and the value of every row that came in.
+    pub(super) fn ordered(&self) -> Result<(&Order, &Rows)> {
+        let ordered = self.order.as_ref().map(|(order, ranks)| (order, ranks));
+        ordered.ok_or_else(|| Error::internal("incoming rows have no order"))
     }
 
     /// People's names for the ids of some settled rows.
@@ -261,16 +305,14 @@ struct Verdict {
     tied: bool,
 }
 
-/// Judges every group of twins by rank, then by source order.
+/// Judges every group of rows that are equally new, by source order.
 fn judge(
     all: &RecordBatch,
     marks: Option<&BooleanArray>,
-    twins: &Twins,
-    ranks: Option<&Rows>,
+    groups: &[Vec<u32>],
     rule: &MergeRule,
 ) -> Result<Vec<Verdict>> {
-    let groups: Vec<Vec<u32>> = twins.iter().map(|(first, others)| newest(*first, others, ranks)).collect();
-    let identical = all_identical(all, marks, &groups, rule)?;
+    let identical = all_identical(all, marks, groups, rule)?;
     let undecided: Vec<u32> =
         groups.iter().zip(&identical).filter(|(_, same)| !**same).map(|(group, _)| group[0]).collect();
     if rule.duplicates() == Duplicates::Error && !undecided.is_empty() {
@@ -303,6 +345,15 @@ fn newest(first: u32, others: &[u32], ranks: Option<&Rows>) -> Vec<u32> {
         }
     }
     best
+}
+
+/// The rows of one id by their times, those of one time in source order.
+fn by_time(first: u32, others: &[u32], ranks: Option<&Rows>) -> Vec<Vec<u32>> {
+    let Some(ranks) = ranks else { return vec![[&[first], others].concat()] };
+    let mut rows = [&[first], others].concat();
+    rows.sort_by(|a, b| ranks.row(*a as usize).cmp(&ranks.row(*b as usize)));
+    let is_one_time = |a: &u32, b: &u32| ranks.row(*a as usize) == ranks.row(*b as usize);
+    rows.chunk_by(is_one_time).map(<[u32]>::to_vec).collect()
 }
 
 /// For each group, whether its rows say the same: all are delete marks, or none is and they are equal in every column.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::builder::StringBuilder;
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, StringArray, make_array, new_null_array,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, StringArray, UInt32Array, make_array,
+    new_null_array,
 };
-use arrow::compute::cast;
+use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Field, Float16Type, Float32Type, Float64Type};
 use arrow::error::ArrowError;
 use arrow::json::writer::{EncoderOptions, make_encoder};
@@ -58,6 +59,18 @@ impl Cells {
         match self {
             Self::Field(texts) | Self::String(texts) | Self::Token(texts) => texts,
         }
+    }
+
+    /// The values of these rows.
+    pub(super) fn take(&self, rows: &UInt32Array) -> Result<Self> {
+        let texts = take(self.texts(), rows, None)
+            .map_err(|cause| Error::internal("values could not be gathered").because(cause))?;
+        let texts = texts.as_string().clone();
+        Ok(match self {
+            Self::Field(_) => Self::Field(texts),
+            Self::String(_) => Self::String(texts),
+            Self::Token(_) => Self::Token(texts),
+        })
     }
 
     /// Whether the value at `row` is null.

@@ -22,7 +22,7 @@ use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::merge::MergeRule;
-use crate::core::merge::kernel::Matcher;
+use crate::core::merge::kernel::{Made, Matcher};
 use crate::core::options::CsvOptions;
 use crate::core::report::WorkCounts;
 use crate::core::schema::{check_names, find_column};
@@ -197,6 +197,10 @@ impl StoredFile for TextFile {
             (first, left) = (end, rest);
         }
         Ok(found)
+    }
+
+    fn remake(&mut self, made: &Made) -> Result<()> {
+        self.remade(made)
     }
 
     fn rewrite(

@@ -249,14 +249,14 @@ impl Written {
         self.cells.join(&outcome.cells);
         self.replaced.extend(outcome.replaced.iter().map(|pair| (pair.stored_row, pair.is_stamp)));
         self.deleted.extend(&outcome.deleted);
-        let place = |row: u32| places[incoming.source_rows()[row as usize] as usize];
+        let (batch, sources) = outcome.written(incoming);
+        let place = |row: u32| places[sources[row as usize] as usize];
         let replaced = outcome.replaced.iter().map(|pair| (pair.incoming, u128::from(pair.stored_row)));
         let inserted = outcome.inserted.iter().map(|row| (*row, 1 << 64 | u128::from(place(*row))));
         let (rows, numbers): (Vec<u32>, Vec<u128>) = replaced.chain(inserted).unzip();
-        let chunk = chunk_of(incoming.batch().num_rows(), size_of_rows(incoming.batch()) as u64);
+        let chunk = chunk_of(batch.num_rows(), size_of_rows(batch) as u64);
         for (rows, numbers) in rows.chunks(chunk).zip(numbers.chunks(chunk)) {
-            let rows =
-                take_record_batch(incoming.batch(), &UInt32Array::from(rows.to_vec())).map_err(failed)?;
+            let rows = take_record_batch(batch, &UInt32Array::from(rows.to_vec())).map_err(failed)?;
             self.sorter.add(&rows, numbers)?;
         }
         self.counts = Some(match self.counts.take() {
@@ -283,7 +283,7 @@ impl Written {
         let inserted = (0..rows.len()).skip(replaced.len()).collect();
         let counts = self.counts.unwrap_or_default();
         let (deleted, ids, cells) = (self.deleted, self.ids, self.cells);
-        Ok((Outcome { replaced, deleted, inserted, ids, cells, rows: counts }, rows))
+        Ok((Outcome { replaced, deleted, inserted, ids, cells, rows: counts, made: None }, rows))
     }
 }
 

@@ -2,6 +2,10 @@
 
 use super::{Casting, IncomingColumns, MergeRule, UpsertMethod};
 use crate::core::merge::FineTimestamps;
+use crate::core::merge::HistoryColumns;
+
+/// The flags that name the columns of a history.
+const HISTORY_FLAGS: [&str; 3] = ["--valid-from", "--valid-to", "--is-current"];
 
 impl MergeRule {
     /// The flags that say this rule, each with what follows it, if something does. What is so by default is left out.
@@ -27,6 +31,7 @@ impl MergeRule {
             missing,
             casting: Casting { lossy, naive_timestamps, fine_timestamps },
             columns: IncomingColumns { case, renames, sets },
+            history,
             method,
         } = self;
         let mut flags = vec![("--id", ids.join(","))];
@@ -38,6 +43,11 @@ impl MergeRule {
         say("--policy", cells.columns().next().map(|_| cells.to_string()));
         say("--delete-where", marks.as_ref().map(|marks| marks.condition().to_string()));
         say("--soft-delete", self.soft_column().map(ToOwned::to_owned));
+        let usual = HistoryColumns::default();
+        let named = history.as_ref().map(|history| history.columns.all()).into_iter().flatten();
+        for ((flag, named), usual) in HISTORY_FLAGS.iter().zip(named).zip(usual.all()) {
+            say(flag, (named != usual).then(|| named.to_owned()));
+        }
         say("--scope", scope.as_ref().map(ToString::to_string));
         say("--max-delete", max_delete.map(|most| most.to_string()));
         say("--allow-empty", allows_empty.then(String::new));

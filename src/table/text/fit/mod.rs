@@ -8,9 +8,10 @@ mod json;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, new_empty_array};
-use arrow::compute::concat;
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array, new_empty_array};
+use arrow::compute::{concat, take};
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
+use arrow::error::ArrowError;
 
 use super::cells::{Cells, plain};
 use super::file::TextFile;
@@ -19,6 +20,7 @@ use super::tell::Types;
 use super::text_types::TextTypes;
 use super::tokens::{check_unmarked, is_marked};
 use crate::core::format::Format;
+use crate::core::merge::kernel::Made;
 use crate::core::merge::order::mixed;
 use crate::core::merge::{Lossy, MergeRule};
 use crate::error::{Error, ErrorKind, Result};
@@ -87,6 +89,26 @@ impl TextFile {
         Ok((schema, vec![batch]))
     }
 
+    /// Takes rows that were made of those that were sent.
+    pub(super) fn remade(&mut self, made: &Made) -> Result<()> {
+        let sources = UInt32Array::from(made.sources.clone());
+        for slot in 0..self.names.len() {
+            let name = &self.names[slot];
+            let computed = made.computed.contains(name).then(|| made.batch.column_by_name(name)).flatten();
+            let fitted = match (computed, &self.types[slot], self.sent[slot].take()) {
+                (Some(values), Types::Json(stored), _) => Some(self.json(slot, stored, None).fit(values)?),
+                (Some(values), Types::Text(stored), _) => Some(self.csv(slot, stored, None).fit(values)?),
+                (None, _, Some(sent)) => Some(Fitted {
+                    column: take(&sent.column, &sources, None).map_err(apart)?,
+                    cells: sent.cells.take(&sources)?,
+                }),
+                (None, _, None) => None,
+            };
+            self.sent[slot] = fitted;
+        }
+        Ok(())
+    }
+
     fn csv<'a>(&'a self, slot: usize, stored: &'a TextTypes, rule: Option<&MergeRule>) -> csv::Column<'a> {
         let (name, view) = (&self.names[slot], &self.view[slot]);
         csv::Column { name, stored, view, role: Role::of(name, rule), layout: &self.layout }
@@ -129,6 +151,10 @@ fn one_kind<'a, K: PartialEq>(column: &str, mut values: impl Iterator<Item = (K,
     let Some((first, _)) = values.next() else { return Ok(()) };
     let other = values.find(|(kind, _)| *kind != first);
     other.map_or(Ok(()), |(_, value)| Err(mixed(&shown(value)).with("column", column)))
+}
+
+fn apart(cause: ArrowError) -> Error {
+    Error::internal("rows to be written could not be gathered").because(cause)
 }
 
 /// A column of all batches.

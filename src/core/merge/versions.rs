@@ -1,0 +1,288 @@
+//! What becomes of versions where a table keeps history: incoming ones are put between those that are stored, and say when the
+//! ones before them end.
+//!
+//! All stored versions of the ids that come in are gathered first, for they are shown in any order; memory grows with these.
+
+mod line;
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array, new_null_array};
+use arrow::compute::{interleave, take_record_batch};
+use arrow::datatypes::{DataType, Schema};
+use arrow::error::ArrowError;
+use arrow::row::{Row, Rows};
+
+use super::MergeRule;
+use super::history::History;
+use super::outcome::{Made, Pair};
+use super::settle::Incoming;
+use crate::core::cast::exact;
+use crate::core::schema::{find_column, type_name};
+use crate::error::{Error, ErrorKind, Result};
+pub(super) use line::Landing;
+use line::Line;
+
+/// The stored versions of ids that came in.
+#[derive(Debug)]
+pub(super) struct Versions<'a> {
+    rule: &'a MergeRule,
+    history: &'a History,
+    met: Vec<Met>,
+    /// Since when, and until when, those of each batch hold.
+    times: Vec<Times>,
+    /// Stored rows and incoming ones that are equal in all other columns.
+    same: HashSet<(u64, u32)>,
+}
+
+/// A stored version, and an incoming row with its id.
+#[derive(Debug, Clone, Copy)]
+struct Met {
+    id: u32,
+    stored_row: u64,
+    /// Where its times are.
+    at: Place,
+    /// Whether it has no end.
+    holds: bool,
+}
+
+/// A batch, and a row of it.
+type Place = (usize, usize);
+
+#[derive(Debug)]
+struct Times {
+    from: ArrayRef,
+    to: ArrayRef,
+    from_ranks: Rows,
+    to_ranks: Rows,
+}
+
+/// A moment that is written somewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// When an incoming row begins.
+    Incoming(u32),
+    /// When a stored version begins.
+    From(Place),
+    /// When a stored version ends.
+    To(Place),
+    Never,
+}
+
+/// A row to be written.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    /// The row whose place it takes, if it takes one.
+    stored_row: Option<u64>,
+    incoming: u32,
+    is_stamp: bool,
+    to: When,
+}
+
+/// What becomes of all versions.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// Incoming rows, and what they are; of others there is nothing to say.
+    pub(super) landed: Vec<(u32, Landing)>,
+    /// Incoming rows that begin when a stored version does that differs.
+    pub(super) tied: Vec<u32>,
+    /// Incoming rows whose id has several stored versions of one time, or several that hold.
+    pub(super) doubled: Vec<u32>,
+    /// Stored versions that end because of a delete mark.
+    pub(super) closed: u64,
+    /// Rows that take the place of others.
+    changed: Vec<Entry>,
+    /// Rows that are added.
+    added: Vec<Entry>,
+}
+
+impl<'a> Versions<'a> {
+    /// The versions of a table with the columns of `stored`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if a version cannot be without an end there.
+    pub(super) fn new(history: &'a History, stored: &Schema, rule: &'a MergeRule) -> Result<Self> {
+        let [valid_to, is_current] = history.columns.ends();
+        let to = stored.field(find_column(stored, valid_to, "column of the history")?);
+        find_column(stored, is_current, "column of the history")?;
+        if !to.is_nullable() {
+            return Err(Error::new(ErrorKind::InvalidInput, "the stored column takes no nulls")
+                .with("column", valid_to)
+                .hint("versions that hold have no end: let the column take nulls"));
+        }
+        Ok(Self { rule, history, met: Vec::new(), times: Vec::new(), same: HashSet::new() })
+    }
+
+    /// Takes in stored rows, each with an incoming one of its id: `times` are their columns of the history. Gives the pairs of which
+    /// the other columns are to be compared.
+    pub(super) fn meet(
+        &mut self,
+        incoming: &Incoming,
+        times: &RecordBatch,
+        met: &[(u64, u32)],
+        is_rejected: impl Fn(u32) -> bool,
+    ) -> Result<Vec<Pair>> {
+        let (order, ranks) = incoming.ordered()?;
+        self.check_ends(times)?;
+        let from = ArrayRef::clone(times.column(0));
+        let to = self.time_as(times.column(1), from.data_type())?;
+        let (from_ranks, to_ranks) = (order.ranks(&from)?, order.ranks(&to)?);
+        let chunk = self.times.len();
+        let mut open = Vec::new();
+        for (place, (stored_row, id)) in met.iter().enumerate() {
+            let holds = to.is_null(place);
+            self.met.push(Met { id: *id, stored_row: *stored_row, at: (chunk, place), holds });
+            let is_compared = |row: &&u32| {
+                let is_same_time = || ranks.row(incoming.source_row(**row)) == from_ranks.row(place);
+                let may_be_same = || holds && self.history.source.is_none() || is_same_time();
+                !incoming.is_mark(**row) && !is_rejected(**row) && may_be_same()
+            };
+            let pair = |row: &u32| Pair { stored_row: *stored_row, incoming: *row, is_stamp: false };
+            open.extend(incoming.versions(id).iter().filter(is_compared).map(pair));
+        }
+        self.times.push(Times { from, to, from_ranks, to_ranks });
+        Ok(open)
+    }
+
+    /// Says that the rows of a pair are equal.
+    pub(super) fn is_same(&mut self, pair: &Pair) {
+        self.same.insert((pair.stored_row, pair.incoming));
+    }
+
+    /// Refuses versions that hold and have an end.
+    fn check_ends(&self, times: &RecordBatch) -> Result<()> {
+        let Some(is_current) = times.column(2).as_boolean_opt() else { return Ok(()) };
+        let is_wrong =
+            |(row, holds): &(usize, Option<bool>)| *holds == Some(true) && times.column(1).is_valid(*row);
+        let wrong = is_current.iter().enumerate().filter(is_wrong).count();
+        if wrong == 0 {
+            return Ok(());
+        }
+        let [valid_to, is_current] = self.history.columns.ends();
+        Err(Error::new(ErrorKind::InvalidInput, "stored versions are current and have an end")
+            .with("rows", wrong)
+            .with("current", is_current)
+            .with("end", valid_to)
+            .hint("a version that holds has a null there, not a day far ahead"))
+    }
+
+    fn time_as(&self, times: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+        exact(times, to).map_err(|_| {
+            let [valid_from, valid_to, _] = self.history.columns.all();
+            Error::new(ErrorKind::InvalidInput, "versions do not end in the type in which they begin")
+                .with("columns", format!("{valid_from}, {valid_to}"))
+                .with("types", format!("{}, {}", type_name(times.data_type()), type_name(to)))
+                .hint("give both columns one type")
+        })
+    }
+
+    /// Puts the incoming versions between those that are stored.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if a stored version begins after the time of this run, which is that of incoming ones.
+    pub(super) fn plan(&mut self, incoming: &Incoming, is_rejected: impl Fn(u32) -> bool) -> Result<Plan> {
+        let mut met = std::mem::take(&mut self.met);
+        let (_, ranks) = incoming.ordered()?;
+        let moments = Moments { incoming, ranks, times: &self.times };
+        met.sort_unstable_by(|a, b| {
+            let begin = || moments.compare(When::From(a.at), When::From(b.at));
+            a.id.cmp(&b.id).then_with(begin).then(a.stored_row.cmp(&b.stored_row))
+        });
+        let mut plan = Plan::default();
+        let mut left = &met[..];
+        for id in incoming.heads() {
+            let (own, rest) = left.split_at(left.partition_point(|met| met.id <= id));
+            left = rest;
+            let rows: Vec<u32> =
+                incoming.versions(&id).iter().copied().filter(|row| !is_rejected(*row)).collect();
+            if let Some(row) = rows.first() {
+                match Line::new(self, &moments, own) {
+                    Some(line) => line.fold(&rows, &mut plan)?,
+                    None => plan.doubled.push(*row),
+                }
+            }
+        }
+        plan.changed.sort_unstable_by_key(|entry| entry.stored_row);
+        plan.added.sort_unstable_by_key(|entry| entry.incoming);
+        Ok(plan)
+    }
+
+    /// The rows that a plan writes: first those that take the places of others, then those that are added; and which stored
+    /// ones they replace.
+    pub(super) fn made(&self, incoming: &Incoming, plan: &Plan) -> Result<(Made, Vec<Pair>)> {
+        let entries: Vec<Entry> = plan.changed.iter().chain(&plan.added).copied().collect();
+        let rows = UInt32Array::from_iter_values(entries.iter().map(|entry| entry.incoming));
+        let batch = take_record_batch(incoming.batch(), &rows).map_err(unmade)?;
+        let schema = batch.schema();
+        let mut columns = batch.columns().to_vec();
+        let [valid_from, valid_to, is_current] = self.history.columns.all();
+        let place = |name| find_column(&schema, name, "column of the history");
+        let (from, to, current) = (place(valid_from)?, place(valid_to)?, place(is_current)?);
+        columns[to] = self.ends(incoming.batch().column(from), &entries)?;
+        columns[to] = self.time_as(&columns[to], schema.field(to).data_type())?;
+        let holds: BooleanArray = entries.iter().map(|entry| Some(entry.to == When::Never)).collect();
+        let holds: ArrayRef = std::sync::Arc::new(holds);
+        columns[current] = exact(&holds, schema.field(current).data_type()).map_err(|_| {
+            Error::new(ErrorKind::InvalidInput, "this type does not say whether a version holds")
+                .with("column", is_current)
+                .with("type", type_name(schema.field(current).data_type()))
+                .hint("the column holds booleans, or text")
+        })?;
+        let batch = RecordBatch::try_new(schema, columns).map_err(unmade)?;
+        let sources = rows.values().iter().map(|row| incoming.source_rows()[*row as usize]).collect();
+        let computed = [valid_to, is_current].map(ToOwned::to_owned).to_vec();
+        let pairs = (0..).zip(&plan.changed).filter_map(|(row, entry)| {
+            Some(Pair { stored_row: entry.stored_row?, incoming: row, is_stamp: entry.is_stamp })
+        });
+        Ok((Made { batch, sources, computed }, pairs.collect()))
+    }
+
+    /// When versions end, in the type in which they begin.
+    fn ends(&self, own: &ArrayRef, entries: &[Entry]) -> Result<ArrayRef> {
+        let never = new_null_array(own.data_type(), 1);
+        let stored = self.times.iter().flat_map(|times| [&times.from, &times.to]);
+        let all: Vec<&dyn Array> =
+            [own, &never].into_iter().chain(stored).map(|times| times.as_ref() as &dyn Array).collect();
+        let place = |entry: &Entry| match entry.to {
+            When::Incoming(row) => (0, row as usize),
+            When::Never => (1, 0),
+            When::From((chunk, row)) => (2 + 2 * chunk, row),
+            When::To((chunk, row)) => (3 + 2 * chunk, row),
+        };
+        interleave(&all, &entries.iter().map(place).collect::<Vec<_>>()).map_err(unmade)
+    }
+}
+
+/// Compares moments.
+#[derive(Debug)]
+struct Moments<'a> {
+    incoming: &'a Incoming,
+    ranks: &'a Rows,
+    times: &'a [Times],
+}
+
+impl Moments<'_> {
+    fn rank(&self, when: When) -> Option<Row<'_>> {
+        match when {
+            When::Incoming(row) => Some(self.ranks.row(self.incoming.source_row(row))),
+            When::From((chunk, row)) => Some(self.times[chunk].from_ranks.row(row)),
+            When::To((chunk, row)) => Some(self.times[chunk].to_ranks.row(row)),
+            When::Never => None,
+        }
+    }
+
+    /// Never is later than every moment.
+    fn compare(&self, left: When, right: When) -> Ordering {
+        match (self.rank(left), self.rank(right)) {
+            (Some(left), Some(right)) => left.cmp(&right),
+            (left, right) => left.is_none().cmp(&right.is_none()),
+        }
+    }
+}
+
+fn unmade(cause: ArrowError) -> Error {
+    Error::internal("versions could not be put together").because(cause)
+}
