@@ -1,8 +1,10 @@
 //! `keyfold upsert`: folds the rows of files into a target.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
 use clap::Args;
 
 use crate::cli::Context;
@@ -84,6 +86,11 @@ pub(crate) struct UpsertArgs {
     #[arg(env = "KEYFOLD_MEMORY_LIMIT", hide_env_values = true)]
     memory_limit: Option<MemoryLimit>,
 
+    /// Time that is written for this run, such as 2026-01-31T03:00:00Z: as `now()`, for soft deletes, and in a history without
+    /// --modified [default: when it begins]
+    #[arg(long, value_name = "TIME", help_heading = RUNNING, value_parser = args::parsed::<RunTime>)]
+    run_time: Option<RunTime>,
+
     /// Read these columns as these types: `order_id:string,total:decimal(10,2)`
     #[arg(long, value_name = "COL:TYPE,…", help_heading = SOURCES, value_parser = args::parsed::<ColumnTypes>)]
     schema: Option<ColumnTypes>,
@@ -98,6 +105,23 @@ pub(crate) struct UpsertArgs {
 
     #[command(flatten, next_help_heading = TARGET)]
     target_layout: TargetArgs,
+}
+
+/// The time at which a run is said to be.
+#[derive(Debug, Clone, Copy)]
+struct RunTime(DateTime<Utc>);
+
+impl FromStr for RunTime {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = |_| {
+            Error::new(ErrorKind::Usage, "this is no time with an offset")
+                .with("found", text)
+                .hint("write it as 2026-01-31T03:00:00Z, or with an offset, as 2026-01-31T05:00:00+02:00")
+        };
+        DateTime::parse_from_rfc3339(text).map(|time| Self(time.to_utc())).map_err(wrong)
+    }
 }
 
 /// What an upsert will do.
@@ -133,6 +157,7 @@ pub(crate) fn plan(args: UpsertArgs, settings: &Settings) -> Result<UpsertPlan> 
         bloom_filter: args.target_layout.bloom_filter,
         if_missing,
         mkdir: args.target_layout.mkdir,
+        run_time: args.run_time.map(|RunTime(time)| time),
     };
     let read = args.source_layout.options(args.schema);
     read.validate()?;

@@ -11,13 +11,14 @@ use crate::core::report::RowCounts;
 use crate::error::{Error, Result};
 
 /// Counts that are not about what became of an incoming row.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 10] = [
     "incoming",
     "duplicates",
     "ties",
     "opened",
     "deleted",
     "soft_deleted",
+    "closed",
     "repaired",
     "rows_before",
     "rows_after",
@@ -46,28 +47,55 @@ pub(super) fn fates(case: &Case) -> Result<Vec<String>> {
     };
     let choices = Choices { max_delete: None, ..case.rule.choices };
     let rule = Rule { method, choices, ..case.rule }.to_merge_rule()?;
-    for group in groups(&table, case.rule) {
-        let rows =
-            take_record_batch(&incoming, &UInt64Array::from_iter_values(group.iter().map(|row| *row as u64)))
-                .map_err(|cause| Error::internal("rows of a case cannot be taken").because(cause))?;
-        let counts = match judge(stored.as_ref(), &rows, &rule)? {
-            Judgement::Merged(_, counts) => counted(&counts)?,
-            Judgement::Refused { .. } => {
-                return Err(Error::internal("rows that are taken together are refused"));
-            }
-        };
-        let fate = counts.into_iter().map(|(name, _)| name).find(|name| !OTHERS.contains(&name.as_str()));
-        let winner = winner(case, stored.as_ref(), &rows, &table, &group)?;
+    let taken = |group: &[usize]| {
+        take_record_batch(&incoming, &UInt64Array::from_iter_values(group.iter().map(|row| *row as u64)))
+            .map_err(|cause| Error::internal("rows of a case cannot be taken").because(cause))
+    };
+    let told = |group: &[usize]| match judge(stored.as_ref(), &taken(group)?, &rule)? {
+        Judgement::Merged(_, counts) => counted(&counts),
+        Judgement::Refused { .. } => Err(Error::internal("rows that are taken together are refused")),
+    };
+    let groups = groups(&table, case.rule);
+    for (place, group) in groups.iter().enumerate() {
+        let rows = taken(group)?;
+        // Versions of one id are told one after the other.
+        let mut before: Vec<usize> = groups[..place]
+            .iter()
+            .filter(|other| is_one_id(&table, case.rule, other[0], group[0]))
+            .flatten()
+            .copied()
+            .collect();
+        let earlier = if before.is_empty() { Vec::new() } else { told(&before)? };
+        before.extend(group);
+        before.sort_unstable();
+        let counts = told(&before)?;
+        let mut grown = counts.into_iter().filter(|count| !earlier.contains(count)).map(|(name, _)| name);
+        let fate = grown.find(|name| !OTHERS.contains(&name.as_str()));
+        let winner = winner(case, stored.as_ref(), &rows, &table, group)?;
         fates[winner] = fate.unwrap_or_default();
     }
     Ok(fates)
 }
 
-/// The rows of each id, in order.
-fn groups(table: &Table, rule: Rule) -> Vec<Vec<usize>> {
+/// The columns that say which row is which.
+fn id_places(table: &Table, rule: Rule) -> Vec<usize> {
     let case = rule.choices.case;
     let is_id = |name: &str| rule.ids.iter().any(|id| case.key(id) == case.key(name));
-    let places: Vec<usize> = (0..table.columns.len()).filter(|place| is_id(&table.columns[*place])).collect();
+    (0..table.columns.len()).filter(|place| is_id(&table.columns[*place])).collect()
+}
+
+fn is_one_id(table: &Table, rule: Rule, left: usize, right: usize) -> bool {
+    let mut places = id_places(table, rule).into_iter();
+    rule.method == UpsertMethod::History
+        && places.all(|place| table.rows[left][place] == table.rows[right][place])
+}
+
+/// The rows of each id, in order; where history is kept, those of each time.
+fn groups(table: &Table, rule: Rule) -> Vec<Vec<usize>> {
+    let mut places = id_places(table, rule);
+    if rule.method == UpsertMethod::History {
+        places.extend(rule.modified.and_then(|modified| table.column(modified)));
+    }
     let id = |row: usize| places.iter().map(|place| &table.rows[row][*place]).collect::<Vec<&Cell>>();
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for row in 0..table.rows.len() {

@@ -16,14 +16,15 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::core::format::Format;
 use crate::core::merge::reference::{Cell, Conditions, Refusal, Table, merge};
 use crate::core::merge::rule::Fate;
 use crate::core::merge::{
-    Casting, ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, FineTimestamps, IncomingColumns, Lossy,
-    MaxDelete, MergeRule, MissingColumns, NaiveTimestamps, NameCase, Newest, NullIds, NullModified, Stale,
-    Ties, UpsertMethod,
+    Casting, ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, FineTimestamps, HistoryColumns,
+    IncomingColumns, Lossy, MaxDelete, MergeRule, MissingColumns, NaiveTimestamps, NameCase, Newest, NullIds,
+    NullModified, Stale, Ties, UpsertMethod,
 };
 use crate::core::options::MemoryLimit;
 use crate::core::predicate::Predicate;
@@ -41,6 +42,12 @@ pub use raw::{bytes_at, names_at, put_bytes_at};
 #[must_use]
 pub fn no_memory() -> MemoryLimit {
     MemoryLimit::tight()
+}
+
+/// The time at which every case runs.
+#[must_use]
+pub fn run_time() -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::days(20_000)
 }
 
 /// One upsert, and how it must end.
@@ -116,7 +123,10 @@ pub fn judge(stored: Option<&RecordBatch>, incoming: &RecordBatch, rule: &MergeR
         let conditions = conditions(None, incoming, incoming, rule)?;
         let incoming = table_of(incoming)?;
         let flag = rule.soft_column().filter(|flag| incoming.column(flag).is_none());
-        let columns = incoming.columns.iter().cloned().chain(flag.map(ToOwned::to_owned));
+        let times = rule.kept_history().map(|history| history.columns.all()).into_iter().flatten();
+        let times = times.filter(|column| incoming.column(column).is_none());
+        let columns =
+            incoming.columns.iter().cloned().chain(flag.into_iter().chain(times).map(ToOwned::to_owned));
         let nothing = Table { columns: columns.collect(), rows: Vec::new() };
         return Ok(Judgement::of(merge(&nothing, &incoming, rule, &conditions)));
     };
@@ -175,6 +185,7 @@ fn conditions(
         unset,
         outside: outside(fitted)?,
         stored_outside: stored.map(outside).transpose()?.unwrap_or_default(),
+        now: Cell::Instant(i128::from(run_time().timestamp()) * 1_000_000_000),
     })
 }
 
@@ -305,6 +316,8 @@ pub struct Choices {
     pub fine: FineTimestamps,
     /// Names that differ in their case alone.
     pub case: NameCase,
+    /// Since when a version holds, until when, and whether it does.
+    pub history: Option<[&'static str; 3]>,
 }
 
 impl Rule {
@@ -347,6 +360,15 @@ impl Rule {
         };
         let rule = match scope {
             Some(scope) => rule.with_scope(scope.parse()?),
+            None => rule,
+        };
+        let rule = match self.choices.history {
+            Some([valid_from, valid_to, is_current]) => rule.with_history_columns(
+                HistoryColumns::default()
+                    .with_valid_from(valid_from)
+                    .with_valid_to(valid_to)
+                    .with_is_current(is_current),
+            )?,
             None => rule,
         };
         Ok(match max_delete {
@@ -396,12 +418,16 @@ pub struct Counts {
     pub deleted: u64,
     /// Stored rows that say now that they are deleted.
     pub soft_deleted: u64,
+    /// Versions of ids that had one.
+    pub opened: u64,
+    /// Stored versions that end because of a delete mark.
+    pub closed: u64,
 }
 
 impl From<&RowCounts> for Counts {
     fn from(rows: &RowCounts) -> Self {
         let RowCounts { inserted, updated, unchanged, stale, duplicates, ties, ignored, .. } = *rows;
-        let RowCounts { tombstones, rejected, deleted, soft_deleted, .. } = *rows;
+        let RowCounts { tombstones, rejected, deleted, soft_deleted, opened, closed, .. } = *rows;
         Self {
             inserted,
             updated,
@@ -414,6 +440,8 @@ impl From<&RowCounts> for Counts {
             rejected,
             deleted,
             soft_deleted,
+            opened,
+            closed,
         }
     }
 }
@@ -503,6 +531,14 @@ fn message_of(refusal: &Refusal) -> &'static str {
         Refusal::MissingFlag(_) => "the column for soft deletes is not stored",
         Refusal::Nameless(_) => "stored rows have no id",
         Refusal::TooManyDeleted(_) => "more stored rows would go than is allowed",
+        Refusal::HistoryComesIn => "columns of the history come in",
+        Refusal::MissingHistory(_) => "columns of the history are not stored",
+        Refusal::SeveralVersions(_) => {
+            "ids have several stored versions of one time, or several without an end"
+        }
+        Refusal::CurrentWithEnd => "stored versions are current and have an end",
+        Refusal::ClockIsBehind => "a stored version begins after the time of this run",
+        Refusal::VersionLacks => "new versions lack columns of those before them",
     }
 }
 

@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBa
 use arrow::compute::{filter, filter_record_batch};
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use arrow::error::ArrowError;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 
 use crate::core::merge::{ExtraColumns, MergeRule, MissingColumns, NameCase, NullIds};
 use crate::core::predicate::Predicate;
@@ -16,6 +16,16 @@ use crate::table::StoredTable;
 use crate::table::casts::Casts;
 use crate::table::stamp::Stamp;
 use crate::table::validity::Validity;
+
+/// What says what is taken.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TakenAs<'a> {
+    pub(crate) rule: &'a MergeRule,
+    /// Texts may have dates in this form.
+    pub(crate) timestamp_format: Option<&'a str>,
+    /// The time of the run.
+    pub(crate) now: DateTime<Utc>,
+}
 
 /// What is taken of incoming rows, and what is added to them.
 #[derive(Debug)]
@@ -36,7 +46,7 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
-    /// What `rule` takes of the columns of `incoming`. Texts may have dates in the form of `timestamp_format`.
+    /// What is taken of the columns of `incoming`.
     ///
     /// # Errors
     ///
@@ -44,8 +54,7 @@ impl Taken {
     pub(crate) fn new(
         stored: &dyn StoredTable,
         incoming: &Schema,
-        rule: &MergeRule,
-        timestamp_format: Option<&str>,
+        TakenAs { rule, timestamp_format, now }: TakenAs<'_>,
     ) -> Result<Self> {
         let schema = stored.schema();
         let incoming = &in_names_of(&schema, incoming, rule.columns().case);
@@ -56,9 +65,9 @@ impl Taken {
             (kept(&schema, incoming, rule), added(&schema, incoming, rule)?)
         };
         let own = with(&incoming.project(&places).map_err(untaken)?, &nulls);
-        let stamp = Stamp::new(&schema, &own, rule, Utc::now())?;
+        let stamp = Stamp::new(&schema, &own, rule, now)?;
         let own = with(&own, stamp.as_ref().map(Stamp::field).cloned().as_slice());
-        let validity = Validity::new(&schema, incoming, rule, Utc::now())?;
+        let validity = Validity::new(&schema, incoming, rule, now)?;
         let own = with(&own, validity.as_ref().map(Validity::fields).unwrap_or_default());
         let casts = Casts::new(stored, &own, rule, timestamp_format);
         let skips = rule.null_ids() == NullIds::Skip;

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use futures::StreamExt;
 
 use crate::client::local::NewFolders;
@@ -32,7 +32,7 @@ use crate::table::new_rows::{NewRows, OnDisk};
 use crate::table::single::SingleFile;
 use crate::table::spill::{SpillFile, Spilled};
 use crate::table::stamp::with_column;
-use crate::table::taken::Taken;
+use crate::table::taken::{Taken, TakenAs};
 use crate::table::target::{Kind, will_stand};
 use crate::table::validity::with_columns;
 use marks::{columns_of, marked, split, together};
@@ -58,7 +58,8 @@ pub(crate) async fn upsert(
             .with("column", column)
             .hint("partition by another column, or name another one for soft deletes"));
     }
-    let stream = renamed_and_set(stream, rule.columns(), Utc::now())?;
+    let now = options.run_time.unwrap_or_else(Utc::now);
+    let stream = renamed_and_set(stream, rule.columns(), now)?;
     let budget = Budget::new(options.memory_limit.unwrap_or_default());
     let rows = pull(session, marked(stream, rule)?, budget.held()).await?;
     let prepare = started.elapsed();
@@ -67,7 +68,7 @@ pub(crate) async fn upsert(
         .run(move |session| {
             let place = place_of(session, &target, &options)?;
             let times = PhaseTimes { prepare: millis(prepare), ..PhaseTimes::default() };
-            let mut job = Job { session, place, rows, rule, options, budget, backend, times };
+            let mut job = Job { session, place, rows, rule, options, budget, backend, times, now };
             job.run(started).map_err(|e| e.with_missing("target", &target))
         })
         .await
@@ -102,6 +103,7 @@ struct Job<'a> {
     budget: Budget,
     backend: &'static str,
     times: PhaseTimes,
+    now: DateTime<Utc>,
 }
 
 /// The rows that came in, one per id, or those of them that are written.
@@ -196,14 +198,18 @@ impl Job<'_> {
         // A text file without a record names no columns: it takes those that come in.
         let names = if names.fields().is_empty() { self.rows.schema() } else { names };
         let rule = self.rule.in_names_of(&names)?.versioned();
-        let timestamp_format = self.options.csv.timestamp_format.as_deref();
+        let how = TakenAs {
+            rule: &rule,
+            timestamp_format: self.options.csv.timestamp_format.as_deref(),
+            now: self.now,
+        };
         let (mut outcome, settled, skipped);
         match self.rows.file().filter(|file| self.goes_by_parts(stored.as_ref(), file)) {
             None => {
                 let (schema, batches) = self.rows.batches()?;
                 let batches = batches.collect::<Result<Vec<_>>>()?;
                 let incoming;
-                (incoming, skipped) = settle(stored.as_mut(), &schema, batches, &rule, timestamp_format)?;
+                (incoming, skipped) = settle(stored.as_mut(), &schema, batches, how)?;
                 self.times.plan += millis(start.elapsed());
                 let start = Instant::now();
                 let found = matched(session, stored.as_mut(), &incoming, &rule, &mut work)?;
@@ -213,7 +219,7 @@ impl Job<'_> {
             }
             Some(file) => {
                 tracing::info!("the incoming rows go through the disk");
-                let parts = scatter(session, file, stored.as_ref(), (&rule, timestamp_format), self.budget)?;
+                let parts = scatter(session, file, stored.as_ref(), how, self.budget)?;
                 skipped = parts.skipped();
                 self.times.plan += millis(start.elapsed());
                 let start = Instant::now();
@@ -326,14 +332,13 @@ fn settle(
     stored: &mut dyn StoredTable,
     schema: &SchemaRef,
     batches: Vec<RecordBatch>,
-    rule: &MergeRule,
-    timestamp_format: Option<&str>,
+    how: TakenAs<'_>,
 ) -> Result<(Incoming, u64)> {
     // A text file without a single record names no columns; as a batch it is as good as any empty one.
     let is_empty = schema.fields().is_empty();
     let schema = if is_empty { stored.schema() } else { columns_of(schema)? };
     let batches = if is_empty { Vec::new() } else { batches };
-    let mut taken = Taken::new(stored, &schema, rule, timestamp_format)?;
+    let mut taken = Taken::new(stored, &schema, how)?;
     let (mut own, mut marks) = (Vec::with_capacity(batches.len()), Vec::new());
     for batch in batches {
         let (batch, is_mark) = split(batch)?;
@@ -342,8 +347,8 @@ fn settle(
         marks.extend(is_mark);
     }
     taken.finish();
-    let (schema, batches) = stored.fit(taken.schema(), own, rule)?;
-    Ok((Incoming::settle(&schema, &batches, together(&marks), rule)?, taken.skipped()))
+    let (schema, batches) = stored.fit(taken.schema(), own, how.rule)?;
+    Ok((Incoming::settle(&schema, &batches, together(&marks), how.rule)?, taken.skipped()))
 }
 
 /// What becomes of settled rows; none if the table has changed meanwhile.

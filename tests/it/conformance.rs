@@ -9,7 +9,7 @@ use keyfold::arrow::array::{Array, ArrayRef, RecordBatch};
 use keyfold::arrow::datatypes::{DataType, TimeUnit};
 use keyfold::arrow::util::display::array_value_to_string;
 use keyfold::conformance::{
-    Case, Counts, Expect, FileCase, Judgement, Sent, cases, file_cases, no_memory, table_of,
+    Case, Counts, Expect, FileCase, Judgement, Sent, cases, file_cases, no_memory, run_time, table_of,
 };
 use keyfold::{Backend, Format, Frame, ReadOptions, Result, UpsertOptions, UpsertReport, WriteOptions};
 
@@ -434,9 +434,10 @@ async fn fold(case: &Case, doors: &Doors, target: Target, feed: Feed) -> Result<
         Feed::RowByRow => Frame::from_batches(batch.schema(), batches_of(1, &batch)),
     };
     let rule = case.rule.to_merge_rule().expect("a rule");
+    let options = UpsertOptions::default().with_run_time(run_time());
     let options = match target.partition(case) {
-        Some(column) => UpsertOptions::default().with_partition_by([column]),
-        None => UpsertOptions::default(),
+        Some(column) => options.with_partition_by([column]),
+        None => options,
     };
     let options = if target.is_folder() { options.with_format(target.format) } else { options };
     let options = if target.on_disk { options.with_memory_limit(no_memory()) } else { options };

@@ -5,6 +5,7 @@ mod casting;
 mod choices;
 mod columns;
 mod deletes;
+mod history;
 mod nulls;
 mod policies;
 mod soft;
@@ -38,6 +39,7 @@ pub(super) fn topics() -> Vec<(&'static str, Vec<Case>)> {
         ("Other methods, and other answers", choices::cases()),
         ("Rows that go", deletes::cases()),
         ("Rows that are deleted and stay", soft::cases()),
+        ("Versions of a row", history::cases()),
         ("Columns with a policy", policies::cases()),
         ("Columns", columns::cases()),
         ("Types", types::cases()),
@@ -71,6 +73,7 @@ const DEFAULTS: Choices = Choices {
     zone: None,
     fine: FineTimestamps::Error,
     case: NameCase::Exact,
+    history: None,
 };
 
 /// A rule with one choice that is not the default.
@@ -104,6 +107,8 @@ pub(super) const NONE: Counts = Counts {
     rejected: 0,
     deleted: 0,
     soft_deleted: 0,
+    opened: 0,
+    closed: 0,
 };
 
 pub(super) const INSERTED: Expect = Expect::Counts(Counts { inserted: 1, ..NONE });

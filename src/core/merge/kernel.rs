@@ -93,7 +93,8 @@ impl<'a> Matcher<'a> {
         }
         let ends = rule.kept_history().map(|history| history.columns.ends());
         key_columns.extend(ends.into_iter().flatten().map(ToOwned::to_owned));
-        let versions = rule.kept_history().map(|history| Versions::new(history, stored, rule)).transpose()?;
+        let versions =
+            rule.kept_history().map(|history| Versions::new(history, stored, &schema, rule)).transpose()?;
         let scope = rule.scope().map(|scope| Scope::new(scope, incoming, stored)).transpose()?;
         for column in rule.cells().columns() {
             find_column(stored, column, "column of a policy")?;
@@ -310,6 +311,13 @@ impl<'a> Matcher<'a> {
             self.doubled.sort_unstable();
             self.doubled.dedup();
             let count = self.doubled.len();
+            if self.versions.is_some() {
+                let message = "ids have several stored versions of one time, or several without an end";
+                return Err(Error::new(ErrorKind::InvalidInput, message)
+                    .with("ids", count)
+                    .with("sample", self.incoming.name_ids(self.doubled, self.rule)?)
+                    .hint("put these versions right first: the times of a history follow each other, and only the last has no end"));
+            }
             return Err(Error::new(ErrorKind::InvalidInput, "ids are stored more than once")
                 .with("ids", count)
                 .with("sample", self.incoming.name_ids(self.doubled, self.rule)?)

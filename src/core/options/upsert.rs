@@ -1,5 +1,7 @@
 //! How an upsert goes about its work.
 
+use chrono::{DateTime, Utc};
+
 use crate::core::format::Format;
 use crate::core::options::{Compression, CsvOptions, MemoryLimit};
 use crate::error::Result;
@@ -36,6 +38,9 @@ pub struct UpsertOptions {
     pub if_missing: IfMissing,
     /// Whether missing folders above a new target on a local disk are made.
     pub mkdir: bool,
+    /// The time that the run writes where a rule asks for it: `now()`, when a row was softly deleted, since when a version holds. It
+    /// is when the run begins if this is not said.
+    pub run_time: Option<DateTime<Utc>>,
 }
 
 /// What an upsert does without a target.
@@ -67,6 +72,7 @@ impl Default for UpsertOptions {
             bloom_filter: Vec::new(),
             if_missing: IfMissing::default(),
             mkdir: false,
+            run_time: None,
         }
     }
 }
@@ -118,6 +124,13 @@ impl UpsertOptions {
     #[must_use]
     pub fn with_bloom_filter(mut self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.bloom_filter = columns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Says at which time the run is said to be, such as that for which a late run was planned.
+    #[must_use]
+    pub fn with_run_time(mut self, time: DateTime<Utc>) -> Self {
+        self.run_time = Some(time);
         self
     }
 

@@ -23,7 +23,7 @@ use crate::table::StoredTable;
 use crate::table::new_rows::{OnDisk, chunk_of};
 use crate::table::sorted::Sorter;
 use crate::table::spill::{SpillFile, size_of_rows};
-use crate::table::taken::Taken;
+use crate::table::taken::{Taken, TakenAs};
 
 /// How incoming rows share the memory they may take.
 #[derive(Debug, Clone, Copy)]
@@ -73,11 +73,11 @@ pub(super) fn scatter(
     session: &Session,
     file: &SpillFile,
     stored: &dyn StoredTable,
-    (rule, timestamp_format): (&MergeRule, Option<&str>),
+    how: TakenAs<'_>,
     budget: Budget,
 ) -> Result<Parts<impl Iterator<Item = Result<RecordBatch>> + use<>>> {
     let incoming = columns_of(&file.schema())?;
-    let mut taken = Taken::new(stored, &incoming, rule, timestamp_format)?;
+    let mut taken = Taken::new(stored, &incoming, how)?;
     let Some(mut fit) = stored.fit_each(taken.schema())? else {
         return Err(Error::new(ErrorKind::Unsupported, "the incoming rows take more memory than the limit allows")
             .with("format", stored.format())
@@ -86,7 +86,7 @@ pub(super) fn scatter(
     let schema = SchemaRef::clone(fit.schema());
     let has_marks = incoming.fields().len() < file.schema().fields().len();
     let numbered = with_numbers(&schema, has_marks);
-    let mut scatter = Scatter::new(&schema, rule, file.bytes()?.div_ceil(budget.part()))?;
+    let mut scatter = Scatter::new(&schema, how.rule, file.bytes()?.div_ceil(budget.part()))?;
     let mut sorter = Sorter::new(&numbered, budget.sorted());
     let mut next = 0_u64;
     for batch in file.batches()? {

@@ -3,9 +3,10 @@
 use std::cmp::Ordering;
 
 /// One value. The cells of a column are of one kind, stored and incoming ones alike.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub enum Cell {
     /// No value.
+    #[default]
     Null,
     /// True or false.
     Bool(bool),

@@ -4,6 +4,7 @@
 //! conformance suite expects from every backend, format and store what this computes.
 
 mod cell;
+mod history;
 
 use std::cmp::Ordering;
 
@@ -65,6 +66,18 @@ pub(crate) enum Refusal {
     MissingFlag(String),
     /// So many rows would go.
     TooManyDeleted(u64),
+    /// Columns of the history come in.
+    HistoryComesIn,
+    /// These columns of the history are not stored.
+    MissingHistory(Vec<String>),
+    /// So many ids have stored versions that do not follow each other.
+    SeveralVersions(usize),
+    /// A version is current and has an end.
+    CurrentWithEnd,
+    /// A stored version begins after the time of the run.
+    ClockIsBehind,
+    /// New versions lack columns of those before them.
+    VersionLacks,
 }
 
 /// For which rows the conditions of the rule hold; for none, or in a scope for all, if it has no such condition.
@@ -80,6 +93,8 @@ pub(crate) struct Conditions {
     pub(crate) outside: Vec<bool>,
     /// Stored rows outside of the scope.
     pub(crate) stored_outside: Vec<bool>,
+    /// The time of the run.
+    pub(crate) now: Cell,
 }
 
 impl Conditions {
@@ -105,6 +120,7 @@ pub(crate) fn merge(
     }
     check_columns(stored, incoming, rule)?;
     check_flag(stored, incoming, rule)?;
+    check_history(stored, incoming, rule)?;
     let incoming = &taken(stored, incoming, rule);
     check_ids(incoming, rule)?;
     let (named, conditions) = with_ids(incoming, rule, conditions);
@@ -125,6 +141,9 @@ pub(crate) fn merge(
         duplicates: (incoming.rows.len() - settled.len()) as u64,
         ..RowCounts::default()
     };
+    if rule.kept_history().is_some() {
+        return history::fold((stored, incoming), settled, (rule, reading), conditions, counts);
+    }
     let mut rows: Vec<Option<Vec<Cell>>> = stored.rows.iter().cloned().map(Some).collect();
     let mut met = vec![false; stored.rows.len()];
     let (mut stored_twice, mut older, mut equally_new) = (0, 0, 0);
@@ -186,17 +205,20 @@ pub(crate) fn merge(
         return Err(Refusal::Empty);
     }
     let before = stored.rows.len() as u64;
-    let most = match rule.max_delete() {
-        None => before,
-        Some(MaxDelete::Rows(rows)) => rows,
-        Some(MaxDelete::Percent(percent)) => before * u64::from(percent) / 100,
-    };
+    let most = rule.max_delete().map_or(before, |most| allowed(most, stored));
     if counts.deleted + counts.soft_deleted > most {
         return Err(Refusal::TooManyDeleted(counts.deleted + counts.soft_deleted));
     }
     let result = Table { columns: stored.columns.clone(), rows: rows.into_iter().flatten().collect() };
     (counts.rows_before, counts.rows_after) = (Some(before), Some(result.rows.len() as u64));
     Ok((result, counts))
+}
+
+fn allowed(most: MaxDelete, stored: &Table) -> u64 {
+    match most {
+        MaxDelete::Rows(rows) => rows,
+        MaxDelete::Percent(percent) => stored.rows.len() as u64 * u64::from(percent) / 100,
+    }
 }
 
 /// What becomes of an incoming row.
@@ -348,8 +370,10 @@ fn check_columns(stored: &Table, incoming: &Table, rule: &MergeRule) -> Result<(
     let flag = rule.delete_marks().and_then(DeleteMarks::soft_column);
     let missing: Vec<String> =
         stored.columns.iter().filter(|name| incoming.column(name).is_none()).cloned().collect();
-    let missing: Vec<String> =
-        missing.into_iter().filter(|name| !is_key(name) && flag != Some(name)).collect();
+    let missing: Vec<String> = missing
+        .into_iter()
+        .filter(|name| !is_key(name) && flag != Some(name) && !is_time(rule, name))
+        .collect();
     if !missing.is_empty() && rule.missing_columns() == MissingColumns::Error {
         return Err(Refusal::MissingColumns(missing));
     }
@@ -358,7 +382,8 @@ fn check_columns(stored: &Table, incoming: &Table, rule: &MergeRule) -> Result<(
     let case = rule.columns().case;
     let is_asked = |name: &str| marks.iter().any(|column| case.key(column) == case.key(name));
     let may_go = |name: &String| rule.extra_columns() == ExtraColumns::Ignore || is_asked(name);
-    let may_be_left_out = |name: &String| may_go(name) && !is_key(name) && !is_like(name);
+    let is_begin = |name: &String| rule.kept_history().is_some() && rule.modified() == Some(name);
+    let may_be_left_out = |name: &String| is_begin(name) || may_go(name) && !is_key(name) && !is_like(name);
     let extra =
         incoming.columns.iter().filter(|name| stored.column(name).is_none() && !may_be_left_out(name));
     let extra: Vec<String> = extra.cloned().collect();
@@ -382,6 +407,21 @@ fn check_flag(stored: &Table, incoming: &Table, rule: &MergeRule) -> Result<(), 
     }
 }
 
+fn check_history(stored: &Table, incoming: &Table, rule: &MergeRule) -> Result<(), Refusal> {
+    let Some(history) = rule.kept_history() else { return Ok(()) };
+    let comes_in = |name: &&str| incoming.column(name).is_some() && rule.modified() != Some(name);
+    if history.columns.all().iter().any(comes_in) {
+        return Err(Refusal::HistoryComesIn);
+    }
+    let missing = history.columns.all().into_iter().filter(|name| stored.column(name).is_none());
+    let missing: Vec<String> = missing.map(ToOwned::to_owned).collect();
+    if missing.is_empty() { Ok(()) } else { Err(Refusal::MissingHistory(missing)) }
+}
+
+fn is_time(rule: &MergeRule, name: &str) -> bool {
+    rule.kept_history().is_some_and(|history| history.columns.all().contains(&name))
+}
+
 fn check_scope(stored: &Table, incoming: &Table, rule: &MergeRule) -> Result<(), Refusal> {
     let mut columns = rule.scope().map(Predicate::columns).unwrap_or_default().into_iter();
     let missing = columns.find(|name| stored.column(name).is_none() || incoming.column(name).is_none());
@@ -392,14 +432,15 @@ fn check_scope(stored: &Table, incoming: &Table, rule: &MergeRule) -> Result<(),
 fn taken(stored: &Table, incoming: &Table, rule: &MergeRule) -> Table {
     let mut taken = Table { columns: Vec::new(), rows: vec![Vec::new(); incoming.rows.len()] };
     for (place, name) in incoming.columns.iter().enumerate() {
-        if stored.column(name).is_some() {
+        if stored.column(name).is_some() || rule.kept_history().is_some() && rule.modified() == Some(name) {
             taken.columns.push(name.clone());
             let cells = incoming.rows.iter().map(|row| row[place].clone());
             taken.rows.iter_mut().zip(cells).for_each(|(row, cell)| row.push(cell));
         }
     }
     for name in &stored.columns {
-        if rule.missing_columns() == MissingColumns::Null && incoming.column(name).is_none() {
+        let is_missing = incoming.column(name).is_none() && !is_time(rule, name);
+        if rule.missing_columns() == MissingColumns::Null && is_missing {
             taken.columns.push(name.clone());
             taken.rows.iter_mut().for_each(|row| row.push(Cell::Null));
         }
@@ -489,6 +530,9 @@ fn settle<'a>(
                     reading.value(incoming, row, column)?.compare(&reading.value(incoming, twin, column)?)
                 }
             };
+            if rule.kept_history().is_some() && newer != Ordering::Equal {
+                continue;
+            }
             let is_preferred = if rule.duplicates() == Duplicates::First { i < j } else { i > j };
             wins &= newer == Ordering::Greater || (newer == Ordering::Equal && is_preferred);
             let says_the_same = match (conditions.is_mark(i), conditions.is_mark(j)) {

@@ -66,6 +66,7 @@ impl TextFile {
             check_unmarked(schema)?;
         }
         self.take_columns(schema);
+        self.take_ends(rule);
         let slots = self.slots(schema)?;
         self.sent.iter_mut().for_each(|sent| *sent = None);
         let mut fields = Vec::with_capacity(slots.len());
@@ -134,6 +135,18 @@ impl TextFile {
             self.types = self.names.iter().map(|_| Types::new(&self.layout)).collect();
             self.view = self.types.iter().map(Types::data_type).collect();
             self.sent = self.names.iter().map(|_| None).collect();
+        }
+    }
+
+    /// Versions of a history end in the type in which they begin, also while none has ended.
+    fn take_ends(&mut self, rule: Option<&MergeRule>) {
+        let Some(history) = rule.and_then(MergeRule::kept_history) else { return };
+        let slot = |name: &str| self.names.iter().position(|known| known == name);
+        let [valid_from, valid_to, _] = history.columns.all();
+        if let (Some(from), Some(to)) = (slot(valid_from), slot(valid_to)) {
+            let begins = self.types[from].clone();
+            self.types[to].merge(&begins);
+            self.view[to] = self.types[to].compared();
         }
     }
 
