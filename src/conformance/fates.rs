@@ -71,7 +71,10 @@ pub(super) fn fates(case: &Case) -> Result<Vec<String>> {
         let counts = told(&before)?;
         let mut grown = counts.into_iter().filter(|count| !earlier.contains(count)).map(|(name, _)| name);
         let fate = grown.find(|name| !OTHERS.contains(&name.as_str()));
-        let winner = winner(case, stored.as_ref(), &rows, &table, group)?;
+        let last = group.last().copied().unwrap_or_default();
+        let is_history = case.rule.method == UpsertMethod::History;
+        let winner =
+            if is_history { last } else { winner(case, stored.as_ref(), &rows, &table, group)? };
         fates[winner] = fate.unwrap_or_default();
     }
     Ok(fates)
