@@ -73,8 +73,7 @@ pub(super) fn fates(case: &Case) -> Result<Vec<String>> {
         let fate = grown.find(|name| !OTHERS.contains(&name.as_str()));
         let last = group.last().copied().unwrap_or_default();
         let is_history = case.rule.method == UpsertMethod::History;
-        let winner =
-            if is_history { last } else { winner(case, stored.as_ref(), &rows, &table, group)? };
+        let winner = if is_history { last } else { winner(case, stored.as_ref(), &rows, &table, group)? };
         fates[winner] = fate.unwrap_or_default();
     }
     Ok(fates)

@@ -201,7 +201,10 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Usage);
         assert_eq!(error.hint_text(), Some("known backends: polars, datafusion"));
         let error = UpsertFactory::default().create("polars", "newest").expect_err("unknown");
-        assert_eq!(error.hint_text(), Some("known methods: id, modified, insert-only, update-only, mirror, history"));
+        assert_eq!(
+            error.hint_text(),
+            Some("known methods: id, modified, insert-only, update-only, mirror, history")
+        );
     }
 
     #[test]

@@ -37,6 +37,8 @@ mod format_commands;
 mod formats;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod frames;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
+mod history;
 #[cfg(feature = "cli")]
 mod memory_limit;
 #[cfg(feature = "cli")]
