@@ -13,6 +13,10 @@ pub(super) struct HistoryArgs {
     #[arg(long, value_name = "COL", help_heading = HISTORY)]
     valid_from: Option<String>,
 
+    /// End versions of ids that do not come in: with the greatest value of --modified that did, or with the run
+    #[arg(long, help_heading = HISTORY)]
+    close_missing: bool,
+
     /// Column that says until when it did; null while it holds [default: `valid_to`]
     #[arg(long, value_name = "COL", help_heading = HISTORY)]
     valid_to: Option<String>,
@@ -23,13 +27,18 @@ pub(super) struct HistoryArgs {
 }
 
 impl HistoryArgs {
+    pub(super) fn closes_missing(&self) -> bool {
+        self.close_missing
+    }
+
     /// The rule with these columns, where they were typed.
     ///
     /// # Errors
     ///
     /// `Usage` for a rule that keeps no history, or columns that are something else.
     pub(super) fn applied(self, rule: MergeRule) -> Result<MergeRule> {
-        let Self { valid_from, valid_to, is_current } = self;
+        let Self { valid_from, valid_to, is_current, close_missing } = self;
+        let rule = if close_missing { rule.with_missing_closed(true)? } else { rule };
         if valid_from.is_none() && valid_to.is_none() && is_current.is_none() {
             return Ok(rule);
         }

@@ -165,7 +165,7 @@ impl RuleArgs {
             Some(_) => UpsertMethod::Modified,
             None => UpsertMethod::Id,
         });
-        if self.allow_empty && method != UpsertMethod::Mirror {
+        if self.allow_empty && method != UpsertMethod::Mirror && !self.history.closes_missing() {
             return Err(Error::new(ErrorKind::Usage, "only a mirror deletes rows because nothing comes in")
                 .with("flag", "--allow-empty")
                 .hint("choose --method mirror, or leave the flag out"));

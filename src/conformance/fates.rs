@@ -45,7 +45,7 @@ pub(super) fn fates(case: &Case) -> Result<Vec<String>> {
         (UpsertMethod::Mirror, Some(_)) => UpsertMethod::Modified,
         (method, _) => method,
     };
-    let choices = Choices { max_delete: None, ..case.rule.choices };
+    let choices = Choices { max_delete: None, close_missing: false, ..case.rule.choices };
     let rule = Rule { method, choices, ..case.rule }.to_merge_rule()?;
     let taken = |group: &[usize]| {
         take_record_batch(&incoming, &UInt64Array::from_iter_values(group.iter().map(|row| *row as u64)))

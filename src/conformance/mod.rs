@@ -15,7 +15,7 @@ mod raw;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::core::format::Format;
@@ -30,6 +30,7 @@ use crate::core::options::MemoryLimit;
 use crate::core::predicate::Predicate;
 use crate::core::report::RowCounts;
 use crate::error::{Error, ErrorKind, Result};
+use crate::table::upsert::columns_of_new;
 
 pub use cases::cases;
 pub use cells::table_of;
@@ -82,6 +83,18 @@ impl Case {
     fn only(mut self, scope: Scope) -> Self {
         self.scope = scope;
         self
+    }
+
+    /// The columns of the table afterwards.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if the case itself is wrong.
+    pub fn columns_after(&self) -> Result<SchemaRef> {
+        match &self.stored {
+            Some(stored) => Ok(stored.batch()?.schema()),
+            None => Ok(columns_of_new(&self.incoming.batch()?.schema(), &self.rule.to_merge_rule()?)),
+        }
     }
 
     /// What the judge says: the table afterwards and the counts, or the refusal.
@@ -277,6 +290,7 @@ pub struct Rule {
 /// What is said of hard cases; nothing by default.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each is said or not")]
 pub struct Choices {
     /// Incoming rows without a modification value.
     pub nulls: NullModified,
@@ -318,6 +332,8 @@ pub struct Choices {
     pub case: NameCase,
     /// Since when a version holds, until when, and whether it does.
     pub history: Option<[&'static str; 3]>,
+    /// Whether versions end whose id does not come in.
+    pub close_missing: bool,
 }
 
 impl Rule {
@@ -362,6 +378,7 @@ impl Rule {
             Some(scope) => rule.with_scope(scope.parse()?),
             None => rule,
         };
+        let rule = rule.with_missing_closed(self.choices.close_missing)?;
         let rule = match self.choices.history {
             Some([valid_from, valid_to, is_current]) => rule.with_history_columns(
                 HistoryColumns::default()

@@ -1,6 +1,7 @@
 //! The rows that an upsert writes. They are picked from the incoming ones where these are held in memory; where they are
 //! more than that, only those that are written stand on disk, in the order in which they are.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::BufReader;
 use std::sync::{Mutex, PoisonError};
@@ -24,7 +25,7 @@ const CHUNK_BYTES: u64 = 8 << 20;
 #[derive(Debug)]
 pub(crate) enum NewRows<'a> {
     /// Rows in memory, numbered as they are, and for each its place among all that came in.
-    Held(&'a RecordBatch, &'a [u32]),
+    Held(&'a RecordBatch, Cow<'a, [u32]>),
     /// Rows on disk, numbered from the first.
     OnDisk(Box<OnDisk>),
 }

@@ -74,6 +74,11 @@ pub(crate) async fn upsert(
         .await
 }
 
+/// The columns of a new table for rows with the columns of `incoming`.
+pub(crate) fn columns_of_new(incoming: &Schema, rule: &MergeRule) -> SchemaRef {
+    with_columns(&with_column(incoming, rule), rule)
+}
+
 /// What rows are folded into: what stands there, or will.
 fn place_of(session: &Session, target: &Location, options: &UpsertOptions) -> Result<Box<dyn UpsertTarget>> {
     let kind = will_stand(session, target, options.format, options.partition_by.as_deref())?;
@@ -168,7 +173,7 @@ impl Job<'_> {
             Found::Nothing => {
                 self.name_columns();
                 let columns = columns_of(&self.rows.schema())?;
-                let columns = with_columns(&with_column(&columns, &self.rule), &self.rule);
+                let columns = columns_of_new(&columns, &self.rule);
                 self.place.create(self.session, &columns)?
             }
             Found::Changed => return Ok(Attempt::Conflict),
@@ -232,7 +237,7 @@ impl Job<'_> {
         outcome.rows = outcome.rows.with_rejected(skipped);
         if let Some(made) = &mut outcome.made {
             stored.remake(made)?;
-            made.sources = (0..).take(made.sources.len()).collect();
+            made.sources = (0..).take(made.sources.len()).map(Some).collect();
         }
         let rows = match settled {
             Settled::Held(ref incoming) => {

@@ -50,7 +50,7 @@ fn changes(changes: &[(i64, &'static str, i64, &'static str)]) -> Data {
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    [timed(), tied(), marked(), columns(), refusals(), untimed()].concat()
+    [timed(), tied(), marked(), missing(), columns(), refusals(), untimed()].concat()
 }
 
 fn timed() -> Vec<Case> {
@@ -258,6 +258,62 @@ fn marked() -> Vec<Case> {
     ]
 }
 
+fn missing() -> Vec<Case> {
+    let closing = but(HISTORY, |choices| choices.close_missing = true);
+    vec![
+        Case::new(
+            "versions_may_end_that_do_not_come_in",
+            versions(&[
+                (1, "a", Some(10), None),
+                (2, "x", Some(10), Some(15)),
+                (2, "y", Some(15), None),
+                (4, "q", Some(90), None),
+            ]),
+            rows(&[(1, "a", 10), (3, "n", 30)]),
+            closing,
+            counts(Counts { unchanged: 1, inserted: 1, closed: 1, ..NONE }),
+        ),
+        Case::new(
+            "versions_that_do_not_come_in_end_inside_of_the_scope_alone",
+            versions(&[(1, "a", Some(10), None), (2, "x", Some(10), None), (3, "q", Some(10), None)]),
+            rows(&[(1, "b", 30)]),
+            but(closing, |choices| choices.scope = Some("id < 3")),
+            counts(Counts { updated: 1, opened: 1, closed: 1, ..NONE }),
+        ),
+        Case::new(
+            "versions_do_not_end_because_nothing_came_in",
+            stored(),
+            rows(&[]),
+            closing,
+            refused("nothing came in to mirror"),
+        ),
+        Case::new(
+            "versions_end_for_rows_that_come_in_and_are_all_delete_marks_only_if_that_is_said",
+            stored(),
+            changes(&[(1, "", 30, "D")]),
+            but(MARKED, |choices| choices.close_missing = true),
+            refused("nothing came in to mirror"),
+        ),
+        Case::new(
+            "versions_that_do_not_come_in_count_as_rows_that_go",
+            stored(),
+            rows(&[(3, "n", 30)]),
+            but(closing, |choices| choices.max_delete = Some(MaxDelete::Rows(1))),
+            refused("more stored rows would go than is allowed"),
+        ),
+        Case::new(
+            "versions_that_do_not_come_in_need_an_id_to_end",
+            super::rows(&[(None, Some("a"), Some(10)), (Some(1), Some("b"), Some(10))])
+                .with("valid_from", ints([10, 10]))
+                .with("valid_to", ints([None, None]))
+                .with("is_current", bools([Some(true), Some(true)])),
+            rows(&[(1, "b", 10)]),
+            closing,
+            refused("stored rows have no id"),
+        ),
+    ]
+}
+
 fn columns() -> Vec<Case> {
     vec![
         Case::new(
@@ -450,6 +506,13 @@ fn untimed() -> Vec<Case> {
             refused("a stored version begins after the time of this run"),
         ),
     ];
+    let ends = Case::new(
+        "without_a_modification_column_versions_that_do_not_come_in_end_with_the_run",
+        stored(),
+        plain(&[(1, "b")]),
+        but(UNTIMED, |choices| choices.close_missing = true),
+        counts(Counts { unchanged: 1, closed: 1, ..NONE }),
+    );
     let dates = Case::new(
         "a_modification_column_must_come_in_for_a_history",
         stored(),
@@ -457,5 +520,5 @@ fn untimed() -> Vec<Case> {
         HISTORY,
         Expect::Refused { kind: ErrorKind::InvalidInput, message: "modification column is missing" },
     );
-    cases.into_iter().chain([dates]).map(|case| case.only(WITH_TIMESTAMPS)).collect()
+    cases.into_iter().chain([ends, dates]).map(|case| case.only(WITH_TIMESTAMPS)).collect()
 }

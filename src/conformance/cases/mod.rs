@@ -74,6 +74,7 @@ const DEFAULTS: Choices = Choices {
     fine: FineTimestamps::Error,
     case: NameCase::Exact,
     history: None,
+    close_missing: false,
 };
 
 /// A rule with one choice that is not the default.

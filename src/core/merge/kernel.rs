@@ -196,7 +196,12 @@ impl<'a> Matcher<'a> {
     ) -> Result<Vec<Pair>> {
         let counts = self.counting(keys, first_row, gone)?;
         if self.rule.only_stored() == Fate::Delete {
-            self.leave_behind(keys, counts.clone(), met, first_row)?;
+            let left = self.left_behind(keys, counts.clone(), met)?;
+            let rows = left.iter().map(|row| first_row + u64::from(*row));
+            match &mut self.versions {
+                Some(versions) => versions.leave(self.incoming, keys, &left, first_row)?,
+                None => self.deleted.extend(rows),
+            }
         }
         let counts = |row: u32| counts.as_ref().is_none_or(|counts| counts[row as usize]);
         if self.versions.is_some() {
@@ -366,7 +371,9 @@ impl<'a> Matcher<'a> {
             let (made, replaced) = versions.made(self.incoming, plan)?;
             let inserted = (0..made.sources.len()).skip(replaced.len()).map(row_number).collect();
             let cells = stamped(self.rule, replaced.iter().any(|pair| pair.is_stamp));
-            let (ids, deleted) = (self.ids_of_equal_bits(), Vec::new());
+            // What ends a version that did not come in has no id.
+            let ids = if plan.ends_missing() { Vec::new() } else { self.ids_of_equal_bits() };
+            let deleted = Vec::new();
             return Ok(Outcome { replaced, deleted, inserted, ids, cells, rows, made: Some(made) });
         }
         self.replaced.sort_unstable_by_key(|pair| pair.stored_row);
@@ -452,14 +459,13 @@ impl<'a> Matcher<'a> {
         Ok(Some(counts))
     }
 
-    /// Lets those of the rows go that count and are not met.
-    fn leave_behind(
+    /// Those of the rows that count and are not met.
+    fn left_behind(
         &mut self,
         keys: &RecordBatch,
         counts: Option<Vec<bool>>,
         met: &[(u32, u32)],
-        first_row: u64,
-    ) -> Result<()> {
+    ) -> Result<Vec<u32>> {
         let mut leaves = counts.unwrap_or_else(|| vec![true; keys.num_rows()]);
         let ids = &keys.columns()[..self.rule.ids().len()];
         let has_null_ids = self.rule.null_ids() == NullIds::Match;
@@ -476,8 +482,7 @@ impl<'a> Matcher<'a> {
                 *leaves &= is_own;
             }
         }
-        self.deleted.extend((first_row..).zip(leaves).filter(|(_, leaves)| *leaves).map(|(row, _)| row));
-        Ok(())
+        Ok((0..).zip(leaves).filter(|(_, leaves)| *leaves).map(|(row, _)| row).collect())
     }
 
     /// Those whose incoming row was not met before, each with its row in the batch.

@@ -106,6 +106,17 @@ impl Order {
         self.encoder.encode(&[values])
     }
 
+    /// The row of `batch`, of which these are the ranks, that has the greatest value, with no other column; none if it has no rows.
+    pub(crate) fn latest(&self, batch: &RecordBatch, ranks: &Rows) -> Result<RecordBatch> {
+        let index = find_column(&batch.schema(), &self.column, "modification column")?;
+        let row = (0..batch.num_rows()).max_by(|a, b| ranks.row(*a).cmp(&ranks.row(*b)));
+        let one =
+            batch.project(&[index]).map(|column| column.slice(row.unwrap_or(0), usize::from(row.is_some())));
+        one.map_err(|cause| {
+            Error::internal("the greatest modification value could not be told").because(cause)
+        })
+    }
+
     /// Checks that a stored table has the column.
     pub(crate) fn check_stored(&self, stored: &Schema) -> Result<()> {
         find_column(stored, &self.column, "modification column").map(|_| ())

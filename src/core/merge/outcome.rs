@@ -1,6 +1,7 @@
 //! What matching ends with: the stored rows that are replaced, and by which, those that go, and the rows that are added. It is all
 //! that writers know of a rule.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use arrow::array::RecordBatch;
@@ -43,8 +44,8 @@ pub(crate) struct Outcome {
 #[derive(Debug, Clone)]
 pub(crate) struct Made {
     pub(crate) batch: RecordBatch,
-    /// For each row its place among all that came in.
-    pub(crate) sources: Vec<u32>,
+    /// For each row its place among all that came in, if it is made of one of these.
+    pub(crate) sources: Vec<Option<u32>>,
     /// The columns that have other values than the incoming rows.
     pub(crate) computed: Vec<String>,
 }
@@ -76,11 +77,15 @@ impl Fates<'_> {
 }
 
 impl Outcome {
-    /// The rows that are written, numbered as it says, and for each its place among all that came in.
-    pub(crate) fn written<'a>(&'a self, incoming: &'a Incoming) -> (&'a RecordBatch, &'a [u32]) {
+    /// The rows that are written, numbered as it says, and for each its place among all that came in; no place if it is made of
+    /// none of them.
+    pub(crate) fn written<'a>(&'a self, incoming: &'a Incoming) -> (&'a RecordBatch, Cow<'a, [u32]>) {
         match &self.made {
-            Some(made) => (&made.batch, &made.sources),
-            None => (incoming.batch(), incoming.source_rows()),
+            Some(made) => {
+                let sources = made.sources.iter().map(|source| source.unwrap_or(u32::MAX));
+                (&made.batch, Cow::Owned(sources.collect()))
+            }
+            None => (incoming.batch(), Cow::Borrowed(incoming.source_rows())),
         }
     }
 

@@ -282,6 +282,25 @@ impl MergeRule {
         Ok(self)
     }
 
+    /// Says whether versions end whose id does not come in: with the greatest modification value that did, or with the run where there
+    /// is no modification column. As with [`MergeRule::mirror`], nothing that comes in is refused then, unless
+    /// [`MergeRule::with_empty_allowed`].
+    ///
+    /// # Errors
+    ///
+    /// `Usage` with a method that keeps no history, and with stable partitions.
+    pub fn with_missing_closed(mut self, is_closed: bool) -> Result<Self> {
+        if self.history.is_none() && is_closed {
+            return Err(Error::new(ErrorKind::Usage, "this method keeps no history")
+                .with("method", self.method)
+                .hint("choose method history, or a mirror if rows that do not come in are to be deleted"));
+        }
+        if self.history.is_some() {
+            self.only_stored = if is_closed { Fate::Delete } else { Fate::Leave };
+        }
+        self.with_checked_partitions()
+    }
+
     fn check_changes_stored(&self) -> Result<()> {
         if self.matched != Fate::Leave {
             return Ok(());
@@ -339,12 +358,16 @@ impl MergeRule {
     ///
     /// `Usage` with a mirror, which looks at all stored rows.
     pub fn with_stable_partitions(mut self, is_stable: bool) -> Result<Self> {
-        if is_stable && self.only_stored == Fate::Delete {
+        self.stable_partitions = is_stable;
+        self.with_checked_partitions()
+    }
+
+    fn with_checked_partitions(self) -> Result<Self> {
+        if self.stable_partitions && self.only_stored == Fate::Delete {
             return Err(Error::new(ErrorKind::Usage, "a mirror looks into all partitions")
                 .with("flag", "--partition-is-stable")
                 .hint("leave the flag out, or choose another method"));
         }
-        self.stable_partitions = is_stable;
         Ok(self)
     }
 
@@ -422,6 +445,11 @@ impl MergeRule {
     pub(crate) fn is_set(&self, column: &str) -> bool {
         let is_time = || self.history.as_ref().is_some_and(|history| history.columns.all().contains(&column));
         self.is_key(column) || self.soft_column() == Some(column) || is_time()
+    }
+
+    /// Whether versions end whose id does not come in.
+    pub(crate) fn closes_missing(&self) -> bool {
+        self.history.is_some() && self.only_stored == Fate::Delete
     }
 
     /// How history is kept, if it is.
@@ -539,7 +567,7 @@ impl MergeRule {
         // Of stale rows it is not known here which are delete marks.
         let stale = if self.marks.is_none() { rows.stale } else { 0 };
         let live = rows.inserted + rows.updated + rows.unchanged + stale;
-        if rows.deleted > 0 {
+        if rows.deleted + rows.closed > 0 {
             self.check_rows(live > 0)?;
         }
         self.max_delete.map_or(Ok(()), |most| {

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
+use arrow::compute::concat_batches;
 use arrow::datatypes::Schema;
+use arrow::error::ArrowError;
 
 use super::canonical::RowEncoder;
-use super::order::lowest;
+use super::order::{Order, lowest};
 use super::settle::{check_id, check_modified, null_ids};
 use super::share::{Division, Share};
 use super::{MergeRule, Newest, NullIds, NullModified};
 use crate::core::schema::{check_names, find_column};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Tells the part of each row.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(crate) struct Scatter {
     has_null_ids: bool,
     /// The modification column if it takes no nulls, its place, and how many were seen.
     modified: Option<(String, usize, usize)>,
+    /// The column of which the greatest value is asked for, and that of each batch.
+    latest: Option<(String, Vec<RecordBatch>)>,
 }
 
 impl Scatter {
@@ -44,7 +48,9 @@ impl Scatter {
         };
         let modified = modified.map(place).transpose()?;
         let has_null_ids = rule.null_ids() == NullIds::Match;
-        Ok(Self { division: Arc::new(Division::new(encoder, parts)), ids, has_null_ids, modified })
+        let latest = rule.modified().filter(|_| rule.closes_missing());
+        let latest = latest.map(|column| (column.to_owned(), Vec::new()));
+        Ok(Self { division: Arc::new(Division::new(encoder, parts)), ids, has_null_ids, modified, latest })
     }
 
     /// The part of each row of a batch.
@@ -60,6 +66,10 @@ impl Scatter {
         }
         if let Some((_, place, nulls)) = &mut self.modified {
             *nulls += lowest(batch.column(*place))?;
+        }
+        if let Some((column, latest)) = &mut self.latest {
+            let (order, ranks) = Order::of(batch, column)?;
+            latest.push(order.latest(batch, &ranks)?);
         }
         self.division.parts(&columns)
     }
@@ -77,22 +87,44 @@ impl Scatter {
         if let Some((column, _, nulls)) = self.modified {
             check_modified(&column, nulls)?;
         }
-        Ok(Shares(self.division))
+        let latest = match self.latest {
+            Some((column, all)) => {
+                let place = find_column(schema, &column, "modification column")?;
+                let column_alone = schema.project(&[place]).map_err(apart)?;
+                let all = concat_batches(&Arc::new(column_alone), &all).map_err(apart)?;
+                let (order, ranks) = Order::of(&all, &column)?;
+                Some(order.latest(&all, &ranks)?)
+            }
+            None => None,
+        };
+        Ok(Shares { division: self.division, latest })
     }
 }
 
 /// The parts that rows were put into.
 #[derive(Debug)]
-pub(crate) struct Shares(Arc<Division>);
+pub(crate) struct Shares {
+    division: Arc<Division>,
+    latest: Option<RecordBatch>,
+}
+
+fn apart(cause: ArrowError) -> Error {
+    Error::internal("modification values could not be put together").because(cause)
+}
 
 impl Shares {
     /// How many there are.
     pub(crate) fn count(&self) -> u64 {
-        self.0.count()
+        self.division.count()
     }
 
     /// The part of this number.
     pub(crate) fn part(&self, number: u64) -> Share {
-        Share::new(&self.0, number)
+        Share::new(&self.division, number)
+    }
+
+    /// The greatest modification value of all rows, if it was asked for.
+    pub(crate) fn latest(&self) -> Option<RecordBatch> {
+        self.latest.clone()
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct Incoming {
     chains: BTreeMap<u32, Vec<u32>>,
     /// The ids of which these rows are all that came in; all ids if this is not there.
     pub(super) share: Option<Share>,
+    /// The greatest modification value of all that came in, where these are not all.
+    pub(super) latest: Option<RecordBatch>,
 }
 
 impl Incoming {
@@ -84,6 +86,10 @@ impl Incoming {
             let total = all.num_rows() as u64;
             let sorted = SortedColumns::new(rule.ids());
             let (tied, chains, share) = Default::default();
+            let latest = match &order {
+                Some((order, ranks)) if rule.closes_missing() => Some(order.latest(&all, ranks)?),
+                _ => None,
+            };
             return Ok(Self {
                 batch: all,
                 source_rows,
@@ -95,15 +101,27 @@ impl Incoming {
                 marks,
                 chains,
                 share,
+                latest,
             });
         }
         Self::settle_twins(&all, marks.as_ref(), index, order, &twins, rule)
     }
 
-    /// The same rows, as all that came in of some ids.
-    pub(crate) fn of_share(mut self, share: Share) -> Self {
+    /// The same rows, as all that came in of some ids; `latest` has the greatest modification value of all.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if that cannot be compared.
+    pub(crate) fn of_share(mut self, share: Share, latest: Option<RecordBatch>) -> Result<Self> {
         self.share = Some(share);
-        self
+        // Where nothing came in, it tells how values are to be read.
+        if let (0, Some(latest), Some((order, _))) = (self.total, &latest, &self.order) {
+            let (order, _) = Order::of(latest, order.column())?;
+            let none = order.rows(&latest.slice(0, 0))?;
+            self.order = Some((order, none));
+        }
+        self.latest = latest;
+        Ok(self)
     }
 
     fn settle_twins(
@@ -154,7 +172,12 @@ impl Incoming {
         };
         let marks = marks.map(is_mark);
         let (sorted, total) = (SortedColumns::new(rule.ids()), all.num_rows() as u64);
-        Ok(Self { batch, source_rows, ids: index, sorted, order, tied, total, marks, chains, share: None })
+        let latest = match &order {
+            Some((order, ranks)) if rule.closes_missing() => Some(order.latest(all, ranks)?),
+            _ => None,
+        };
+        let share = None;
+        Ok(Self { batch, source_rows, ids: index, sorted, order, tied, total, marks, chains, share, latest })
     }
 
     /// The settled rows.

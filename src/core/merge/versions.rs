@@ -7,10 +7,11 @@ mod line;
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array, new_null_array};
-use arrow::compute::{interleave, take_record_batch};
-use arrow::datatypes::{DataType, Schema};
+use arrow::compute::{interleave, take};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use arrow::error::ArrowError;
 use arrow::row::{Row, Rows};
 
@@ -30,6 +31,8 @@ pub(super) struct Versions<'a> {
     rule: &'a MergeRule,
     history: &'a History,
     met: Vec<Met>,
+    /// Stored versions that hold and whose id did not come in.
+    left: Vec<u64>,
     /// Since when, and until when, those of each batch hold.
     times: Vec<Times>,
     /// Stored rows and incoming ones that are equal in all other columns.
@@ -69,6 +72,8 @@ enum When {
     From(Place),
     /// When a stored version ends.
     To(Place),
+    /// The greatest time that came in.
+    Latest,
     Never,
 }
 
@@ -77,7 +82,8 @@ enum When {
 struct Entry {
     /// The row whose place it takes, if it takes one.
     stored_row: Option<u64>,
-    incoming: u32,
+    /// The row that came in, unless it just ends a stored version.
+    incoming: Option<u32>,
     is_stamp: bool,
     to: When,
 }
@@ -91,12 +97,19 @@ pub(super) struct Plan {
     pub(super) tied: Vec<u32>,
     /// Incoming rows whose id has several stored versions of one time, or several that hold.
     pub(super) doubled: Vec<u32>,
-    /// Stored versions that end because of a delete mark.
+    /// Stored versions that end because of a delete mark, or because their id did not come in.
     pub(super) closed: u64,
     /// Rows that take the place of others.
     changed: Vec<Entry>,
     /// Rows that are added.
     added: Vec<Entry>,
+}
+
+impl Plan {
+    /// Whether versions end whose id did not come in.
+    pub(super) fn ends_missing(&self) -> bool {
+        self.changed.iter().any(|entry| entry.incoming.is_none())
+    }
 }
 
 impl<'a> Versions<'a> {
@@ -121,8 +134,8 @@ impl<'a> Versions<'a> {
         }
         let names = stored.fields().iter().map(|field| field.name());
         let missing = names.filter(|name| incoming.field_with_name(name).is_err()).cloned().collect();
-        let (met, times, same) = Default::default();
-        Ok(Self { rule, history, met, times, same, missing })
+        let (met, left, times, same) = Default::default();
+        Ok(Self { rule, history, met, left, times, same, missing })
     }
 
     /// Takes in stored rows, each with an incoming one of its id: `times` are their columns of the history. Gives the pairs of which
@@ -154,6 +167,30 @@ impl<'a> Versions<'a> {
         }
         self.times.push(Times { from, to, from_ranks, to_ranks });
         Ok(open)
+    }
+
+    /// Takes in stored rows whose id did not come in: `rows` of `keys`, of which `first_row` is the number of the first. Those that
+    /// hold, and began before the latest of what came in, end with that.
+    pub(super) fn leave(
+        &mut self,
+        incoming: &Incoming,
+        keys: &RecordBatch,
+        rows: &[u32],
+        first_row: u64,
+    ) -> Result<()> {
+        let (order, _) = incoming.ordered()?;
+        let ids = self.rule.ids().len();
+        let to = keys.column(ids + 1).logical_nulls();
+        let holds = |row: &&u32| to.as_ref().is_some_and(|to| to.is_null(**row as usize));
+        let rows: Vec<u32> = rows.iter().filter(holds).copied().collect();
+        let latest = incoming.latest.as_ref().filter(|latest| latest.num_rows() > 0 && !rows.is_empty());
+        let Some(latest) = latest else { return Ok(()) };
+        let end = order.rows(latest)?;
+        let from = take(keys.column(ids), &UInt32Array::from(rows.clone()), None).map_err(unmade)?;
+        let from = order.ranks(&from)?;
+        let ending = rows.iter().enumerate().filter(|(place, _)| from.row(*place) < end.row(0));
+        self.left.extend(ending.map(|(_, row)| first_row + u64::from(*row)));
+        Ok(())
     }
 
     /// Says that the rows of a pair are equal.
@@ -216,6 +253,9 @@ impl<'a> Versions<'a> {
             }
         }
         self.check_missing(incoming, &plan)?;
+        plan.closed += self.left.len() as u64;
+        let end = |row| Entry { stored_row: Some(row), incoming: None, is_stamp: true, to: When::Latest };
+        plan.changed.extend(std::mem::take(&mut self.left).into_iter().map(end));
         plan.changed.sort_unstable_by_key(|entry| entry.stored_row);
         plan.added.sort_unstable_by_key(|entry| entry.incoming);
         Ok(plan)
@@ -239,17 +279,20 @@ impl<'a> Versions<'a> {
     /// ones they replace.
     pub(super) fn made(&self, incoming: &Incoming, plan: &Plan) -> Result<(Made, Vec<Pair>)> {
         let entries: Vec<Entry> = plan.changed.iter().chain(&plan.added).copied().collect();
-        let rows = UInt32Array::from_iter_values(entries.iter().map(|entry| entry.incoming));
-        let batch = take_record_batch(incoming.batch(), &rows).map_err(unmade)?;
-        let schema = batch.schema();
-        let mut columns = batch.columns().to_vec();
+        let rows: UInt32Array = entries.iter().map(|entry| entry.incoming).collect();
+        // What just ends a stored version says nothing else.
+        let schema = incoming.batch().schema();
+        let optional = |field: &FieldRef| Arc::new(Field::clone(field).with_nullable(true));
+        let schema = Arc::new(Schema::new(schema.fields().iter().map(optional).collect::<Vec<_>>()));
+        let picked = |column: &ArrayRef| take(column, &rows, None).map_err(unmade);
+        let mut columns = incoming.batch().columns().iter().map(picked).collect::<Result<Vec<_>>>()?;
         let [valid_from, valid_to, is_current] = self.history.columns.all();
         let place = |name| find_column(&schema, name, "column of the history");
         let (from, to, current) = (place(valid_from)?, place(valid_to)?, place(is_current)?);
-        columns[to] = self.ends(incoming.batch().column(from), &entries)?;
+        columns[to] = self.ends(incoming, incoming.batch().column(from), &entries)?;
         columns[to] = self.time_as(&columns[to], schema.field(to).data_type())?;
         let holds: BooleanArray = entries.iter().map(|entry| Some(entry.to == When::Never)).collect();
-        let holds: ArrayRef = std::sync::Arc::new(holds);
+        let holds: ArrayRef = Arc::new(holds);
         columns[current] = exact(&holds, schema.field(current).data_type()).map_err(|_| {
             Error::new(ErrorKind::InvalidInput, "this type does not say whether a version holds")
                 .with("column", is_current)
@@ -257,7 +300,8 @@ impl<'a> Versions<'a> {
                 .hint("the column holds booleans, or text")
         })?;
         let batch = RecordBatch::try_new(schema, columns).map_err(unmade)?;
-        let sources = rows.values().iter().map(|row| incoming.source_rows()[*row as usize]).collect();
+        let source = |entry: &Entry| entry.incoming.map(|row| incoming.source_rows()[row as usize]);
+        let sources = entries.iter().map(source).collect();
         let computed = [valid_to, is_current].map(ToOwned::to_owned).to_vec();
         let pairs = (0..).zip(&plan.changed).filter_map(|(row, entry)| {
             Some(Pair { stored_row: entry.stored_row?, incoming: row, is_stamp: entry.is_stamp })
@@ -266,16 +310,18 @@ impl<'a> Versions<'a> {
     }
 
     /// When versions end, in the type in which they begin.
-    fn ends(&self, own: &ArrayRef, entries: &[Entry]) -> Result<ArrayRef> {
+    fn ends(&self, incoming: &Incoming, own: &ArrayRef, entries: &[Entry]) -> Result<ArrayRef> {
         let never = new_null_array(own.data_type(), 1);
+        let latest = incoming.latest.as_ref().map_or(own, |latest| latest.column(0));
         let stored = self.times.iter().flat_map(|times| [&times.from, &times.to]);
-        let all: Vec<&dyn Array> =
-            [own, &never].into_iter().chain(stored).map(|times| times.as_ref() as &dyn Array).collect();
+        let all = [own, &never, latest].into_iter().chain(stored);
+        let all: Vec<&dyn Array> = all.map(|times| times.as_ref() as &dyn Array).collect();
         let place = |entry: &Entry| match entry.to {
             When::Incoming(row) => (0, row as usize),
             When::Never => (1, 0),
-            When::From((chunk, row)) => (2 + 2 * chunk, row),
-            When::To((chunk, row)) => (3 + 2 * chunk, row),
+            When::Latest => (2, 0),
+            When::From((chunk, row)) => (3 + 2 * chunk, row),
+            When::To((chunk, row)) => (4 + 2 * chunk, row),
         };
         interleave(&all, &entries.iter().map(place).collect::<Vec<_>>()).map_err(unmade)
     }
@@ -295,7 +341,7 @@ impl Moments<'_> {
             When::Incoming(row) => Some(self.ranks.row(self.incoming.source_row(row))),
             When::From((chunk, row)) => Some(self.times[chunk].from_ranks.row(row)),
             When::To((chunk, row)) => Some(self.times[chunk].to_ranks.row(row)),
-            When::Never => None,
+            When::Never | When::Latest => None,
         }
     }
 

@@ -243,8 +243,10 @@ mod tests {
         let names: Vec<&str> = statistics.names().map(|(_, name)| name).collect();
         let before = is_ours.then(|| Known::read(before, &names).bounds);
         let witness = super::Rewritten::with(&mut statistics, before);
-        let change =
-            Change { rows: &NewRows::Held(incoming.batch(), incoming.source_rows()), outcome: &outcome };
+        let change = Change {
+            rows: &NewRows::Held(incoming.batch(), incoming.source_rows().into()),
+            outcome: &outcome,
+        };
         assert!(stored.is_plainly(&rows.schema()));
         stored
             .rewrite_in_place(

@@ -49,7 +49,8 @@ fn fold(path: &Path, incoming: RecordBatch) -> Result<(RecordBatch, WorkCounts, 
     let rows = stored.find(&session, &mut matcher, &mut work)?;
     let outcome = matcher.finish(Some(rows))?;
     let mut out = tempfile::tempfile().expect("a file");
-    let change = Change { rows: &NewRows::Held(incoming.batch(), incoming.source_rows()), outcome: &outcome };
+    let change =
+        Change { rows: &NewRows::Held(incoming.batch(), incoming.source_rows().into()), outcome: &outcome };
     stored.rewrite(&session, &change, &mut Sink::plain(&mut out), &mut work)?;
     let opened = Opened::new(Content::Local(out))?;
     Ok((read_all(&opened), work, opened))

@@ -175,7 +175,7 @@ impl<R: Iterator<Item = Result<RecordBatch>>> Parts<R> {
         written: &mut Written,
     ) -> Result<bool> {
         let incoming = Incoming::settle(&self.schema, &part.rows, together(&part.marks), rule)?;
-        let incoming = incoming.of_share(self.shares.part(part.number));
+        let incoming = incoming.of_share(self.shares.part(part.number), self.shares.latest())?;
         let Some(outcome) = matched(session, stored, &incoming, rule, work)? else { return Ok(false) };
         written.add(&incoming, &part.places, &outcome)?;
         Ok(true)
@@ -250,6 +250,7 @@ impl Written {
         self.replaced.extend(outcome.replaced.iter().map(|pair| (pair.stored_row, pair.is_stamp)));
         self.deleted.extend(&outcome.deleted);
         let (batch, sources) = outcome.written(incoming);
+        // Only of rows that are added: what just ends a stored version is made of none.
         let place = |row: u32| places[sources[row as usize] as usize];
         let replaced = outcome.replaced.iter().map(|pair| (pair.incoming, u128::from(pair.stored_row)));
         let inserted = outcome.inserted.iter().map(|row| (*row, 1 << 64 | u128::from(place(*row))));

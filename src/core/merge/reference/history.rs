@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use super::{Cell, Conditions, Reading, Refusal, Settled, Table, cell, id_of};
 use crate::core::merge::history::History;
-use crate::core::merge::{MergeRule, MissingColumns, Ties};
+use crate::core::merge::{MergeRule, MissingColumns, NullIds, Ties};
 use crate::core::report::RowCounts;
 
 /// A time as it is stored, and as it is compared.
@@ -96,6 +96,13 @@ pub(super) fn fold(
     if refused > 0 {
         return Err(Refusal::Tied(refused));
     }
+    if rule.closes_missing() {
+        tables.close_missing(&mut rows, &mut counts)?;
+        let live = counts.inserted + counts.updated + counts.unchanged;
+        if live == 0 && counts.closed > 0 && !rule.allows_empty() {
+            return Err(Refusal::Empty);
+        }
+    }
     added.sort_by_key(|(place, _)| *place);
     rows.extend(added.into_iter().map(|(_, row)| row));
     if rule.max_delete().is_some_and(|most| counts.closed > super::allowed(most, stored)) {
@@ -173,6 +180,38 @@ impl Tables<'_> {
             }
         }
         Ok(Some(spans))
+    }
+
+    /// Ends the versions that hold and whose id is that of no incoming row, with the greatest time of these.
+    fn close_missing(&self, rows: &mut [Vec<Cell>], counts: &mut RowCounts) -> Result<(), Refusal> {
+        let mut times = Vec::new();
+        for row in &self.incoming.rows {
+            times.push(self.begin(row)?);
+        }
+        let Some(latest) = times.into_iter().max_by(|a, b| a.at.compare(&b.at)) else { return Ok(()) };
+        let [from, to, is_current] = self.history.columns.all();
+        let (from, to, is_current) = (self.place(from)?, self.place(to)?, self.place(is_current)?);
+        let comes_in = |id: &Vec<&Cell>| {
+            self.incoming.rows.iter().any(|row| id_of(self.incoming, row, self.rule) == *id)
+        };
+        let mut nameless = 0;
+        for (place, row) in self.stored.rows.iter().enumerate() {
+            let id = id_of(self.stored, row, self.rule);
+            if self.conditions.stored_outside.get(place).copied().unwrap_or(false) || comes_in(&id) {
+                continue;
+            }
+            if id.contains(&&Cell::Null) && self.rule.null_ids() != NullIds::Match {
+                nameless += 1;
+                continue;
+            }
+            let begin = self.reading.value(self.stored, row, &self.stored.columns[from])?;
+            if row[to] == Cell::Null && begin.compare(&latest.at) == Ordering::Less {
+                rows[place][to] = latest.stored.clone();
+                rows[place][is_current] = Cell::Bool(false);
+                counts.closed += 1;
+            }
+        }
+        if nameless > 0 { Err(Refusal::Nameless(nameless)) } else { Ok(()) }
     }
 
     fn mark(

@@ -1,6 +1,6 @@
 //! A rule in the words of the command line.
 
-use super::{Casting, IncomingColumns, MergeRule, UpsertMethod};
+use super::{Casting, Fate, IncomingColumns, MergeRule, UpsertMethod};
 use crate::core::merge::FineTimestamps;
 use crate::core::merge::HistoryColumns;
 
@@ -17,7 +17,7 @@ impl MergeRule {
             settle,
             matched: _,
             only_incoming: _,
-            only_stored: _,
+            only_stored,
             cells,
             marks,
             scope,
@@ -43,6 +43,8 @@ impl MergeRule {
         say("--policy", cells.columns().next().map(|_| cells.to_string()));
         say("--delete-where", marks.as_ref().map(|marks| marks.condition().to_string()));
         say("--soft-delete", self.soft_column().map(ToOwned::to_owned));
+        let closes = history.is_some() && *only_stored == Fate::Delete;
+        say("--close-missing", closes.then(String::new));
         let usual = HistoryColumns::default();
         let named = history.as_ref().map(|history| history.columns.all()).into_iter().flatten();
         for ((flag, named), usual) in HISTORY_FLAGS.iter().zip(named).zip(usual.all()) {

@@ -188,14 +188,14 @@ impl<'a> Line<'a> {
             let is_marked = matches!(to, When::Incoming(end) if incoming.is_mark(end));
             plan.closed += u64::from(stored_row.is_some() && has_new_end && is_marked);
             match (stored_row, version.incoming) {
-                (None, Some(incoming)) => {
+                (None, incoming @ Some(_)) => {
                     plan.added.push(Entry { stored_row, incoming, is_stamp: false, to });
                 }
-                (Some(_), Some(incoming)) => {
+                (Some(_), incoming @ Some(_)) => {
                     plan.changed.push(Entry { stored_row, incoming, is_stamp: false, to });
                 }
                 (Some(_), None) if has_new_end => {
-                    plan.changed.push(Entry { stored_row, incoming: row, is_stamp: true, to });
+                    plan.changed.push(Entry { stored_row, incoming: Some(row), is_stamp: true, to });
                 }
                 _ => {}
             }

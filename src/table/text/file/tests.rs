@@ -44,7 +44,8 @@ fn upsert(
     let stored = file.find(&session, &mut matcher, &mut work)?;
     let outcome = matcher.finish(Some(stored))?;
     let mut out = tempfile::tempfile().expect("a file");
-    let change = Change { rows: &NewRows::Held(incoming.batch(), incoming.source_rows()), outcome: &outcome };
+    let change =
+        Change { rows: &NewRows::Held(incoming.batch(), incoming.source_rows().into()), outcome: &outcome };
     file.rewrite(&session, &change, &mut Sink::plain(&mut out), &mut work)?;
     let mut text = String::new();
     out.rewind().expect("rewinds");

@@ -92,7 +92,7 @@ impl TextFile {
 
     /// Takes rows that were made of those that were sent.
     pub(super) fn remade(&mut self, made: &Made) -> Result<()> {
-        let sources = UInt32Array::from(made.sources.clone());
+        let sources: UInt32Array = made.sources.iter().copied().collect();
         for slot in 0..self.names.len() {
             let name = &self.names[slot];
             let computed = made.computed.contains(name).then(|| made.batch.column_by_name(name)).flatten();
