@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use super::{Case, Choices, Data, Judgement, Rule, judge, table_of};
 use crate::core::merge::reference::{Cell, Table};
-use crate::core::merge::{ExtraColumns, NullIds, Stale, Ties, UpsertMethod};
+use crate::core::merge::{ExtraColumns, Stale, Ties, UpsertMethod};
 use crate::core::report::RowCounts;
 use crate::error::{Error, Result};
 
 /// Counts that are not about what became of an incoming row.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 10] = [
     "incoming",
     "duplicates",
     "ties",
@@ -19,6 +19,7 @@ const OTHERS: [&str; 9] = [
     "deleted",
     "soft_deleted",
     "repaired",
+    "quarantined",
     "rows_before",
     "rows_after",
 ];
@@ -71,7 +72,7 @@ fn groups(table: &Table, rule: Rule) -> Vec<Vec<usize>> {
     let id = |row: usize| places.iter().map(|place| &table.rows[row][*place]).collect::<Vec<&Cell>>();
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for row in 0..table.rows.len() {
-        let is_left_out = rule.choices.null_ids == NullIds::Skip && id(row).contains(&&Cell::Null);
+        let is_left_out = rule.choices.null_ids.leaves_out() && id(row).contains(&&Cell::Null);
         match groups.iter_mut().find(|group| !is_left_out && id(group[0]) == id(row)) {
             Some(group) => group.push(row),
             None => groups.push(vec![row]),

@@ -308,8 +308,10 @@ impl<'a> Matcher<'a> {
         self.replaced.sort_unstable_by_key(|pair| pair.stored_row);
         self.deleted.sort_unstable();
         let (ids, cells) = (self.ids_of_equal_bits(), stamped(self.rule, soft_deleted > 0));
+        let is_kept = self.rule.quarantines_stale();
+        let stale = self.rows_with(Verdict::Stale).filter(|_| is_kept).collect();
         let (replaced, deleted) = (self.replaced, self.deleted);
-        Ok(Outcome { replaced, deleted, inserted, ids, cells, rows })
+        Ok(Outcome { replaced, deleted, inserted, stale, ids, cells, rows })
     }
 
     /// The id columns in which two rows that meet have the same bits: floats are equal that differ in them.
@@ -332,7 +334,7 @@ impl<'a> Matcher<'a> {
             return Err(Error::new(ErrorKind::InvalidInput, "incoming rows are older than the stored ones")
                 .with("ids", stale.len())
                 .with("sample", self.incoming.name_ids(stale, self.rule)?)
-                .hint("leave them out of the source, or let them be ignored"));
+                .hint("leave them out of the source, or let them be ignored, or go into the quarantine"));
         }
         if !self.refused.is_empty() {
             let mut refused = self.refused.clone();

@@ -10,7 +10,7 @@ use super::casting::Casting;
 use super::cells::Cells;
 use super::choices::{ColumnPolicy, Duplicates, ExtraColumns, MissingColumns, NullIds};
 use super::columns::IncomingColumns;
-use super::{DeleteMarks, MaxDelete, Newest, UpsertMethod, Winner};
+use super::{DeleteMarks, MaxDelete, Newest, Stale, UpsertMethod, Winner};
 use crate::core::predicate::Predicate;
 use crate::core::report::RowCounts;
 use crate::error::{Error, ErrorKind, Result};
@@ -354,6 +354,19 @@ impl MergeRule {
     #[must_use]
     pub fn modified(&self) -> Option<&str> {
         self.settle.as_ref().map(|newest| newest.column.as_str())
+    }
+
+    /// The flag that sends rows into the quarantine, if one does.
+    pub(crate) fn quarantines(&self) -> Option<&'static str> {
+        if self.null_ids == NullIds::Quarantine {
+            return Some("--null-ids");
+        }
+        self.quarantines_stale().then_some("--stale")
+    }
+
+    /// Whether older rows go into the quarantine.
+    pub(crate) fn quarantines_stale(&self) -> bool {
+        self.settle.as_ref().is_some_and(|newest| newest.stale == Stale::Quarantine)
     }
 
     /// Whether rows meet, or are compared, by a column.
