@@ -12,7 +12,7 @@ use arrow::datatypes::SchemaRef;
 use crate::client::file::{Commit, DataFile, Stage};
 use crate::client::local::{NewFolders, check_parent};
 use crate::client::session::Session;
-use crate::core::format::{Format, no_file};
+use crate::core::format::{Format, no_file, unchangeable};
 use crate::core::location::Location;
 use crate::core::options::{WriteMode, WriteOptions};
 use crate::core::report::{WriteReport, millis};
@@ -74,6 +74,19 @@ impl Target {
 
     pub(crate) fn format(&self) -> Format {
         self.format
+    }
+
+    /// Refuses a file to which rows could not be added another time.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported`.
+    pub(crate) fn check_changeable(&self) -> Result<()> {
+        let changeable = match self.codec {
+            TextCodec::None => self.format.check_changeable(),
+            codec => Err(unchangeable().with("compression", codec)),
+        };
+        changeable.map_err(|error| error.with("file", self.file.location()))
     }
 
     /// Whether rows stay that are there, or that someone else writes first.

@@ -115,7 +115,11 @@ impl Quarantine {
             return Ok(());
         }
         let (location, options, backend) = (self.location.clone(), self.options.clone(), self.backend);
-        session.run(move |session| Target::open(session, &location, &options, backend).map(drop)).await
+        let look = move |session: &Session| match Target::open(session, &location, &options, backend)? {
+            Some(file) => file.check_changeable(),
+            None => Ok(()),
+        };
+        session.run(look).await
     }
 
     /// Adds those of `rows` that are put aside and are not there yet.
@@ -147,7 +151,13 @@ impl Quarantine {
             ErrorKind::Cancelled => "cancelled while rows went into the quarantine; the target is as it was",
             _ => "rows cannot be added to the quarantine, and so the target is left as it was",
         };
-        let hint = error.hint_text().unwrap_or("name another place for them with --quarantine LOCATION");
+        let hint = match error.kind() {
+            ErrorKind::InvalidInput => {
+                "what is there has other columns or types: name another place with --quarantine"
+            }
+            ErrorKind::Cancelled => "some of these rows may be there already",
+            _ => error.hint_text().unwrap_or("name another place for them with --quarantine"),
+        };
         Error::new(error.kind(), message)
             .hint(hint.to_owned())
             .with("quarantine", &self.location)
