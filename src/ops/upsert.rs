@@ -129,8 +129,8 @@ impl Upsert {
         let read = ReadOptions { case: rule.columns().case, ..read.clone() };
         let target = target.clone();
         let (rule, options) = (rule.clone(), options.clone());
-        // A condition is asked of values, and a quarantine may be none of JSON: JSON is not taken as it stands then.
-        let json = rule.delete_marks().is_none() && options.quarantine.is_none();
+        // A condition is asked of values: where there is one, JSON is not taken as it stands.
+        let json = rule.delete_marks().is_none();
         let json = json && groups.iter().all(|(format, _)| matches!(format, Format::Ndjson | Format::Json));
         let told = move |session: &Session| match target_format(session, &target, &options)? {
             Format::Csv => Ok(ReadOptions { text_as: TextAs::Text, ..read }),

@@ -59,12 +59,12 @@ pub(crate) async fn upsert(
             .with("column", column)
             .hint("partition by another column, or name another one for soft deletes"));
     }
-    let quarantine = Quarantine::of(session, target, rule, options, backend).await?;
+    let budget = Budget::new(options.memory_limit.unwrap_or_default());
+    let quarantine = Quarantine::of(session, target, rule, options, (backend, budget.held())).await?;
     let stream = renamed_and_set(stream, rule.columns(), Utc::now())?;
     if quarantine.is_some() {
         check_columns(&stream.schema())?;
     }
-    let budget = Budget::new(options.memory_limit.unwrap_or_default());
     let rows = pull(session, marked(stream, rule)?, budget.held()).await?;
     let prepare = started.elapsed();
     let (target, rule, options) = (target.clone(), rule.clone(), options.clone());

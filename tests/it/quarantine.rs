@@ -144,6 +144,35 @@ fn a_dry_run_counts_them_and_writes_nothing() {
 }
 
 #[test]
+fn json_stays_as_it_was_sent_in_the_target_and_in_a_quarantine_of_json() {
+    let place = Place::new();
+    place.file("in.ndjson", "{\"v\":3.10,\"s\":[1, 2]}\n{\"id\":1,\"v\":1e3}\n{\"v\":\"x\\u0021\"}\n");
+    let fold = |quarantine: &str| {
+        place.file("t.ndjson", "{\"id\":1,\"v\":1.50,\"s\":null}\n");
+        let flags = ["--id", "id", "--null-ids", "quarantine", "--quarantine", quarantine];
+        place.run(&[&["upsert", "in.ndjson", "t.ndjson"], &flags[..]].concat()).ok();
+        assert_eq!(place.text("t.ndjson"), "{\"id\":1,\"v\":1e3,\"s\":null}\n");
+    };
+    for _ in 0..2 {
+        fold("q.ndjson");
+        fold("q.csv");
+    }
+    let json: Vec<String> = place
+        .text("q.ndjson")
+        .lines()
+        .map(|line| line.split(",\"_keyfold_run").next().unwrap().into())
+        .collect();
+    let once = [
+        r#"{"v":3.10,"s":[1, 2],"id":null,"_keyfold_reason":"null id""#,
+        r#"{"v":"x\u0021","s":null,"id":null,"_keyfold_reason":"null id""#,
+    ];
+    assert_eq!(json, [once, once].concat());
+    let text = place.text("q.csv");
+    let texts: Vec<&str> = text.lines().skip(1).map(|line| line.split(",null id").next().unwrap()).collect();
+    assert_eq!(texts, ["3.10,\"[1, 2]\",", "x!,,", "3.10,\"[1, 2]\",", "x!,,"]);
+}
+
+#[test]
 fn nothing_is_made_where_no_row_is_left_out() {
     let place = place();
     place.file("in.csv", "id,note,at\n1,A,6\n");

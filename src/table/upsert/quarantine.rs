@@ -6,21 +6,24 @@ mod apart;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, UInt64Array};
-use arrow::compute::take_record_batch;
+use arrow::compute::{cast, take_record_batch};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
 use super::marks::{columns_of, split};
 use crate::client::session::Session;
+use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::merge::MergeRule;
 use crate::core::options::{UpsertOptions, WriteMode, WriteOptions};
+use crate::core::text::print;
 use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::BatchStream;
-use crate::table::spill::{Spilled, plain_schema, with_schema};
+use crate::table::spill::{MEMORY_BYTES, Spilled, plain_schema};
 use crate::table::taken::LeftOut;
 use crate::table::target::Kind;
-use crate::table::write::{Target, kind_written, write_stream};
+use crate::table::text::{is_marked, marked, said};
+use crate::table::write::{Target, kind_written, write_within};
 use apart::check_apart;
 
 /// Columns that stand behind those that came in: why a row is there, which run brought it, and which row of its sources it was.
@@ -81,6 +84,10 @@ pub(super) struct Quarantine {
     location: Location,
     options: WriteOptions,
     backend: &'static str,
+    /// Bytes of rows that may be held.
+    held: usize,
+    /// Whether tokens of JSON go there as they are.
+    takes_tokens: bool,
     /// The places of the rows that this run has added, ascending: what is done again after a conflict does not add them again.
     added: Vec<u64>,
 }
@@ -97,27 +104,32 @@ impl Quarantine {
         target: &Location,
         rule: &MergeRule,
         options: &UpsertOptions,
-        backend: &'static str,
+        (backend, held): (&'static str, usize),
     ) -> Result<Option<Self>> {
         options.check_rule(rule)?;
         let Some(location) = options.quarantine.clone() else { return Ok(None) };
         let options =
             WriteOptions { mode: WriteMode::Append, mkdir: options.mkdir, ..WriteOptions::default() };
-        let own = Self { location, options, backend, added: Vec::new() };
+        let held = held.min(MEMORY_BYTES);
+        let (takes_tokens, added) = (false, Vec::new());
+        let mut own = Self { location, options, backend, held, takes_tokens, added };
         let (target, place) = (target.clone(), own.location.clone());
         session.run(move |_| check_apart(&target, &place)).await?;
-        own.check(session).await.map_err(|error| error.with_missing("quarantine", &own.location))?;
+        let format = own.format(session).await;
+        let format = format.map_err(|error| error.with_missing("quarantine", &own.location))?;
+        own.takes_tokens = format == Some(Format::Ndjson);
         Ok(Some(own))
     }
 
-    async fn check(&self, session: &Session) -> Result<()> {
+    /// The format if it is one file, or will be, to which rows can be added.
+    async fn format(&self, session: &Session) -> Result<Option<Format>> {
         if kind_written(session, &self.location, &self.options).await? != Kind::File {
-            return Ok(());
+            return Ok(None);
         }
         let (location, options, backend) = (self.location.clone(), self.options.clone(), self.backend);
         let look = move |session: &Session| match Target::open(session, &location, &options, backend)? {
-            Some(file) => file.check_changeable(),
-            None => Ok(()),
+            Some(file) => file.check_changeable().map(|()| Some(file.format())),
+            None => Ok(None),
         };
         session.run(look).await
     }
@@ -134,11 +146,11 @@ impl Quarantine {
             return Ok(());
         }
         let count = new.len();
-        let stream = picked(rows, new, session.run_id())?;
+        let stream = picked(rows, new, session.run_id(), self.takes_tokens)?;
         let (own, location, options) = (session.clone(), self.location.clone(), self.options.clone());
-        let backend = self.backend;
-        let written =
-            session.wait(async move { write_stream(&own, stream, &location, &options, backend).await });
+        let (backend, held) = (self.backend, self.held);
+        let work = async move { write_within(&own, stream, &location, &options, backend, held).await };
+        let written = session.wait(work);
         written.map_err(|error| self.refused(error, count))?;
         self.added = aside.0.iter().map(|(place, _)| *place).chain(self.added.drain(..)).collect();
         self.added.sort_unstable();
@@ -198,10 +210,15 @@ pub(super) fn check_columns(incoming: &Schema) -> Result<()> {
     }
 }
 
-/// The rows at these places, with the columns that say why.
-fn picked(rows: &Spilled, places: Vec<(u64, Reason)>, run_id: &str) -> Result<BatchStream> {
+/// The rows at these places, with the columns that say why. Columns of tokens are text unless they are taken as they are.
+fn picked(
+    rows: &Spilled,
+    places: Vec<(u64, Reason)>,
+    run_id: &str,
+    takes_tokens: bool,
+) -> Result<BatchStream> {
     let (schema, batches) = rows.batches()?;
-    let own = stored_as(&*columns_of(&schema)?);
+    let own = stored_as(&*columns_of(&schema)?, takes_tokens);
     let schema = with_reasons(&own);
     let (run_id, all) = (run_id.to_owned(), Arc::clone(&schema));
     let (mut places, mut end) = (places.into_iter().peekable(), 0);
@@ -214,9 +231,11 @@ fn picked(rows: &Spilled, places: Vec<(u64, Reason)>, run_id: &str) -> Result<Ba
             if own_places.is_empty() {
                 return Ok(None);
             }
-            let (batch, _) = split(batch)?;
-            let batch = with_schema(&batch, &own).map_err(failed)?;
-            reasoned(&batch, first, &own_places, &run_id, &all).map(Some).map_err(failed)
+            let rows = UInt64Array::from_iter_values(own_places.iter().map(|(place, _)| place - first));
+            let batch = take_record_batch(&split(batch)?.0, &rows).map_err(failed)?;
+            let columns = batch.columns().iter().zip(batch.schema_ref().fields()).zip(own.fields());
+            let columns = columns.map(|((values, field), own)| brought(values, field, own));
+            reasoned(columns.collect::<Result<_>>()?, &own_places, &run_id, &all).map(Some)
         });
         picked.transpose()
     });
@@ -224,16 +243,30 @@ fn picked(rows: &Spilled, places: Vec<(u64, Reason)>, run_id: &str) -> Result<Ba
 }
 
 /// The columns so that each batch fits what others have made: any may be null, and one without a type is one of text.
-fn stored_as(incoming: &Schema) -> SchemaRef {
+fn stored_as(incoming: &Schema, takes_tokens: bool) -> SchemaRef {
     let plain = plain_schema(incoming);
     let field = |field: &FieldRef| {
         let data_type = match field.data_type() {
             DataType::Null => DataType::Utf8,
+            _ if is_marked(field) => DataType::Utf8,
             other => other.clone(),
         };
-        Field::new(field.name(), data_type, true)
+        let own = Field::new(field.name(), data_type, true);
+        if takes_tokens && is_marked(field) { marked(own) } else { own }
     };
     Arc::new(Schema::new(plain.fields().iter().map(field).collect::<Vec<_>>()))
+}
+
+/// The values of `field` in the type of `own`.
+fn brought(values: &ArrayRef, field: &Field, own: &Field) -> Result<ArrayRef> {
+    if is_marked(field) && !is_marked(own) {
+        return Ok(Arc::new(said(&print(values.as_ref())?, field.name(), 0)?));
+    }
+    if values.data_type() == own.data_type() {
+        Ok(Arc::clone(values))
+    } else {
+        cast(values, own.data_type()).map_err(failed)
+    }
 }
 
 fn with_reasons(own: &Schema) -> SchemaRef {
@@ -242,23 +275,21 @@ fn with_reasons(own: &Schema) -> SchemaRef {
     Arc::new(Schema::new(own.fields().iter().cloned().chain(reasons).collect::<Vec<_>>()))
 }
 
-/// Those of the rows of `batch`, of which the first has the place `first`, with the reasons behind their columns.
+/// Rows of these columns with the reasons behind them.
 fn reasoned(
-    batch: &RecordBatch,
-    first: u64,
+    mut columns: Vec<ArrayRef>,
     places: &[(u64, Reason)],
     run_id: &str,
     schema: &SchemaRef,
-) -> Result<RecordBatch, ArrowError> {
-    let rows = UInt64Array::from_iter_values(places.iter().map(|(place, _)| place - first));
-    let own = take_record_batch(batch, &rows)?;
+) -> Result<RecordBatch> {
     let number = |place: u64| i64::try_from(place + 1).unwrap_or(i64::MAX);
     let reasons: [ArrayRef; 3] = [
         Arc::new(StringArray::from_iter_values(places.iter().map(|(_, reason)| reason.text()))),
         Arc::new(StringArray::from_iter_values(places.iter().map(|_| run_id))),
         Arc::new(Int64Array::from_iter_values(places.iter().map(|(place, _)| number(*place)))),
     ];
-    RecordBatch::try_new(Arc::clone(schema), own.columns().iter().cloned().chain(reasons).collect())
+    columns.extend(reasons);
+    RecordBatch::try_new(Arc::clone(schema), columns).map_err(failed)
 }
 
 fn failed(cause: ArrowError) -> Error {
@@ -292,7 +323,8 @@ mod tests {
         let batches = vec![batch(&[Some(1), None]), batch(&[]), batch(&[Some(3)]), batch(&[None, Some(5)])];
         let rows = Spilled::Memory(batches[0].schema(), batches);
         let places = vec![(1, Reason::NullId), (3, Reason::NullId), (4, Reason::Stale)];
-        let found = futures::executor::block_on(picked(&rows, places, "run").expect("a stream").collect());
+        let found =
+            futures::executor::block_on(picked(&rows, places, "run", false).expect("a stream").collect());
         let line = |batch: &RecordBatch, row: usize| -> String {
             let texts = batch
                 .columns()
