@@ -71,7 +71,7 @@ pub(crate) struct UpsertArgs {
     #[arg(long, value_name = "ROWS")]
     diff: Option<usize>,
 
-    /// File or table to which rows are added that --null-ids or --stale say go into quarantine; made if it does not exist
+    /// File or table to which rows are added that --null-ids or --stale put into quarantine; made if it does not exist
     #[arg(long, value_name = "LOCATION", help_heading = HARD_CASES)]
     quarantine: Option<Name>,
 

@@ -1,5 +1,7 @@
 //! Rows that are left out and kept: where they go, what is refused, and what is there after a failure.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use crate::run::{Place, Run, counts};
@@ -222,6 +224,23 @@ fn rows_are_kept_before_the_target_changes() {
         kept(&place, "q.csv"),
         [",x,6,null id,1", ",x,6,null id,1", "2,old,4,stale,3", "2,old,4,stale,3"]
     );
+}
+
+#[test]
+fn a_run_that_dies_before_the_target_changes_has_kept_its_rows() {
+    let (server, place) = on_server();
+    server.fail(Fault::new(Effect::Hang).on(Operation::PutObject).key("t.csv"));
+    let arguments = [&["upsert", "in.csv", "s3://lake/t.csv", "--quarantine", "q.csv"], &RULE[..]].concat();
+    let mut child = place.command().args(arguments).spawn().expect("started");
+    let patience = Instant::now() + Duration::from_secs(30);
+    while server.open_faults() > 0 && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    assert_eq!((stored(&server).as_str(), kept(&place, "q.csv").len()), (STORED, 2));
+    upsert(&place, "s3://lake/t.csv", &["--quarantine", "q.csv"]).ok();
+    assert_eq!((stored(&server).as_str(), kept(&place, "q.csv").len()), ("id,note,at\n1,A,6\n2,b,5\n", 4));
 }
 
 #[test]
