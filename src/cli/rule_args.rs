@@ -15,7 +15,7 @@ use crate::core::options::IfMissing;
 use crate::core::predicate::Predicate;
 use crate::error::{Error, ErrorKind, Result};
 
-const HARD_CASES: &str = "Hard cases";
+pub(super) const HARD_CASES: &str = "Hard cases";
 const DELETING: &str = "Deleting";
 
 /// What one flag needs of another is asked by [`RuleArgs::rule`], not by clap: the other one may stand in a file.
@@ -69,7 +69,8 @@ pub(super) struct RuleArgs {
     #[arg(value_parser = one_of::<Ties>(Ties::VARIANTS))]
     ties: Option<Ties>,
 
-    /// Incoming rows that are older than the stored ones [default: ignore]
+    /// Incoming rows that are older than the stored ones: left out, and kept elsewhere (quarantine), or an error [default:
+    /// ignore]
     #[arg(long, value_name = "WHAT", help_heading = HARD_CASES)]
     #[arg(value_parser = one_of::<Stale>(Stale::VARIANTS))]
     stale: Option<Stale>,
@@ -79,7 +80,8 @@ pub(super) struct RuleArgs {
     #[arg(value_parser = one_of::<NullModified>(NullModified::VARIANTS))]
     null_modified: Option<NullModified>,
 
-    /// Incoming rows without an id: an error, an id like any other (match), or left out [default: error]
+    /// Incoming rows without an id: an error, an id like any other (match), or left out (skip), and kept elsewhere (quarantine)
+    /// [default: error]
     #[arg(long, value_name = "WHAT", help_heading = HARD_CASES)]
     #[arg(value_parser = one_of::<NullIds>(NullIds::VARIANTS))]
     null_ids: Option<NullIds>,

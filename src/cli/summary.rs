@@ -10,6 +10,7 @@ pub(crate) fn upsert(report: &UpsertReport) -> String {
     for (label, line) in [
         ("rows", rows_line(&report.rows)),
         ("skipped", list(&skipped(&report.rows))),
+        ("put aside", quarantine_line(report)),
         ("ties", ties_line(report.rows.ties)),
         ("retried", retried_line(report.conflicts)),
     ] {
@@ -115,6 +116,16 @@ fn skipped(rows: &RowCounts) -> [(u64, &'static str); 5] {
     ]
 }
 
+/// Where those of the skipped rows are that went into the quarantine.
+fn quarantine_line(report: &UpsertReport) -> String {
+    match &report.quarantine {
+        Some(place) if report.rows.quarantined > 0 => {
+            format!("{} in {}", counted(report.rows.quarantined, "row"), place)
+        }
+        _ => String::new(),
+    }
+}
+
 fn rows_line(rows: &RowCounts) -> String {
     match (rows.rows_before, rows.rows_after) {
         (Some(before), Some(after)) if before != after => {
@@ -201,6 +212,7 @@ mod tests {
             rows,
             work: WorkCounts { bytes_read: 14_541, bytes_written: Some(15_360), ..WorkCounts::default() },
             spilled_bytes: 0,
+            quarantine: None,
             conflicts: 0,
             version_before: None,
             version_after: None,

@@ -14,10 +14,12 @@ use crate::cli::column_types::ColumnTypes;
 use crate::cli::name::Name;
 use crate::cli::output::{json_line, print_report};
 use crate::cli::progress::Progress;
+use crate::cli::rule_args::HARD_CASES;
 use crate::cli::rule_words::{RuleWords, TypedRule};
 use crate::cli::settings::Settings;
 use crate::cli::stdin::Sources;
 use crate::cli::summary;
+use crate::core::location::Location;
 use crate::core::merge::MergeRule;
 use crate::core::options::{Compression, MemoryLimit, ReadOptions, UpsertOptions};
 use crate::core::report::{UpsertReport, millis};
@@ -70,6 +72,10 @@ pub(crate) struct UpsertArgs {
     /// Show so many of the rows that change, as they were and as they are
     #[arg(long, value_name = "ROWS")]
     diff: Option<usize>,
+
+    /// File or table to which rows are added that --null-ids or --stale put into quarantine; made if it does not exist
+    #[arg(long, value_name = "LOCATION", help_heading = HARD_CASES)]
+    quarantine: Option<Name>,
 
     /// Print the report as text or as one JSON object [default: text]
     #[arg(long, value_name = "FORMAT", env = "KEYFOLD_OUTPUT", hide_env_values = true)]
@@ -158,7 +164,9 @@ pub(crate) fn plan(args: UpsertArgs, settings: &Settings) -> Result<UpsertPlan> 
         if_missing,
         mkdir: args.target_layout.mkdir,
         run_time: args.run_time.map(|RunTime(time)| time),
+        quarantine: args.quarantine.as_ref().map(quarantine).transpose()?,
     };
+    options.check_rule(&rule)?;
     let read = args.source_layout.options(args.schema);
     read.validate()?;
     options.validate()?;
@@ -171,6 +179,15 @@ pub(crate) fn plan(args: UpsertArgs, settings: &Settings) -> Result<UpsertPlan> 
         options,
         output: args.output.or(settings.output).unwrap_or_default(),
     })
+}
+
+fn quarantine(name: &Name) -> Result<Location> {
+    if name.is_standard() {
+        return Err(Error::new(ErrorKind::Usage, "rows in quarantine cannot go to standard output")
+            .with("flag", "--quarantine")
+            .hint("name a file or a table"));
+    }
+    name.as_ref().parse()
 }
 
 pub(crate) async fn run(plan: UpsertPlan, context: &Context) -> Result<()> {

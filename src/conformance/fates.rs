@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Case, Choices, Data, Judgement, Rule, judge, table_of};
 use crate::core::merge::reference::{Cell, Table};
-use crate::core::merge::{ExtraColumns, NullIds, Stale, Ties, UpsertMethod};
+use crate::core::merge::{ExtraColumns, Stale, Ties, UpsertMethod};
 use crate::core::report::RowCounts;
 use crate::error::{Error, Result};
 
@@ -20,6 +20,7 @@ const OTHERS: [&str; 10] = [
     "soft_deleted",
     "closed",
     "repaired",
+    "quarantined",
     "rows_before",
     "rows_after",
 ];
@@ -101,7 +102,7 @@ fn groups(table: &Table, rule: Rule) -> Vec<Vec<usize>> {
     let id = |row: usize| places.iter().map(|place| &table.rows[row][*place]).collect::<Vec<&Cell>>();
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for row in 0..table.rows.len() {
-        let is_left_out = rule.choices.null_ids == NullIds::Skip && id(row).contains(&&Cell::Null);
+        let is_left_out = rule.choices.null_ids.leaves_out() && id(row).contains(&&Cell::Null);
         match groups.iter_mut().find(|group| !is_left_out && id(group[0]) == id(row)) {
             Some(group) => group.push(row),
             None => groups.push(vec![row]),

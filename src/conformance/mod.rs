@@ -19,7 +19,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::core::format::Format;
-use crate::core::merge::reference::{Cell, Conditions, Refusal, Table, merge};
+use crate::core::merge::reference::{Cell, Conditions, Merged, Refusal, Table, merge};
 use crate::core::merge::rule::Fate;
 use crate::core::merge::{
     Casting, ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, FineTimestamps, HistoryColumns,
@@ -106,6 +106,17 @@ impl Case {
         let stored = self.stored.as_ref().map(Data::batch).transpose()?;
         judge(stored.as_ref(), &self.incoming.batch()?, &self.rule.to_merge_rule()?)
     }
+
+    /// The incoming rows that the judge puts into the quarantine, as they came in: the number of each, from 1, and why.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if the case itself is wrong.
+    pub fn quarantined(&self) -> Result<Vec<(usize, &'static str)>> {
+        let stored = self.stored.as_ref().map(Data::batch).transpose()?;
+        let merged = merged(stored.as_ref(), &self.incoming.batch()?, &self.rule.to_merge_rule()?)?;
+        Ok(merged.map(|merged| merged.quarantined).unwrap_or_default())
+    }
 }
 
 /// The formats that a case runs in, and why it does not run in the others.
@@ -125,12 +136,24 @@ const EVERYWHERE: Scope = Scope { formats: &[Format::Parquet, Format::Csv, Forma
 ///
 /// `Unsupported` for a type that no case needs.
 pub fn judge(stored: Option<&RecordBatch>, incoming: &RecordBatch, rule: &MergeRule) -> Result<Judgement> {
+    Ok(match merged(stored, incoming, rule)? {
+        Ok(merged) => Judgement::Merged(merged.table, Box::new(merged.counts)),
+        Err(refused) => refused,
+    })
+}
+
+/// What the merge of the judge ends with, or that he refuses.
+fn merged(
+    stored: Option<&RecordBatch>,
+    incoming: &RecordBatch,
+    rule: &MergeRule,
+) -> Result<Result<Merged, Judgement>> {
     let Some(stored) = stored else {
         if rule.only_incoming() == Fate::Leave {
-            return Ok(Judgement::Refused {
+            return Ok(Err(Judgement::Refused {
                 kind: ErrorKind::NotFound,
                 message: "the target does not exist",
-            });
+            }));
         }
         let rule = &rule.in_names_of(&incoming.schema())?;
         let conditions = conditions(None, incoming, incoming, rule)?;
@@ -141,16 +164,21 @@ pub fn judge(stored: Option<&RecordBatch>, incoming: &RecordBatch, rule: &MergeR
         let columns =
             incoming.columns.iter().cloned().chain(flag.into_iter().chain(times).map(ToOwned::to_owned));
         let nothing = Table { columns: columns.collect(), rows: Vec::new() };
-        return Ok(Judgement::of(merge(&nothing, &incoming, rule, &conditions)));
+        return Ok(merge(&nothing, &incoming, rule, &conditions).map_err(|refusal| Judgement::of(&refusal)));
     };
     let (incoming, rule) = (&named_as(stored, incoming, rule)?, &rule.in_names_of(&stored.schema())?);
     Ok(match fitted(stored, incoming, rule)? {
         Ok(fitted) => {
             let conditions = conditions(Some(stored), incoming, &fitted, rule)?;
-            Judgement::of(merge(&table_of(stored)?, &table_of(&fitted)?, rule, &conditions))
-                .where_nulls_fit(stored, &fitted, rule)
+            let merged = merge(&table_of(stored)?, &table_of(&fitted)?, rule, &conditions);
+            merged.map_err(|refusal| Judgement::of(&refusal)).and_then(|merged| {
+                match null_refused(&merged.counts, stored, &fitted, rule) {
+                    Some(message) => Err(Judgement::refused(message)),
+                    None => Ok(merged),
+                }
+            })
         }
-        Err(message) => Judgement::refused(message),
+        Err(message) => Err(Judgement::refused(message)),
     })
 }
 
@@ -431,6 +459,8 @@ pub struct Counts {
     pub tombstones: u64,
     /// Rows outside of the scope.
     pub rejected: u64,
+    /// Rows that are put into the quarantine.
+    pub quarantined: u64,
     /// Stored rows that went.
     pub deleted: u64,
     /// Stored rows that say now that they are deleted.
@@ -444,7 +474,8 @@ pub struct Counts {
 impl From<&RowCounts> for Counts {
     fn from(rows: &RowCounts) -> Self {
         let RowCounts { inserted, updated, unchanged, stale, duplicates, ties, ignored, .. } = *rows;
-        let RowCounts { tombstones, rejected, deleted, soft_deleted, opened, closed, .. } = *rows;
+        let RowCounts { tombstones, rejected, quarantined, deleted, soft_deleted, opened, closed, .. } =
+            *rows;
         Self {
             inserted,
             updated,
@@ -455,6 +486,7 @@ impl From<&RowCounts> for Counts {
             ignored,
             tombstones,
             rejected,
+            quarantined,
             deleted,
             soft_deleted,
             opened,
@@ -478,40 +510,12 @@ pub enum Judgement {
 }
 
 impl Judgement {
-    fn of(result: Result<(Table, RowCounts), Refusal>) -> Self {
-        match result {
-            Ok((table, counts)) => Self::Merged(table, Box::new(counts)),
-            Err(refusal) => Self::refused(message_of(&refusal)),
-        }
+    fn of(refusal: &Refusal) -> Self {
+        Self::refused(message_of(refusal))
     }
 
     fn refused(message: &'static str) -> Self {
         Self::Refused { kind: ErrorKind::InvalidInput, message }
-    }
-
-    /// The same, unless a null would have to stand where the stored column takes none.
-    fn where_nulls_fit(self, stored: &RecordBatch, incoming: &RecordBatch, rule: &MergeRule) -> Self {
-        let Self::Merged(_, counts) = &self else { return self };
-        let schema = stored.schema();
-        let takes_none =
-            |field: &&Arc<Field>| !field.is_nullable() && rule.soft_column() != Some(field.name().as_str());
-        for field in schema.fields().iter().filter(takes_none) {
-            let is_left_out = rule.null_ids() == NullIds::Skip && rule.ids().contains(field.name());
-            match incoming.column_by_name(field.name()).filter(|_| !is_left_out) {
-                Some(values) if values.null_count() > 0 => {
-                    return Self::refused("the stored column takes no nulls");
-                }
-                None if is_left_out => {}
-                None if rule.missing_columns() == MissingColumns::Null && incoming.num_rows() > 0 => {
-                    return Self::refused("the stored column takes no nulls");
-                }
-                None if counts.inserted > 0 => {
-                    return Self::refused("a new row lacks a column that takes no nulls");
-                }
-                _ => {}
-            }
-        }
-        self
     }
 
     /// The same in the words of a case.
@@ -522,6 +526,30 @@ impl Judgement {
             Self::Refused { kind, message } => Expect::Refused { kind: *kind, message },
         }
     }
+}
+
+/// Why a merge is refused after all: a null would have to stand where the stored column takes none.
+fn null_refused(
+    counts: &RowCounts,
+    stored: &RecordBatch,
+    incoming: &RecordBatch,
+    rule: &MergeRule,
+) -> Option<&'static str> {
+    let schema = stored.schema();
+    let takes_none =
+        |field: &&Arc<Field>| !field.is_nullable() && rule.soft_column() != Some(field.name().as_str());
+    schema.fields().iter().filter(takes_none).find_map(|field| {
+        let is_left_out = rule.null_ids().leaves_out() && rule.ids().contains(field.name());
+        match incoming.column_by_name(field.name()).filter(|_| !is_left_out) {
+            Some(values) if values.null_count() > 0 => Some("the stored column takes no nulls"),
+            None if is_left_out => None,
+            None if rule.missing_columns() == MissingColumns::Null && incoming.num_rows() > 0 => {
+                Some("the stored column takes no nulls")
+            }
+            None if counts.inserted > 0 => Some("a new row lacks a column that takes no nulls"),
+            _ => None,
+        }
+    })
 }
 
 fn message_of(refusal: &Refusal) -> &'static str {
@@ -593,7 +621,8 @@ mod tests {
             rule = rule.in_names_of(&incoming.schema()).expect("a rule");
             let conditions = conditions(None, &raw, &incoming, &rule).expect("conditions");
             let incoming = table_of(&incoming).expect("a table");
-            let (again, counts) = merge(&table, &incoming, &rule, &conditions).expect("merges again");
+            let again = merge(&table, &incoming, &rule, &conditions).expect("merges again");
+            let (again, counts) = (again.table, again.counts);
             counts.verify().expect("adds up");
             assert!(counts.is_no_change() && again == table, "{}: {counts:?}", case.name);
         }

@@ -40,8 +40,10 @@ pub struct RowCounts {
     pub ignored: u64,
     /// Incoming rows that lost to a twin in the same batch, identical or older.
     pub duplicates: u64,
-    /// Incoming rows that were set aside.
+    /// Incoming rows that were left out: they have no id, or are outside of the scope.
     pub rejected: u64,
+    /// Those of the stale and rejected rows that went into the quarantine.
+    pub quarantined: u64,
     /// Ids decided by source order, or by an equal modification value, between rows that differ.
     pub ties: u64,
     /// Versions that keeping history added.
@@ -83,6 +85,10 @@ impl RowCounts {
                 .with("incoming", self.incoming)
                 .with("accounted", accounted));
         }
+        if self.quarantined > self.stale + self.rejected {
+            return Err(Error::internal("more rows go into the quarantine than are left out")
+                .with("quarantined", self.quarantined));
+        }
         if let (Some(before), Some(after)) = (self.rows_before, self.rows_after) {
             let gained = before + self.inserted + self.opened;
             let lost = self.deleted + self.repaired;
@@ -111,6 +117,7 @@ impl RowCounts {
             ignored: self.ignored + other.ignored,
             duplicates: self.duplicates + other.duplicates,
             rejected: self.rejected + other.rejected,
+            quarantined: self.quarantined + other.quarantined,
             ties: self.ties + other.ties,
             opened: self.opened + other.opened,
             deleted: self.deleted + other.deleted,
@@ -127,7 +134,7 @@ impl RowCounts {
         Ok(sum)
     }
 
-    /// The same with so many more incoming rows that were set aside before they met stored ones.
+    /// The same with so many more incoming rows that were left out before they met stored ones.
     pub(crate) fn with_rejected(mut self, rows: u64) -> Self {
         self.incoming += rows;
         self.rejected += rows;
@@ -255,6 +262,8 @@ pub struct UpsertReport {
     pub work: WorkCounts,
     /// Bytes of the incoming rows, if they went to disk because they were more than the memory limit allows; else 0.
     pub spilled_bytes: u64,
+    /// Where the quarantine is, if there is one.
+    pub quarantine: Option<String>,
     /// How often the work was done again because someone else changed the target.
     pub conflicts: u32,
     /// The version of the target that was read; null if there was none.
@@ -408,7 +417,9 @@ mod tests {
         counts.rows_after = Some(10);
         assert_eq!(counts.verify().map_err(|e| e.kind()), Err(ErrorKind::Internal));
         counts.rows_after = None;
-        counts.stale = 1;
+        counts.quarantined = 1;
+        assert_eq!(counts.verify().map_err(|e| e.kind()), Err(ErrorKind::Internal));
+        (counts.quarantined, counts.stale) = (0, 1);
         assert_eq!(counts.verify().map_err(|e| e.kind()), Err(ErrorKind::Internal));
     }
 }

@@ -36,6 +36,14 @@ impl Parts {
         }
     }
 
+    /// Where a place is that may be named by a relative path.
+    pub(crate) fn located(&self, place: &Location) -> Result<Location> {
+        match (place.as_path(), &self.root) {
+            (Some(path), Some(_)) => self.locate(&path.to_string_lossy()),
+            _ => Ok(place.clone()),
+        }
+    }
+
     pub(crate) fn locate_all(&self, paths: &[impl AsRef<str>]) -> Result<Vec<Location>> {
         paths.iter().map(|path| self.locate(path.as_ref())).collect()
     }

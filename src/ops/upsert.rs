@@ -76,8 +76,10 @@ impl Upsert {
         new_rows: impl Into<Frame>,
         target: &str,
         rule: &MergeRule,
-        options: UpsertOptions,
+        mut options: UpsertOptions,
     ) -> Result<UpsertReport> {
+        options.check_rule(rule)?;
+        options.quarantine = options.quarantine.map(|place| self.0.located(&place)).transpose()?;
         let rows = new_rows.into();
         let upserter = UpsertFactory::new(self.0.session.clone()).upserter(&self.0.backend)?;
         upserter.upsert_opts(rows, &self.0.locate(target)?, rule, options).await
@@ -98,6 +100,7 @@ impl Upsert {
         rule: &MergeRule,
         mut options: UpsertOptions,
     ) -> Result<UpsertReport> {
+        options.check_rule(rule)?;
         options.csv.timestamp_format =
             options.csv.timestamp_format.or_else(|| read.csv.timestamp_format.clone());
         let sources = self.0.locate_all(sources)?;

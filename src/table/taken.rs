@@ -40,9 +40,20 @@ pub(crate) struct Taken {
     /// When versions of a history hold, behind these.
     validity: Option<Validity>,
     casts: Casts,
-    /// The id columns if rows without an id are left out, and how many were.
+    /// The id columns if rows without an id are left out, and those that were.
     ids: Vec<usize>,
-    skipped: u64,
+    left_out: LeftOut,
+    /// Rows so far.
+    rows: u64,
+}
+
+/// Incoming rows without an id that are left out.
+#[derive(Debug, Default)]
+pub(crate) struct LeftOut {
+    /// How many there are.
+    pub(crate) rows: u64,
+    /// Their places among all that came in, ascending, if they go into the quarantine.
+    pub(crate) places: Option<Vec<u64>>,
 }
 
 impl Taken {
@@ -70,9 +81,12 @@ impl Taken {
         let validity = Validity::new(&schema, incoming, rule, now)?;
         let own = with(&own, validity.as_ref().map(Validity::fields).unwrap_or_default());
         let casts = Casts::new(stored, &own, rule, timestamp_format);
-        let skips = rule.null_ids() == NullIds::Skip;
+        let skips = rule.null_ids().leaves_out();
+        let kept = (rule.null_ids() == NullIds::Quarantine).then(Vec::new);
+        let left_out = LeftOut { rows: 0, places: kept };
         let ids = rule.ids().iter().filter(|_| skips).filter_map(|id| own.index_of(id).ok()).collect();
-        Ok(Self { schema: casts.schema(&own), places, nulls, stamp, validity, casts, ids, skipped: 0 })
+        let schema = casts.schema(&own);
+        Ok(Self { schema, places, nulls, stamp, validity, casts, ids, left_out, rows: 0 })
     }
 
     /// The columns that are taken.
@@ -104,26 +118,27 @@ impl Taken {
             None => own,
         };
         let own = self.casts.batch(&own)?;
+        let first = self.rows;
+        self.rows += own.num_rows() as u64;
         let nulls: Vec<_> = self.ids.iter().filter_map(|id| own.column(*id).logical_nulls()).collect();
         if nulls.iter().all(|nulls| nulls.null_count() == 0) {
             return Ok((own, marks));
         }
         let has_id = |row| nulls.iter().all(|nulls| nulls.is_valid(row));
         let stays: BooleanArray = (0..own.num_rows()).map(|row| Some(has_id(row))).collect();
-        self.skipped += stays.false_count() as u64;
+        self.left_out.rows += stays.false_count() as u64;
+        if let Some(places) = &mut self.left_out.places {
+            places.extend((first..).zip(stays.values()).filter(|(_, stays)| !stays).map(|(place, _)| place));
+        }
         let own = filter_record_batch(&own, &stays).map_err(untaken)?;
         let marks = marks.map(|marks| filter(&marks, &stays)).transpose().map_err(untaken)?;
         Ok((own, marks.map(|marks| marks.as_boolean().clone())))
     }
 
-    /// How many rows were left out.
-    pub(crate) fn skipped(&self) -> u64 {
-        self.skipped
-    }
-
-    /// Says in the log what was lost, once all rows are taken.
-    pub(crate) fn finish(&self) {
+    /// Says in the log what was lost, once all rows are taken. Gives those that were left out.
+    pub(crate) fn finish(self) -> LeftOut {
         self.casts.finish();
+        self.left_out
     }
 
     /// The same rows by the stored names.

@@ -2,6 +2,7 @@
 
 mod marks;
 mod parts;
+mod quarantine;
 
 use std::io::Read;
 use std::sync::Arc;
@@ -32,11 +33,12 @@ use crate::table::new_rows::{NewRows, OnDisk};
 use crate::table::single::SingleFile;
 use crate::table::spill::{SpillFile, Spilled};
 use crate::table::stamp::with_column;
-use crate::table::taken::{Taken, TakenAs};
+use crate::table::taken::{LeftOut, Taken, TakenAs};
 use crate::table::target::{Kind, will_stand};
 use crate::table::validity::with_columns;
 use marks::{columns_of, marked, split, together};
 use parts::{Budget, scatter};
+use quarantine::{Aside, Quarantine, check_columns};
 
 use crate::table::{Applied, Change, Done, Found, StoredTable, UpsertTarget};
 
@@ -59,8 +61,12 @@ pub(crate) async fn upsert(
             .hint("partition by another column, or name another one for soft deletes"));
     }
     let now = options.run_time.unwrap_or_else(Utc::now);
-    let stream = renamed_and_set(stream, rule.columns(), now)?;
     let budget = Budget::new(options.memory_limit.unwrap_or_default());
+    let quarantine = Quarantine::of(session, target, rule, options, (backend, budget.held())).await?;
+    let stream = renamed_and_set(stream, rule.columns(), now)?;
+    if quarantine.is_some() {
+        check_columns(&stream.schema())?;
+    }
     let rows = pull(session, marked(stream, rule)?, budget.held()).await?;
     let prepare = started.elapsed();
     let (target, rule, options) = (target.clone(), rule.clone(), options.clone());
@@ -68,8 +74,9 @@ pub(crate) async fn upsert(
         .run(move |session| {
             let place = place_of(session, &target, &options)?;
             let times = PhaseTimes { prepare: millis(prepare), ..PhaseTimes::default() };
-            let mut job = Job { session, place, rows, rule, options, budget, backend, times, now };
-            job.run(started).map_err(|e| e.with_missing("target", &target))
+            let mut job =
+                Job { session, place, rows, rule, options, quarantine, budget, backend, times, now };
+            job.run(started).map_err(|e| job.told(e.with_missing("target", &target)))
         })
         .await
 }
@@ -105,6 +112,7 @@ struct Job<'a> {
     rows: Spilled,
     rule: MergeRule,
     options: UpsertOptions,
+    quarantine: Option<Quarantine>,
     budget: Budget,
     backend: &'static str,
     times: PhaseTimes,
@@ -121,6 +129,8 @@ enum Settled {
 enum Attempt {
     Done(Box<UpsertReport>),
     Conflict,
+    /// What went wrong elsewhere than at the target.
+    Failed(Error),
 }
 
 /// Nobody can lock an object: that it was replaced may show while it is read.
@@ -148,6 +158,7 @@ impl Job<'_> {
                     report.peak_memory_bytes = peak_memory();
                     return Ok(report);
                 }
+                Attempt::Failed(error) => return Err(error),
                 Attempt::Conflict => {
                     tracing::info!(attempt = conflicts + 1, "someone else changed the target");
                     if !self.place.has_a_line() {
@@ -159,6 +170,14 @@ impl Job<'_> {
         Err(Error::new(ErrorKind::Conflict, "someone else changed the target every time")
             .with("attempts", self.options.max_retries + 1)
             .hint("nothing of this run was written; run it again, or allow more retries"))
+    }
+
+    /// An error with what this run has done all the same.
+    fn told(&self, error: Error) -> Error {
+        match &self.quarantine {
+            Some(quarantine) => quarantine.told(error),
+            None => error,
+        }
     }
 
     fn attempt(&mut self, conflicts: u32) -> Result<Attempt> {
@@ -208,33 +227,38 @@ impl Job<'_> {
             timestamp_format: self.options.csv.timestamp_format.as_deref(),
             now: self.now,
         };
-        let (mut outcome, settled, skipped);
+        let (mut outcome, settled, left_out, aside);
         match self.rows.file().filter(|file| self.goes_by_parts(stored.as_ref(), file)) {
             None => {
                 let (schema, batches) = self.rows.batches()?;
                 let batches = batches.collect::<Result<Vec<_>>>()?;
                 let incoming;
-                (incoming, skipped) = settle(stored.as_mut(), &schema, batches, how)?;
+                (incoming, left_out) = settle(stored.as_mut(), &schema, batches, how)?;
                 self.times.plan += millis(start.elapsed());
                 let start = Instant::now();
                 let found = matched(session, stored.as_mut(), &incoming, &rule, &mut work)?;
                 self.times.matching += millis(start.elapsed());
                 let Some(found) = found else { return Ok(Attempt::Conflict) };
+                let stale = found.stale.iter().map(|row| incoming.source_rows()[*row as usize].into());
+                aside = left_out.aside(stale);
                 (outcome, settled) = (found, Settled::Held(Box::new(incoming)));
             }
             Some(file) => {
                 tracing::info!("the incoming rows go through the disk");
-                let parts = scatter(session, file, stored.as_ref(), how, self.budget)?;
-                skipped = parts.skipped();
+                let parts;
+                (parts, left_out) = scatter(session, file, stored.as_ref(), how, self.budget)?;
                 self.times.plan += millis(start.elapsed());
                 let start = Instant::now();
                 let found = parts.matched(session, stored.as_mut(), &rule, &mut work)?;
                 self.times.matching += millis(start.elapsed());
                 let Some(found) = found else { return Ok(Attempt::Conflict) };
-                (outcome, settled) = (found.0, Settled::OnDisk(Box::new(found.1)));
+                aside = left_out.aside(found.stale);
+                (outcome, settled) = (found.outcome, Settled::OnDisk(Box::new(found.rows)));
             }
         }
-        outcome.rows = outcome.rows.with_rejected(skipped);
+        outcome.rows = outcome.rows.with_rejected(left_out.rows);
+        outcome.rows.quarantined = aside.rows();
+        outcome.rows.verify()?;
         if let Some(made) = &mut outcome.made {
             stored.remake(made)?;
             made.sources = (0..).take(made.sources.len()).map(Some).collect();
@@ -249,7 +273,7 @@ impl Job<'_> {
         let change = Change { rows: &rows, outcome: &outcome };
         let shown = |most| first_changes(session, stored.as_mut(), &change, rule.ids(), most);
         let diff = self.options.diff.map(shown).transpose()?;
-        let mut attempt = self.write(stored, &change, work, conflicts)?;
+        let mut attempt = self.write(stored, &change, &aside, work, conflicts)?;
         if let Attempt::Done(report) = &mut attempt {
             report.diff = diff;
         }
@@ -269,6 +293,7 @@ impl Job<'_> {
         &mut self,
         mut stored: Box<dyn StoredTable>,
         change: &Change<'_>,
+        aside: &Aside,
         mut work: WorkCounts,
         conflicts: u32,
     ) -> Result<Attempt> {
@@ -281,6 +306,9 @@ impl Job<'_> {
             if !stored.is_current(self.session)? {
                 return Ok(Attempt::Conflict);
             }
+            if let Err(error) = self.put_aside(aside) {
+                return Ok(Attempt::Failed(error));
+            }
             report.created = false;
             work.bytes_written = (!self.options.dry_run).then_some(0);
         } else {
@@ -288,6 +316,9 @@ impl Job<'_> {
             // Where many write, most come too late, and to write files is what costs most.
             if conflicts > 0 && !self.options.dry_run && stored.is_outrun(self.session)? {
                 return Ok(Attempt::Conflict);
+            }
+            if let Err(error) = self.put_aside(aside) {
+                return Ok(Attempt::Failed(error));
             }
             if !self.options.dry_run {
                 let folders = if self.options.mkdir {
@@ -308,6 +339,14 @@ impl Job<'_> {
         Ok(Attempt::Done(Box::new(report)))
     }
 
+    /// Adds rows to the quarantine, unless nothing is to be written.
+    fn put_aside(&mut self, aside: &Aside) -> Result<()> {
+        match self.quarantine.as_mut().filter(|_| !self.options.dry_run) {
+            Some(quarantine) => quarantine.add(self.session, &self.rows, aside),
+            None => Ok(()),
+        }
+    }
+
     fn report(&self, stored: &dyn StoredTable, outcome: &Outcome) -> UpsertReport {
         let version = stored.version();
         UpsertReport {
@@ -321,6 +360,7 @@ impl Job<'_> {
             rows: outcome.rows.clone(),
             work: WorkCounts::default(),
             spilled_bytes: 0,
+            quarantine: self.quarantine.as_ref().map(Quarantine::name),
             conflicts: 0,
             version_before: version.clone(),
             version_after: version,
@@ -332,13 +372,13 @@ impl Job<'_> {
     }
 }
 
-/// The incoming rows in the stored types, one per id, and how many were left out.
+/// The incoming rows in the stored types, one per id, and those that were left out.
 fn settle(
     stored: &mut dyn StoredTable,
     schema: &SchemaRef,
     batches: Vec<RecordBatch>,
     how: TakenAs<'_>,
-) -> Result<(Incoming, u64)> {
+) -> Result<(Incoming, LeftOut)> {
     // A text file without a single record names no columns; as a batch it is as good as any empty one.
     let is_empty = schema.fields().is_empty();
     let schema = if is_empty { stored.schema() } else { columns_of(schema)? };
@@ -351,9 +391,9 @@ fn settle(
         own.push(batch);
         marks.extend(is_mark);
     }
-    taken.finish();
-    let (schema, batches) = stored.fit(taken.schema(), own, how.rule)?;
-    Ok((Incoming::settle(&schema, &batches, together(&marks), how.rule)?, taken.skipped()))
+    let (schema, left_out) = (SchemaRef::clone(taken.schema()), taken.finish());
+    let (schema, batches) = stored.fit(&schema, own, how.rule)?;
+    Ok((Incoming::settle(&schema, &batches, together(&marks), how.rule)?, left_out))
 }
 
 /// What becomes of settled rows; none if the table has changed meanwhile.

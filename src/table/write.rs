@@ -12,7 +12,7 @@ use arrow::datatypes::SchemaRef;
 use crate::client::file::{Commit, DataFile, Stage};
 use crate::client::local::{NewFolders, check_parent};
 use crate::client::session::Session;
-use crate::core::format::{Format, no_file};
+use crate::core::format::{Format, no_file, unchangeable};
 use crate::core::location::Location;
 use crate::core::options::{WriteMode, WriteOptions};
 use crate::core::report::{WriteReport, millis};
@@ -74,6 +74,19 @@ impl Target {
 
     pub(crate) fn format(&self) -> Format {
         self.format
+    }
+
+    /// Refuses a file to which rows could not be added another time.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported`.
+    pub(crate) fn check_changeable(&self) -> Result<()> {
+        let changeable = match self.codec {
+            TextCodec::None => self.format.check_changeable(),
+            codec => Err(unchangeable().with("compression", codec)),
+        };
+        changeable.map_err(|error| error.with("file", self.file.location()))
     }
 
     /// Whether rows stay that are there, or that someone else writes first.
@@ -282,12 +295,24 @@ pub(crate) async fn write_stream(
     options: &WriteOptions,
     backend: &'static str,
 ) -> Result<WriteReport> {
+    write_within(session, stream, location, options, backend, MEMORY_BYTES).await
+}
+
+/// The same, with so many bytes of rows in memory at most, where they have to be at hand before they are written.
+pub(crate) async fn write_within(
+    session: &Session,
+    stream: BatchStream,
+    location: &Location,
+    options: &WriteOptions,
+    backend: &'static str,
+    held: usize,
+) -> Result<WriteReport> {
     let kind = kind_written(session, location, options).await?;
     let folders = folders_above(session, location, options).await?;
     let report = match kind {
         Kind::Delta => delta::write_stream(session, stream, location, options, backend).await,
-        Kind::Folder => folder::write_stream(session, stream, location, options, backend).await,
-        Kind::File => write_file(session, stream, location, options, backend).await,
+        Kind::Folder => folder::write_stream(session, stream, location, options, backend, held).await,
+        Kind::File => write_file(session, stream, location, options, backend, held).await,
     }?;
     folders.keep();
     Ok(report)
@@ -316,6 +341,7 @@ async fn write_file(
     location: &Location,
     options: &WriteOptions,
     backend: &'static str,
+    held: usize,
 ) -> Result<WriteReport> {
     let (place, asked) = (location.clone(), options.clone());
     let open = move |session: &Session| Target::open(session, &place, &asked, backend);
@@ -324,7 +350,7 @@ async fn write_file(
     };
     let (own, options) = (session.clone(), options.clone());
     let report = if target.appends() {
-        let rows = Spilled::write(stream, MEMORY_BYTES).await?;
+        let rows = Spilled::write(stream, held).await?;
         session.run(move |session| append(session, target, &rows, &options)).await
     } else {
         let schema = stream.schema();

@@ -47,6 +47,7 @@ fn the_json_report_has_every_field_and_stands_alone_on_standard_output() {
         "ignored",
         "duplicates",
         "rejected",
+        "quarantined",
         "ties",
         "opened",
         "deleted",

@@ -4,14 +4,18 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io::Write;
+use std::sync::Arc;
 
 use keyfold::arrow::array::{Array, ArrayRef, RecordBatch};
-use keyfold::arrow::datatypes::{DataType, TimeUnit};
+use keyfold::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use keyfold::arrow::util::display::array_value_to_string;
 use keyfold::conformance::{
     Case, Counts, Expect, FileCase, Judgement, Sent, cases, file_cases, no_memory, run_time, table_of,
 };
-use keyfold::{Backend, Format, Frame, ReadOptions, Result, UpsertOptions, UpsertReport, WriteOptions};
+use keyfold::{
+    Backend, Format, Frame, Location, NullIds, ReadOptions, Result, Stale, UpsertOptions, UpsertReport,
+    WriteOptions,
+};
 
 use crate::doors::{Doors, batches_of};
 use crate::places::Kind;
@@ -335,6 +339,16 @@ impl Target {
         found.filter(|_| self.partitioned).map(str::to_owned)
     }
 
+    /// Where rows go that are left out and kept.
+    fn quarantine(&self) -> &'static str {
+        match self.format {
+            Format::Csv => "q.csv",
+            Format::Ndjson => "q.ndjson",
+            Format::Parquet => "q.parquet",
+            _ => "q",
+        }
+    }
+
     fn write_options(&self, case: &Case) -> WriteOptions {
         let options = match self.partition(case) {
             Some(column) => WriteOptions::default().with_partition_by([column]),
@@ -393,6 +407,7 @@ async fn run_case(
     let report = match (fold(case, &doors, target, first).await, case.expect) {
         (Err(error), Expect::Refused { kind, message }) => {
             same("refusal", &(error.kind(), error.message()), &(kind, message))?;
+            same("a quarantine", &has_quarantine(&doors, target), &false)?;
             return unchanged(&doors, target, before.as_ref());
         }
         (result, Expect::Refused { message, .. }) => {
@@ -404,6 +419,7 @@ async fn run_case(
         return Err("the judge refuses".to_owned());
     };
     same("counts", &report.rows, counts.as_ref())?;
+    check_quarantine(case, &doors, target, &report, 1).await?;
     let changes = !counts.is_no_change();
     same("created", &report.created, &(changes && before.is_none()))?;
     if !changes {
@@ -411,7 +427,8 @@ async fn run_case(
         unchanged(&doors, target, before.as_ref())?;
     }
     if target.state(&doors).is_none() {
-        return same("rows without a file", &table.rows.len(), &0);
+        same("rows without a file", &table.rows.len(), &0)?;
+        return twice(case, &doors, target, second).await;
     }
     let schema = case.columns_after().expect("columns");
     // Columns that only names of folders say come last.
@@ -442,6 +459,11 @@ async fn fold(case: &Case, doors: &Doors, target: Target, feed: Feed) -> Result<
     };
     let options = if target.is_folder() { options.with_format(target.format) } else { options };
     let options = if target.on_disk { options.with_memory_limit(no_memory()) } else { options };
+    let options = if puts_aside(case) {
+        options.with_quarantine(target.quarantine().parse::<Location>().expect("a location"))
+    } else {
+        options
+    };
     let report = doors.upsert.upsert_opts(rows, target.name, &rule, options).await?;
     let is_spilled = report.spilled_bytes > 0;
     assert_eq!(is_spilled, target.on_disk && report.rows.incoming > 0, "{}: {}", target.label, case.name);
@@ -454,7 +476,67 @@ async fn twice(case: &Case, doors: &Doors, target: Target, feed: Feed) -> Result
     let again = fold(case, doors, target, feed).await.map_err(|e| format!("the second time: {e:?}"))?;
     let seen = (again.rows.inserted, again.rows.updated, again.work.bytes_written, again.work.files_added);
     same("the second time", &seen, &(0, 0, Some(0), 0))?;
+    check_quarantine(case, doors, target, &again, 2).await?;
     unchanged(doors, target, before.as_ref())
+}
+
+fn puts_aside(case: &Case) -> bool {
+    let choices = case.rule.choices;
+    choices.null_ids == NullIds::Quarantine || choices.stale == Stale::Quarantine
+}
+
+fn has_quarantine(doors: &Doors, target: Target) -> bool {
+    let name = target.quarantine();
+    doors.bytes(name).is_some() || !doors.names_in(&format!("{name}/_delta_log")).is_empty()
+}
+
+/// The rows that are left out stand in the quarantine as they came in, once for each run, and say why.
+async fn check_quarantine(
+    case: &Case,
+    doors: &Doors,
+    target: Target,
+    report: &UpsertReport,
+    runs: usize,
+) -> Result<(), String> {
+    let expected = case.quarantined().expect("a judgement");
+    let name = puts_aside(case).then(|| doors.place(target.quarantine()).to_string());
+    same("the quarantine", &report.quarantine, &name)?;
+    same("rows in quarantine", &report.rows.quarantined, &(expected.len() as u64))?;
+    if expected.is_empty() {
+        return same("a quarantine", &has_quarantine(doors, target), &false);
+    }
+    let incoming = case.incoming.batch().expect("a batch");
+    let reasons = ["reason", "run_id", "source_row"].map(|name| format!("_keyfold_{name}"));
+    let types = [DataType::Utf8, DataType::Utf8, DataType::Int64];
+    let more = reasons.iter().zip(types).map(|(name, own)| Field::new(name, own, true));
+    let own = incoming.schema();
+    let fields = own.fields().iter().map(|field| field.as_ref().clone()).chain(more);
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let found = doors.rows(target.quarantine(), schema).await;
+    let found = table_of(&found.map_err(|e| format!("the quarantine: {e:?}"))?).expect("a table");
+    let came_in = table_of(&incoming).expect("a table");
+    let row = |(number, reason): &(usize, &str)| {
+        let run = &report.run_id;
+        format!("{:?} {reason:?} {run:?} {number}", came_in.rows[number - 1])
+    };
+    let once: Vec<String> = expected.iter().map(row).collect();
+    let seen = |row: &Vec<_>| {
+        let (own, more) = row.split_at(row.len() - 3);
+        let text =
+            |cell: &_| format!("{cell:?}").trim_start_matches("Text(").trim_end_matches(')').to_owned();
+        let number = format!("{:?}", more[2]);
+        let number = number.trim_start_matches("Int(").trim_end_matches(')');
+        format!("{own:?} {} {} {number}", text(&more[0]), text(&more[1]))
+    };
+    let mut seen: Vec<String> = found.rows.iter().map(seen).collect();
+    let mut expected: Vec<String> = (0..runs).flat_map(|_| once.clone()).collect();
+    if target.format == Format::Delta {
+        // Rows of several files have no order.
+        seen.sort();
+        expected.sort();
+    }
+    same("columns of the quarantine", &found.columns[own.fields().len()..], &reasons[..])?;
+    same("the quarantine", &seen, &expected)
 }
 
 fn unchanged(doors: &Doors, target: Target, before: Option<&Vec<u8>>) -> Result<(), String> {
@@ -466,10 +548,12 @@ fn unchanged(doors: &Doors, target: Target, before: Option<&Vec<u8>>) -> Result<
         return Ok(());
     }
     let names: Vec<String> = before.map(|_| target.name.to_owned()).into_iter().collect();
-    same("files", &doors.names(), &names)
+    let mut found = doors.names();
+    found.retain(|name| name != target.quarantine());
+    same("files", &found, &names)
 }
 
-fn same<T: PartialEq + Debug>(what: &str, found: &T, expected: &T) -> Result<(), String> {
+fn same<T: PartialEq + Debug + ?Sized>(what: &str, found: &T, expected: &T) -> Result<(), String> {
     if found == expected { Ok(()) } else { Err(format!("{what}: {found:?}, not {expected:?}")) }
 }
 

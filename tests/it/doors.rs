@@ -6,7 +6,7 @@ use crate::places::{Kind, Place, below};
 use keyfold::arrow::array::RecordBatch;
 use keyfold::arrow::compute::concat_batches;
 use keyfold::arrow::datatypes::SchemaRef;
-use keyfold::{DataReaderWriter, Format, Frame, ReadOptions, Result, Upsert};
+use keyfold::{DataReaderWriter, Format, Frame, Location, ReadOptions, Result, Upsert};
 
 /// The formats into which rows are folded, with the extension of each.
 pub(crate) const FORMATS: [(Format, &str); 3] =
@@ -51,6 +51,11 @@ impl Doors {
 
     pub(crate) fn is_on_disk(&self) -> bool {
         self.place.kind == Kind::Disk
+    }
+
+    /// Where something is.
+    pub(crate) fn place(&self, name: &str) -> Location {
+        self.place.at(name)
     }
 
     /// Where a file is on disk.

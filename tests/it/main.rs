@@ -53,6 +53,8 @@ mod peers;
 mod places;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod properties;
+#[cfg(feature = "cli")]
+mod quarantine;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod regressions;
 mod rings;

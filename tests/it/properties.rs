@@ -11,8 +11,8 @@ use keyfold::arrow::compute::{concat_batches, take_record_batch};
 use keyfold::conformance::{Judgement, judge, table_of};
 use keyfold::{
     Backend, Casting, ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, Format, Frame, IncomingColumns,
-    Lossy, MaxDelete, MergeRule, MissingColumns, NameCase, Newest, NullModified, Result, Stale, Ties,
-    UpsertMethod, UpsertOptions, UpsertReport, WriteOptions,
+    Location, Lossy, MaxDelete, MergeRule, MissingColumns, NameCase, Newest, NullIds, NullModified, Result,
+    Stale, Ties, UpsertMethod, UpsertOptions, UpsertReport, Winner, WriteOptions,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestCaseResult};
@@ -53,6 +53,7 @@ enum Wins {
 /// What is said instead of the defaults.
 #[derive(Debug, Clone, Default)]
 struct Said {
+    null_ids: NullIds,
     /// Rows are only added, only updated, or mirrored, where the winner allows it.
     only: Option<UpsertMethod>,
     duplicates: Option<Duplicates>,
@@ -105,6 +106,7 @@ impl Input {
             (Wins::Newest, _) => (UpsertMethod::Modified, Some(newest())),
         };
         let rule = MergeRule::new(method, ids.iter().copied(), modified).expect("a rule");
+        let rule = rule.with_null_ids(said.null_ids);
         let rule = rule.with_extra_columns(said.extra).with_missing_columns(said.missing);
         let rule = rule.with_casting(Casting::default().with_lossy(said.lossy));
         let columns = IncomingColumns::default().with_case(said.case);
@@ -295,7 +297,12 @@ fn said() -> impl Strategy<Value = Said> {
         1 => Just(Some(Duplicates::Error)),
     ];
     let ties = prop_oneof![4 => Just(Ties::Incoming), 2 => Just(Ties::Keep), 1 => Just(Ties::Error)];
-    let stale = prop_oneof![9 => Just(Stale::Ignore), 1 => Just(Stale::Error)];
+    let stale = prop_oneof![6 => Just(Stale::Ignore), 1 => Just(Stale::Error), 3 => Just(Stale::Quarantine)];
+    let null_ids = prop_oneof![
+        4 => Just(NullIds::Error),
+        1 => Just(NullIds::Skip),
+        2 => Just(NullIds::Quarantine),
+    ];
     let nulls = prop_oneof![9 => Just(NullModified::Lowest), 1 => Just(NullModified::Error)];
     let extra = prop_oneof![3 => Just(ExtraColumns::Error), 1 => Just(ExtraColumns::Ignore)];
     let missing = prop_oneof![
@@ -305,11 +312,16 @@ fn said() -> impl Strategy<Value = Said> {
     ];
     let lossy = prop_oneof![2 => Just(Lossy::Error), 1 => Just(Lossy::Null)];
     let case = prop_oneof![3 => Just(NameCase::Exact), 1 => Just(NameCase::Fold)];
-    let rules = (only, duplicates, ties, stale, nulls, extra, missing, (lossy, case));
+    let rules = (only, duplicates, ties, stale, nulls, extra, missing, (lossy, case, null_ids));
     (rules, deletes(), policies()).prop_map(
-        |((only, duplicates, ties, stale, nulls, extra, missing, (lossy, case)), deletes, policies)| {
+        |(
+            (only, duplicates, ties, stale, nulls, extra, missing, (lossy, case, null_ids)),
+            deletes,
+            policies,
+        )| {
             let (delete_where, scope, max_delete, allow_empty) = deletes;
             Said {
+                null_ids,
                 only,
                 duplicates,
                 ties,
@@ -430,7 +442,12 @@ async fn store(doors: &Doors, name: &str, batch: RecordBatch, group_rows: usize)
 }
 
 async fn fold(doors: &Doors, name: &str, rows: impl Into<Frame>, rule: &MergeRule) -> Result<UpsertReport> {
-    doors.upsert.upsert_opts(rows, name, rule, UpsertOptions::default()).await
+    let stale = |newest: &Newest| newest.stale == Stale::Quarantine;
+    let is_kept = matches!(rule.winner(), Winner::Newest(newest) if stale(newest))
+        || rule.to_owned().with_null_ids(NullIds::Quarantine) == *rule;
+    let kept = is_kept.then(|| "q.parquet".parse::<Location>().expect("a location"));
+    let options = kept.into_iter().fold(UpsertOptions::default(), UpsertOptions::with_quarantine);
+    doors.upsert.upsert_opts(rows, name, rule, options).await
 }
 
 async fn equals_the_judge(

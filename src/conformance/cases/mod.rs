@@ -8,6 +8,7 @@ mod deletes;
 mod history;
 mod nulls;
 mod policies;
+mod quarantine;
 mod soft;
 mod stored;
 mod types;
@@ -36,6 +37,7 @@ pub(super) fn topics() -> Vec<(&'static str, Vec<Case>)> {
         ("Incoming rows that meet stored ones", stored::cases()),
         ("Incoming rows among themselves", batch::cases()),
         ("Rows without an id", nulls::cases()),
+        ("Rows that go into the quarantine", quarantine::cases()),
         ("Other methods, and other answers", choices::cases()),
         ("Rows that go", deletes::cases()),
         ("Rows that are deleted and stay", soft::cases()),
@@ -106,6 +108,7 @@ pub(super) const NONE: Counts = Counts {
     ignored: 0,
     tombstones: 0,
     rejected: 0,
+    quarantined: 0,
     deleted: 0,
     soft_deleted: 0,
     opened: 0,

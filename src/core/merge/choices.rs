@@ -44,6 +44,9 @@ choice! {
     Stale {
         /// It is left out, and counted.
         Ignore = "ignore",
+        /// It is left out, and stands in the quarantine
+        /// ([`UpsertOptions::quarantine`](crate::UpsertOptions::quarantine)) afterwards.
+        Quarantine = "quarantine",
         /// The upsert is refused.
         Error = "error",
     }
@@ -70,6 +73,16 @@ choice! {
         Match = "match",
         /// They are left out, and count as rejected.
         Skip = "skip",
+        /// The same, and they stand in the quarantine
+        /// ([`UpsertOptions::quarantine`](crate::UpsertOptions::quarantine)) afterwards.
+        Quarantine = "quarantine",
+    }
+}
+
+impl NullIds {
+    /// Whether rows without an id are left out.
+    pub(crate) fn leaves_out(self) -> bool {
+        matches!(self, Self::Skip | Self::Quarantine)
     }
 }
 

@@ -373,14 +373,16 @@ impl<'a> Matcher<'a> {
             let cells = stamped(self.rule, replaced.iter().any(|pair| pair.is_stamp));
             // What ends a version that did not come in has no id.
             let ids = if plan.ends_missing() { Vec::new() } else { self.ids_of_equal_bits() };
-            let deleted = Vec::new();
-            return Ok(Outcome { replaced, deleted, inserted, ids, cells, rows, made: Some(made) });
+            let (deleted, stale) = Default::default();
+            return Ok(Outcome { replaced, deleted, inserted, stale, ids, cells, rows, made: Some(made) });
         }
         self.replaced.sort_unstable_by_key(|pair| pair.stored_row);
         self.deleted.sort_unstable();
         let (ids, cells) = (self.ids_of_equal_bits(), stamped(self.rule, soft_deleted > 0));
+        let is_kept = self.rule.quarantines_stale();
+        let stale = self.rows_with(Verdict::Stale).filter(|_| is_kept).collect();
         let (replaced, deleted) = (self.replaced, self.deleted);
-        Ok(Outcome { replaced, deleted, inserted, ids, cells, rows, made: None })
+        Ok(Outcome { replaced, deleted, inserted, stale, ids, cells, rows, made: None })
     }
 
     /// Puts incoming versions between the stored ones, if the table keeps history.
@@ -429,7 +431,7 @@ impl<'a> Matcher<'a> {
             return Err(Error::new(ErrorKind::InvalidInput, "incoming rows are older than the stored ones")
                 .with("ids", stale.len())
                 .with("sample", self.incoming.name_ids(stale, self.rule)?)
-                .hint("leave them out of the source, or let them be ignored"));
+                .hint("leave them out of the source, or let them be ignored, or go into the quarantine"));
         }
         if !self.refused.is_empty() {
             let mut refused = self.refused.clone();

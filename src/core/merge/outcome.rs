@@ -30,6 +30,9 @@ pub(crate) struct Outcome {
     pub(crate) deleted: Vec<u64>,
     /// Rows (indices into [`Outcome::written`]) to add at the end, in this order.
     pub(crate) inserted: Vec<u32>,
+    /// Incoming rows (indices into [`Incoming::batch`]), ascending, that are older than the stored ones, if they go into the
+    /// quarantine.
+    pub(crate) stale: Vec<u32>,
     /// Columns in which the rows of a pair are equal to the bit: ids that are no floats.
     pub(crate) ids: Vec<String>,
     /// How the values of the rows of a pair become one.

@@ -435,6 +435,19 @@ impl MergeRule {
         self.settle.as_ref().map(|newest| newest.column.as_str())
     }
 
+    /// The flag that sends rows into the quarantine, if one does.
+    pub(crate) fn quarantines(&self) -> Option<&'static str> {
+        if self.null_ids == NullIds::Quarantine {
+            return Some("--null-ids");
+        }
+        self.quarantines_stale().then_some("--stale")
+    }
+
+    /// Whether older rows go into the quarantine.
+    pub(crate) fn quarantines_stale(&self) -> bool {
+        self.settle.as_ref().is_some_and(|newest| newest.stale == Stale::Quarantine)
+    }
+
     /// Whether rows meet, or are compared, by a column.
     pub(crate) fn is_key(&self, column: &str) -> bool {
         let is_in_scope = || self.scope.as_ref().is_some_and(|scope| scope.columns().contains(&column));

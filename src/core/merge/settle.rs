@@ -289,7 +289,7 @@ pub(super) fn null_ids(column: &str, rows: usize) -> Error {
     Error::new(ErrorKind::InvalidInput, "id column has nulls")
         .with("column", column)
         .with("rows", rows)
-        .hint("fill the column, leave these rows out (--null-ids skip), or let a null be an id like any other (match)")
+        .hint("fill the column, leave these rows out (--null-ids skip, or quarantine), or let a null be an id like any other (match)")
 }
 
 /// Refuses rows without a modification value, of which there are so many.

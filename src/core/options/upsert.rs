@@ -3,8 +3,10 @@
 use chrono::{DateTime, Utc};
 
 use crate::core::format::Format;
+use crate::core::location::Location;
+use crate::core::merge::MergeRule;
 use crate::core::options::{Compression, CsvOptions, MemoryLimit};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 /// How an upsert goes about its work; what it means is said by the merge rule.
 #[derive(Debug, Clone)]
@@ -36,11 +38,16 @@ pub struct UpsertOptions {
     pub bloom_filter: Vec<String>,
     /// What is done if there is no target yet.
     pub if_missing: IfMissing,
-    /// Whether missing folders above a new target on a local disk are made.
+    /// Whether missing folders above a new target, or a new quarantine, on a local disk are made.
     pub mkdir: bool,
     /// The time that the run writes where a rule asks for it: `now()`, when a row was softly deleted, since when a version holds. It
     /// is when the run begins if this is not said.
     pub run_time: Option<DateTime<Utc>>,
+    /// Where incoming rows are added that the rule puts aside
+    /// ([`NullIds::Quarantine`](crate::NullIds::Quarantine), [`Stale::Quarantine`](crate::Stale::Quarantine)): a file, a folder or
+    /// a table, made if it does not exist. They have the columns in which they came in, and `_keyfold_reason`,
+    /// `_keyfold_run_id` and `_keyfold_source_row`.
+    pub quarantine: Option<Location>,
 }
 
 /// What an upsert does without a target.
@@ -73,6 +80,7 @@ impl Default for UpsertOptions {
             if_missing: IfMissing::default(),
             mkdir: false,
             run_time: None,
+            quarantine: None,
         }
     }
 }
@@ -148,6 +156,13 @@ impl UpsertOptions {
         self
     }
 
+    /// Adds the rows that the rule puts aside to what stands at `location`.
+    #[must_use]
+    pub fn with_quarantine(mut self, location: impl Into<Location>) -> Self {
+        self.quarantine = Some(location.into());
+        self
+    }
+
     /// Partitions a new table by these columns.
     #[must_use]
     pub fn with_partition_by(mut self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
@@ -176,5 +191,26 @@ impl UpsertOptions {
     /// What [`CsvOptions::validate`] finds.
     pub fn validate(&self) -> Result<()> {
         self.csv.validate()
+    }
+
+    /// Checks that the choices fit the rule: rows that are put aside need a place, and a place needs rows that may go there.
+    ///
+    /// # Errors
+    ///
+    /// `Usage`.
+    pub(crate) fn check_rule(&self, rule: &MergeRule) -> Result<()> {
+        match (rule.quarantines(), &self.quarantine) {
+            (Some(flag), None) => {
+                Err(Error::new(ErrorKind::Usage, "rows are to go into a quarantine, and none is named")
+                    .with("flag", flag)
+                    .hint("name a file or a table for them with --quarantine LOCATION"))
+            }
+            (None, Some(place)) => Err(Error::new(ErrorKind::Usage, "nothing would go into the quarantine")
+                .with("quarantine", place)
+                .hint(
+                    "say which rows do, with --null-ids quarantine or --stale quarantine, or leave it out",
+                )),
+            (Some(_), Some(_)) | (None, None) => Ok(()),
+        }
     }
 }

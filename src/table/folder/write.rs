@@ -24,7 +24,7 @@ use crate::table::fit::Fit;
 use crate::table::parquet::{FileLayout, NewPart, check_missing, widen};
 use crate::table::partition::{self, Part, Values};
 use crate::table::source::check_new_name;
-use crate::table::spill::{MEMORY_BYTES, Spilled};
+use crate::table::spill::Spilled;
 use crate::table::write::left_alone;
 
 /// Files of partitions that are written at the same time; one more closes the one that was begun first.
@@ -36,7 +36,7 @@ const FILE_BYTES: usize = 256 << 20;
 /// How often it is tried while someone else changes the folder.
 const ATTEMPTS: u32 = 11;
 
-/// Writes the rows of `stream` as new files, as `options` say.
+/// Writes the rows of `stream` as new files, as `options` say. Up to `held` bytes of them are in memory at a time.
 ///
 /// # Errors
 ///
@@ -47,6 +47,7 @@ pub(crate) async fn write_stream(
     location: &Location,
     options: &WriteOptions,
     backend: &'static str,
+    held: usize,
 ) -> Result<WriteReport> {
     let started = Instant::now();
     options.validate()?;
@@ -57,7 +58,7 @@ pub(crate) async fn write_stream(
     if exists && options.mode == WriteMode::Ignore {
         return Ok(left_alone(location, options, backend));
     }
-    let rows = Spilled::write(stream, MEMORY_BYTES).await?;
+    let rows = Spilled::write(stream, held).await?;
     let (place, options) = (location.clone(), options.clone());
     let written = session.run(move |session| add(session, &rows, &place, &options)).await;
     let (rows, bytes_written) = written.map_err(|error| error.with_missing("target", location))?;

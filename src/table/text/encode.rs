@@ -7,9 +7,11 @@ use arrow::datatypes::{Field, SchemaRef};
 
 use super::cells::Cells;
 use super::layout::Layout;
+use super::tokens::is_marked;
 use super::{csv, ndjson};
 use crate::core::format::Format;
 use crate::core::options::CsvOptions;
+use crate::core::text::print;
 use crate::error::Result;
 
 /// Writes batches of one schema as text.
@@ -62,7 +64,10 @@ impl TextEncoder {
             .fields()
             .iter()
             .zip(batch.columns())
-            .map(|(field, column)| Cells::new(field.name(), column, &self.records.layout))
+            .map(|(field, column)| match self.records.layout.format {
+                Format::Ndjson if is_marked(field) => print(column.as_ref()).map(Cells::Token),
+                _ => Cells::new(field.name(), column, &self.records.layout),
+            })
             .collect::<Result<Vec<_>>>()?;
         let array = self.records.layout.array;
         for row in 0..batch.num_rows() {

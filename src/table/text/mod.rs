@@ -38,5 +38,5 @@ pub(crate) use file::TextFile;
 pub(crate) use json_values::json_tokens;
 pub(crate) use plain::{check_plain, head};
 pub(crate) use scan::{TextScan, count};
-pub(crate) use tokens::{check_unmarked, with_marks};
+pub(crate) use tokens::{check_unmarked, is_marked, marked, said, with_marks};
 pub(crate) use write::NewText;

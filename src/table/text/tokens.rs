@@ -6,11 +6,12 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::array::{Array, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use async_trait::async_trait;
 use futures::StreamExt;
 
+use super::ndjson;
 use crate::core::options::ReadOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::{BatchStream, EngineFrame, Frame};
@@ -18,14 +19,34 @@ use crate::interfaces::{BatchStream, EngineFrame, Frame};
 const MARK: (&str, &str) = ("keyfold.holds", "json");
 
 /// The field of a column of tokens.
-pub(super) fn marked(field: Field) -> Field {
+pub(crate) fn marked(field: Field) -> Field {
     let (key, value) = MARK;
     field.with_metadata([(key.to_owned(), value.to_owned())].into())
 }
 
 /// Whether a column holds tokens.
-pub(super) fn is_marked(field: &Field) -> bool {
+pub(crate) fn is_marked(field: &Field) -> bool {
     field.metadata().get(MARK.0).is_some_and(|value| value == MARK.1)
+}
+
+/// What tokens of a column say, as text. `first_row` rows came in before them.
+///
+/// # Errors
+///
+/// `InvalidData` for a string that has half a character.
+pub(crate) fn said(tokens: &StringArray, column: &str, first_row: usize) -> Result<StringArray> {
+    let mut texts = Vec::with_capacity(tokens.len());
+    for (row, token) in tokens.iter().enumerate() {
+        let text = token.map(ndjson::text).transpose().map_err(|cause| {
+            Error::new(ErrorKind::InvalidData, ndjson::NO_CHARACTER)
+                .with("column", column)
+                .with("row", first_row + row + 1)
+                .hint(ndjson::ONE_CHARACTER)
+                .because(cause)
+        })?;
+        texts.push(text.flatten());
+    }
+    Ok(texts.into_iter().collect())
 }
 
 /// Refuses tokens for a target that has not been one of JSON all along.

@@ -23,7 +23,7 @@ use crate::table::StoredTable;
 use crate::table::new_rows::{OnDisk, chunk_of};
 use crate::table::sorted::Sorter;
 use crate::table::spill::{SpillFile, size_of_rows};
-use crate::table::taken::{Taken, TakenAs};
+use crate::table::taken::{LeftOut, Taken, TakenAs};
 
 /// How incoming rows share the memory they may take.
 #[derive(Debug, Clone, Copy)]
@@ -60,11 +60,18 @@ pub(super) struct Parts<R> {
     rows: R,
     shares: Shares,
     budget: Budget,
-    /// Rows that were left out.
-    skipped: u64,
 }
 
-/// Puts all rows of `file` into parts, in the types of `stored`.
+/// What matching parts ends with.
+pub(super) struct FoundInParts {
+    pub(super) outcome: Outcome,
+    /// The rows that are written.
+    pub(super) rows: OnDisk,
+    /// The places of older rows that go into the quarantine, among all that have a part, ascending.
+    pub(super) stale: Vec<u64>,
+}
+
+/// Puts all rows of `file` into parts, in the types of `stored`, but for those that are left out.
 ///
 /// # Errors
 ///
@@ -75,7 +82,7 @@ pub(super) fn scatter(
     stored: &dyn StoredTable,
     how: TakenAs<'_>,
     budget: Budget,
-) -> Result<Parts<impl Iterator<Item = Result<RecordBatch>> + use<>>> {
+) -> Result<(Parts<impl Iterator<Item = Result<RecordBatch>> + use<>>, LeftOut)> {
     let incoming = columns_of(&file.schema())?;
     let mut taken = Taken::new(stored, &incoming, how)?;
     let Some(mut fit) = stored.fit_each(taken.schema())? else {
@@ -106,10 +113,9 @@ pub(super) fn scatter(
         sorter.add(&batch, &places)?;
         next = end;
     }
-    taken.finish();
+    let left_out = taken.finish();
     let shares = scatter.finish(&schema)?;
-    let skipped = taken.skipped();
-    Ok(Parts { schema, has_marks, rows: sorter.finish(session)?, shares, budget, skipped })
+    Ok((Parts { schema, has_marks, rows: sorter.finish(session)?, shares, budget }, left_out))
 }
 
 /// The columns, marks if there are some, and two numbers.
@@ -121,13 +127,7 @@ fn with_numbers(schema: &Schema, has_marks: bool) -> SchemaRef {
 }
 
 impl<R: Iterator<Item = Result<RecordBatch>>> Parts<R> {
-    /// How many rows were left out.
-    pub(super) fn skipped(&self) -> u64 {
-        self.skipped
-    }
-
-    /// Matches one part after the other; gives what becomes of all rows, and those that are written. None if the table has
-    /// changed meanwhile.
+    /// Matches one part after the other; gives what becomes of all rows. None if the table has changed meanwhile.
     ///
     /// # Errors
     ///
@@ -138,7 +138,7 @@ impl<R: Iterator<Item = Result<RecordBatch>>> Parts<R> {
         stored: &mut dyn StoredTable,
         rule: &MergeRule,
         work: &mut WorkCounts,
-    ) -> Result<Option<(Outcome, OnDisk)>> {
+    ) -> Result<Option<FoundInParts>> {
         let mut written = Written::new(&self.schema, self.budget);
         let mut rest = None;
         let mut next = 0;
@@ -228,6 +228,7 @@ struct Written {
     /// The stored rows that are replaced, each with whether it just says that it is deleted, and those that go.
     replaced: Vec<(u64, bool)>,
     deleted: Vec<u64>,
+    stale: Vec<u64>,
     ids: Vec<String>,
     cells: Cells,
     schema: SchemaRef,
@@ -237,9 +238,8 @@ struct Written {
 impl Written {
     fn new(schema: &SchemaRef, budget: Budget) -> Self {
         let sorter = Sorter::new(schema, budget.sorted());
-        let (replaced, deleted) = Default::default();
-        let cells = Cells::default();
-        Self { sorter, replaced, deleted, ids: Vec::new(), cells, schema: Arc::clone(schema), counts: None }
+        let (replaced, deleted, stale, ids, cells, counts) = Default::default();
+        Self { sorter, replaced, deleted, stale, ids, cells, schema: Arc::clone(schema), counts }
     }
 
     /// Takes the rows of one part that are written: those that replace stored ones in the order of these, then the inserts
@@ -249,6 +249,8 @@ impl Written {
         self.cells.join(&outcome.cells);
         self.replaced.extend(outcome.replaced.iter().map(|pair| (pair.stored_row, pair.is_stamp)));
         self.deleted.extend(&outcome.deleted);
+        let incoming_place = |row: u32| places[incoming.source_rows()[row as usize] as usize];
+        self.stale.extend(outcome.stale.iter().map(|row| incoming_place(*row)));
         let (batch, sources) = outcome.written(incoming);
         // Only of rows that are added: what just ends a stored version is made of none.
         let place = |row: u32| places[sources[row as usize] as usize];
@@ -267,7 +269,7 @@ impl Written {
         Ok(())
     }
 
-    fn finish(mut self, session: &Session) -> Result<(Outcome, OnDisk)> {
+    fn finish(mut self, session: &Session) -> Result<FoundInParts> {
         let mut batches = Vec::new();
         let rows = self.sorter.finish(session)?.map(|rows| {
             session.check()?;
@@ -279,12 +281,15 @@ impl Written {
         let rows = OnDisk::new(file, &batches)?;
         self.replaced.sort_unstable();
         self.deleted.sort_unstable();
+        self.stale.sort_unstable();
         let pair = |((stored_row, is_stamp), incoming)| Pair { stored_row, incoming, is_stamp };
         let replaced: Vec<Pair> = self.replaced.into_iter().zip(0..).map(pair).collect();
         let inserted = (0..rows.len()).skip(replaced.len()).collect();
         let counts = self.counts.unwrap_or_default();
         let (deleted, ids, cells) = (self.deleted, self.ids, self.cells);
-        Ok((Outcome { replaced, deleted, inserted, ids, cells, rows: counts, made: None }, rows))
+        let stale = Vec::new();
+        let outcome = Outcome { replaced, deleted, inserted, stale, ids, cells, rows: counts, made: None };
+        Ok(FoundInParts { outcome, rows, stale: self.stale })
     }
 }
 

@@ -103,6 +103,17 @@ impl Conditions {
     }
 }
 
+/// What a merge ends with.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Merged {
+    /// The new table.
+    pub(crate) table: Table,
+    /// What became of the rows.
+    pub(crate) counts: RowCounts,
+    /// The incoming rows that go into the quarantine: the number of each, from 1, and why.
+    pub(crate) quarantined: Vec<(usize, &'static str)>,
+}
+
 /// Folds `incoming` into `stored` as `rule` says: the new table, and what became of each row.
 ///
 /// # Errors
@@ -113,7 +124,7 @@ pub(crate) fn merge(
     incoming: &Table,
     rule: &MergeRule,
     conditions: &Conditions,
-) -> Result<(Table, RowCounts), Refusal> {
+) -> Result<Merged, Refusal> {
     let mirrors = rule.only_stored() == Fate::Delete;
     if mirrors && incoming.rows.is_empty() && !rule.allows_empty() {
         return Err(Refusal::Empty);
@@ -123,9 +134,8 @@ pub(crate) fn merge(
     check_history(stored, incoming, rule)?;
     let incoming = &taken(stored, incoming, rule);
     check_ids(incoming, rule)?;
-    let (named, conditions) = with_ids(incoming, rule, conditions);
-    let (nameless, incoming, conditions) =
-        ((incoming.rows.len() - named.rows.len()) as u64, &named, &conditions);
+    let named = with_ids(incoming, rule, conditions);
+    let (incoming, conditions) = (&named.table, &named.conditions);
     let reading = Reading::of(incoming, rule)?;
     check_modified(incoming, rule)?;
     let settled = settle(incoming, rule, reading, conditions)?;
@@ -136,17 +146,18 @@ pub(crate) fn merge(
 
     let tables = Tables { stored, incoming, rule, reading, conditions };
     let mut counts = RowCounts {
-        incoming: incoming.rows.len() as u64 + nameless,
-        rejected: nameless,
+        incoming: (named.places.len() + named.left_out.len()) as u64,
+        rejected: named.left_out.len() as u64,
         duplicates: (incoming.rows.len() - settled.len()) as u64,
         ..RowCounts::default()
     };
     if rule.kept_history().is_some() {
-        return history::fold((stored, incoming), settled, (rule, reading), conditions, counts);
+        let folded = history::fold((stored, incoming), settled, (rule, reading), conditions, counts);
+        return folded.map(|(table, counts)| Merged::new(table, counts, quarantined(&named, &[], rule)));
     }
     let mut rows: Vec<Option<Vec<Cell>>> = stored.rows.iter().cloned().map(Some).collect();
     let mut met = vec![false; stored.rows.len()];
-    let (mut stored_twice, mut older, mut equally_new) = (0, 0, 0);
+    let (mut stored_twice, mut older, mut equally_new) = (0, Vec::new(), 0);
     for settled in settled {
         let partners = tables.partners(settled.row);
         for partner in &partners {
@@ -163,7 +174,7 @@ pub(crate) fn merge(
             Becomes::Kept => counts.stale += 1,
             Becomes::Older => {
                 counts.stale += 1;
-                older += 1;
+                older.push(settled.place);
             }
             Becomes::Mark(gone) => {
                 counts.tombstones += 1;
@@ -189,8 +200,8 @@ pub(crate) fn merge(
     if stored_twice > 0 {
         return Err(Refusal::StoredTwice(stored_twice));
     }
-    if older > 0 && rule.newest().is_some_and(|newest| newest.stale == Stale::Error) {
-        return Err(Refusal::Stale(older));
+    if !older.is_empty() && rule.newest().is_some_and(|newest| newest.stale == Stale::Error) {
+        return Err(Refusal::Stale(older.len()));
     }
     if equally_new > 0 && rule.newest().is_some_and(|newest| newest.ties == Ties::Error) {
         return Err(Refusal::Tied(equally_new));
@@ -209,9 +220,16 @@ pub(crate) fn merge(
     if counts.deleted + counts.soft_deleted > most {
         return Err(Refusal::TooManyDeleted(counts.deleted + counts.soft_deleted));
     }
-    let result = Table { columns: stored.columns.clone(), rows: rows.into_iter().flatten().collect() };
-    (counts.rows_before, counts.rows_after) = (Some(before), Some(result.rows.len() as u64));
-    Ok((result, counts))
+    let table = Table { columns: stored.columns.clone(), rows: rows.into_iter().flatten().collect() };
+    (counts.rows_before, counts.rows_after) = (Some(before), Some(table.rows.len() as u64));
+    Ok(Merged::new(table, counts, quarantined(&named, &older, rule)))
+}
+
+impl Merged {
+    fn new(table: Table, mut counts: RowCounts, quarantined: Vec<(usize, &'static str)>) -> Self {
+        counts.quarantined = quarantined.len() as u64;
+        Self { table, counts, quarantined }
+    }
 }
 
 fn allowed(most: MaxDelete, stored: &Table) -> u64 {
@@ -481,23 +499,43 @@ fn check_ids(incoming: &Table, rule: &MergeRule) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Those of the incoming rows that have an id, if others are left out, and for which of them conditions hold.
-fn with_ids(incoming: &Table, rule: &MergeRule, conditions: &Conditions) -> (Table, Conditions) {
-    let (mut named, mut own) = (incoming.clone(), conditions.clone());
-    if rule.null_ids() == NullIds::Skip {
-        let is_nameless = |row: &Vec<Cell>| id_of(incoming, row, rule).contains(&&Cell::Null);
-        let nameless: Vec<bool> = incoming.rows.iter().map(is_nameless).collect();
-        let keep = |place: &mut usize| {
-            *place += 1;
-            !nameless[*place - 1]
-        };
-        let (mut rows, mut marks, mut outside, mut stamps) = (0, 0, 0, 0);
-        named.rows.retain(|_| keep(&mut rows));
-        own.marks.retain(|_| keep(&mut marks));
-        own.outside.retain(|_| keep(&mut outside));
-        own.stamps.retain(|_| keep(&mut stamps));
+/// The incoming rows that have an id, or all if the others are not left out.
+struct Named {
+    table: Table,
+    conditions: Conditions,
+    /// The place of each among all that came in.
+    places: Vec<usize>,
+    /// The places of the others.
+    left_out: Vec<usize>,
+}
+
+fn with_ids(incoming: &Table, rule: &MergeRule, conditions: &Conditions) -> Named {
+    let leaves_out = matches!(rule.null_ids(), NullIds::Skip | NullIds::Quarantine);
+    let is_left_out =
+        |row: &usize| leaves_out && id_of(incoming, &incoming.rows[*row], rule).contains(&&Cell::Null);
+    let (left_out, places): (Vec<usize>, Vec<usize>) = (0..incoming.rows.len()).partition(is_left_out);
+    let rows = places.iter().map(|row| incoming.rows[*row].clone()).collect();
+    let of = |holds: &[bool]| places.iter().filter_map(|row| holds.get(*row).copied()).collect();
+    let own = Conditions {
+        marks: of(&conditions.marks),
+        outside: of(&conditions.outside),
+        stamps: places.iter().filter_map(|row| conditions.stamps.get(*row).cloned()).collect(),
+        ..conditions.clone()
+    };
+    Named { table: Table { columns: incoming.columns.clone(), rows }, conditions: own, places, left_out }
+}
+
+/// The rows that go into the quarantine; `older` are such among those that have an id.
+fn quarantined(named: &Named, older: &[usize], rule: &MergeRule) -> Vec<(usize, &'static str)> {
+    let mut rows = Vec::new();
+    if rule.null_ids() == NullIds::Quarantine {
+        rows.extend(named.left_out.iter().map(|place| (place + 1, "null id")));
     }
-    (named, own)
+    if rule.newest().is_some_and(|newest| newest.stale == Stale::Quarantine) {
+        rows.extend(older.iter().map(|row| (named.places[*row] + 1, "stale")));
+    }
+    rows.sort_unstable();
+    rows
 }
 
 /// The row that counts among the incoming ones of its id.

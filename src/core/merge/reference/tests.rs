@@ -31,7 +31,7 @@ fn newest() -> MergeRule {
 }
 
 fn counted(stored: &Table, incoming: &Table, rule: &MergeRule) -> RowCounts {
-    let (_, counts) = merge(stored, incoming, rule, &Conditions::default()).expect("merges");
+    let Merged { counts, .. } = merge(stored, incoming, rule, &Conditions::default()).expect("merges");
     counts.verify().expect("adds up");
     counts
 }
@@ -40,7 +40,8 @@ fn counted(stored: &Table, incoming: &Table, rule: &MergeRule) -> RowCounts {
 fn updates_stand_where_the_old_row_stood_and_inserts_come_last() {
     let stored = rows(&[(1, "a", int(1)), (2, "b", int(1)), (3, "c", int(1))]);
     let incoming = rows(&[(9, "z", int(1)), (2, "B", int(1)), (8, "y", int(1)), (1, "a", int(1))]);
-    let (result, counts) = merge(&stored, &incoming, &by_id(), &Conditions::default()).expect("merges");
+    let Merged { table: result, counts, .. } =
+        merge(&stored, &incoming, &by_id(), &Conditions::default()).expect("merges");
     let expected = [(1, "a", 1), (2, "B", 1), (3, "c", 1), (9, "z", 1), (8, "y", 1)];
     assert_eq!(result, rows(&expected.map(|(id, value, at)| (id, value, int(at)))));
     assert_eq!((counts.updated, counts.inserted, counts.unchanged), (1, 2, 1));
@@ -66,7 +67,8 @@ fn an_id_that_ties_in_the_batch_and_with_the_stored_row_is_one_tie() {
 #[test]
 fn a_tie_below_the_newest_row_does_not_count() {
     let incoming = rows(&[(1, "a", int(1)), (1, "b", int(1)), (1, "c", int(2))]);
-    let (result, counts) = merge(&rows(&[]), &incoming, &newest(), &Conditions::default()).expect("merges");
+    let Merged { table: result, counts, .. } =
+        merge(&rows(&[]), &incoming, &newest(), &Conditions::default()).expect("merges");
     assert_eq!((result, counts.ties), (rows(&[(1, "c", int(2))]), 0));
 }
 
@@ -90,7 +92,8 @@ fn zero_has_no_sign_and_nan_is_itself_among_values() {
 fn a_column_that_does_not_come_in_keeps_its_value_or_is_null() {
     let stored = rows(&[(1, "a", int(5))]);
     let incoming = table("at id", &[&[int(6), int(1)], &[int(7), int(2)]]);
-    let (result, _) = merge(&stored, &incoming, &newest(), &Conditions::default()).expect("merges");
+    let Merged { table: result, .. } =
+        merge(&stored, &incoming, &newest(), &Conditions::default()).expect("merges");
     assert_eq!(result.rows, [vec![int(1), text("a"), int(6)], vec![int(2), Cell::Null, int(7)]]);
 }
 

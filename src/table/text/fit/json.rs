@@ -14,7 +14,7 @@ use crate::core::cast::{CastRefused, exact, or_null};
 use crate::core::merge::order::no_order;
 use crate::core::schema::type_name;
 use crate::core::text::{BadCell, TextRules, float_keeps, parse, print};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::table::casts::say_nulls;
 use crate::table::fit::{refused, shown};
 use crate::table::text::cells::Cells;
@@ -22,7 +22,7 @@ use crate::table::text::columns::decode;
 use crate::table::text::file::is_text;
 use crate::table::text::json_types::JsonTypes;
 use crate::table::text::layout::Layout;
-use crate::table::text::ndjson;
+use crate::table::text::said;
 
 /// A stored column that values come into.
 pub(super) struct Column<'a> {
@@ -68,7 +68,7 @@ impl Column<'_> {
     /// The same for the tokens of JSON.
     pub(super) fn fit_tokens(&self, tokens: &ArrayRef) -> Result<Fitted> {
         let tokens = print(tokens.as_ref())?;
-        let texts = self.said(&tokens)?;
+        let texts = said(&tokens, self.name, self.first_row)?;
         self.check_kinds(&tokens)?;
         self.check_forms(&texts)?;
         let texts: ArrayRef = Arc::new(texts);
@@ -117,22 +117,6 @@ impl Column<'_> {
     fn refused(&self, why: CastRefused, from: &DataType) -> Error {
         let field = Field::new(self.name, self.view.clone(), true);
         refused(why, from, &field, self.first_row)
-    }
-
-    /// What the tokens say.
-    fn said(&self, tokens: &StringArray) -> Result<StringArray> {
-        let mut texts = Vec::with_capacity(tokens.len());
-        for (row, token) in tokens.iter().enumerate() {
-            let text = token.map(ndjson::text).transpose().map_err(|cause| {
-                Error::new(ErrorKind::InvalidData, ndjson::NO_CHARACTER)
-                    .with("column", self.name)
-                    .with("row", self.first_row + row + 1)
-                    .hint(ndjson::ONE_CHARACTER)
-                    .because(cause)
-            })?;
-            texts.push(text.flatten());
-        }
-        Ok(texts.into_iter().collect())
     }
 
     /// The tokens, which say `texts`, as the type that was told of them; as text if there is none.
