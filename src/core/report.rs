@@ -50,7 +50,7 @@ pub struct RowCounts {
     pub deleted: u64,
     /// Stored rows that stay, and say now that they are deleted.
     pub soft_deleted: u64,
-    /// Stored duplicates that were put right.
+    /// Stored rows that went because a newer one has their id.
     pub repaired: u64,
     /// Stored rows before; null where counting them would cost a scan.
     pub rows_before: Option<u64>,
@@ -129,6 +129,18 @@ impl RowCounts {
         self.incoming += rows;
         self.rejected += rows;
         self
+    }
+
+    /// The same where so many more stored rows go, because they are duplicates.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if there are not so many.
+    pub(crate) fn with_repaired(mut self, rows: u64) -> Result<Self> {
+        self.repaired += rows;
+        self.rows_after = self.rows_after.map(|after| after.saturating_sub(rows));
+        self.verify()?;
+        Ok(self)
     }
 
     /// Whether the stored rows are left as they were.

@@ -2,6 +2,7 @@
 
 mod marks;
 mod parts;
+mod repair;
 
 use std::io::Read;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use crate::table::taken::Taken;
 use crate::table::target::{Kind, will_stand};
 use marks::{columns_of, marked, split, together};
 use parts::{Budget, scatter};
+use repair::repaired;
 
 use crate::table::{Applied, Change, Done, Found, StoredTable, UpsertTarget};
 
@@ -197,10 +199,13 @@ impl Job<'_> {
                 (incoming, skipped) = settle(stored.as_mut(), &schema, batches, &rule, timestamp_format)?;
                 self.times.plan += millis(start.elapsed());
                 let start = Instant::now();
-                let found = matched(session, stored.as_mut(), &incoming, &rule, &mut work)?;
+                let schema = incoming.batch().schema();
+                let repaired = repaired(session, stored.as_mut(), &schema, &rule, self.budget, &mut work)?;
+                let Some(repaired) = repaired else { return Ok(Attempt::Conflict) };
+                let found = matched(session, stored.as_mut(), &incoming, (&rule, &repaired), &mut work)?;
                 self.times.matching += millis(start.elapsed());
                 let Some(found) = found else { return Ok(Attempt::Conflict) };
-                (outcome, rows) = (found, NewRows::Held(&incoming));
+                (outcome, rows) = (found.with_repaired(&repaired)?, NewRows::Held(&incoming));
             }
             Some(file) => {
                 tracing::info!("the incoming rows go through the disk");
@@ -208,10 +213,13 @@ impl Job<'_> {
                 skipped = parts.skipped();
                 self.times.plan += millis(start.elapsed());
                 let start = Instant::now();
-                let found = parts.matched(session, stored.as_mut(), &rule, &mut work)?;
+                let schema = SchemaRef::clone(parts.schema());
+                let repaired = repaired(session, stored.as_mut(), &schema, &rule, self.budget, &mut work)?;
+                let Some(repaired) = repaired else { return Ok(Attempt::Conflict) };
+                let found = parts.matched(session, stored.as_mut(), &rule, &repaired, &mut work)?;
                 self.times.matching += millis(start.elapsed());
-                let Some(found) = found else { return Ok(Attempt::Conflict) };
-                (outcome, rows) = (found.0, NewRows::OnDisk(Box::new(found.1)));
+                let Some((found, written)) = found else { return Ok(Attempt::Conflict) };
+                (outcome, rows) = (found.with_repaired(&repaired)?, NewRows::OnDisk(Box::new(written)));
             }
         }
         outcome.rows = outcome.rows.with_rejected(skipped);
@@ -326,15 +334,15 @@ fn settle(
     Ok((Incoming::settle(&schema, &batches, together(&marks), rule)?, taken.skipped()))
 }
 
-/// What becomes of settled rows; none if the table has changed meanwhile.
+/// What becomes of settled rows among all stored ones but the `repaired`; none if the table has changed meanwhile.
 fn matched(
     session: &Session,
     stored: &mut dyn StoredTable,
     incoming: &Incoming,
-    rule: &MergeRule,
+    (rule, repaired): (&MergeRule, &[u64]),
     work: &mut WorkCounts,
 ) -> Result<Option<Outcome>> {
-    let mut matcher = Matcher::new(incoming, &stored.schema(), rule)?;
+    let mut matcher = Matcher::new(incoming, &stored.schema(), rule)?.without(repaired);
     let found = stored.find(session, &mut matcher, work).and_then(|rows| matcher.finish(rows));
     match found {
         // An id that goes from one file to another just then is found twice.

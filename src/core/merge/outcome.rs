@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::cells::Cells;
 use crate::core::report::RowCounts;
+use crate::error::Result;
 
 /// A stored row and the incoming row with the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,15 +53,32 @@ impl Fates<'_> {
     /// What becomes of those of these numbers.
     pub(crate) fn within(&self, rows: &Range<u64>) -> Self {
         let replaced = |row: u64| self.replaced.partition_point(|pair| pair.stored_row < row);
-        let deleted = |row: u64| self.deleted.partition_point(|deleted| *deleted < row);
         Self {
             replaced: &self.replaced[replaced(rows.start)..replaced(rows.end)],
-            deleted: &self.deleted[deleted(rows.start)..deleted(rows.end)],
+            deleted: rows_within(self.deleted, rows),
         }
     }
 }
 
+/// Those of ascending row numbers that lie in a range.
+pub(crate) fn rows_within<'a>(rows: &'a [u64], range: &Range<u64>) -> &'a [u64] {
+    let before = |end: u64| rows.partition_point(|row| *row < end);
+    &rows[before(range.start)..before(range.end)]
+}
+
 impl Outcome {
+    /// The same where more stored rows go, because others with their ids stay.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if the counts do not add up then.
+    pub(crate) fn with_repaired(mut self, rows: &[u64]) -> Result<Self> {
+        self.deleted.extend(rows);
+        self.deleted.sort_unstable();
+        self.rows = self.rows.with_repaired(rows.len() as u64)?;
+        Ok(self)
+    }
+
     /// What becomes of the stored rows of these numbers.
     pub(crate) fn fates(&self, rows: &Range<u64>) -> Fates<'_> {
         Fates { replaced: &self.replaced, deleted: &self.deleted }.within(rows)

@@ -4,19 +4,21 @@
 //! conformance suite expects from every backend, format and store what this computes.
 
 mod cell;
+mod repair;
 
 use std::cmp::Ordering;
 
 use super::rule::Fate;
 use super::{
     ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, MaxDelete, MergeRule, MissingColumns, NullIds,
-    NullModified, Stale, Ties, Winner,
+    NullModified, Stale, StoredDuplicates, Ties, Winner,
 };
 use crate::core::predicate::Predicate;
 use crate::core::report::RowCounts;
 use crate::core::text::{instant, number};
 
 pub(crate) use cell::{Cell, Table};
+use repair::repaired;
 
 /// Why a merge is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,14 +120,17 @@ pub(crate) fn merge(
         return Err(Refusal::MissingPolicy(name.into()));
     }
 
-    let tables = Tables { stored, incoming, rule, reading, conditions };
+    let mut tables = Tables { stored, incoming, rule, reading, conditions, gone: Vec::new() };
+    tables.gone = repaired(&tables)?;
     let mut counts = RowCounts {
         incoming: incoming.rows.len() as u64 + nameless,
         rejected: nameless,
         duplicates: (incoming.rows.len() - settled.len()) as u64,
         ..RowCounts::default()
     };
-    let mut rows: Vec<Option<Vec<Cell>>> = stored.rows.iter().cloned().map(Some).collect();
+    counts.repaired = tables.gone.iter().filter(|gone| **gone).count() as u64;
+    let stays = stored.rows.iter().zip(&tables.gone).map(|(row, gone)| (!gone).then(|| row.clone()));
+    let mut rows: Vec<Option<Vec<Cell>>> = stays.collect();
     let mut met = vec![false; stored.rows.len()];
     let (mut stored_twice, mut older, mut equally_new) = (0, 0, 0);
     for settled in settled {
@@ -133,37 +138,34 @@ pub(crate) fn merge(
         for partner in &partners {
             met[*partner] = true;
         }
-        let (becomes, is_tie) = tables.judge(&settled, partners.first().copied())?;
+        let meets = match partners.len() {
+            0 => vec![None],
+            1.. if rule.stored_duplicates() == StoredDuplicates::All => partners.iter().map(Some).collect(),
+            1.. => vec![partners.first()],
+        };
+        let mut all = Vec::new();
+        let mut is_tie = false;
+        for at in meets {
+            let (becomes, ties) = tables.judge(&settled, at.copied())?;
+            is_tie |= ties;
+            all.push(becomes);
+        }
         counts.ties += u64::from(settled.tied || is_tie);
         equally_new += usize::from(is_tie);
-        stored_twice += usize::from(partners.len() > 1);
-        match becomes {
-            Becomes::Rejected => counts.rejected += 1,
-            Becomes::Ignored => counts.ignored += 1,
-            Becomes::Unchanged => counts.unchanged += 1,
-            Becomes::Kept => counts.stale += 1,
-            Becomes::Older => {
-                counts.stale += 1;
-                older += 1;
-            }
-            Becomes::Mark(gone) => {
-                counts.tombstones += 1;
-                if let Some(row) = gone {
-                    rows[row] = None;
+        let is_twice = partners.len() > 1 && rule.stored_duplicates() == StoredDuplicates::Error;
+        stored_twice += usize::from(is_twice && !matches!(all[0], Becomes::Rejected));
+        older += usize::from(all.iter().any(|becomes| matches!(becomes, Becomes::Older)));
+        count(&all, &mut counts);
+        for becomes in all {
+            match becomes {
+                Becomes::New(row) => rows.push(Some(row)),
+                Becomes::Update(at, row) => rows[at] = Some(row),
+                Becomes::Mark(Some(row)) => rows[row] = None,
+                Becomes::SoftlyDeleted(at, row) => {
+                    counts.soft_deleted += 1;
+                    rows[at] = Some(row);
                 }
-            }
-            Becomes::New(row) => {
-                counts.inserted += 1;
-                rows.push(Some(row));
-            }
-            Becomes::Update(at, row) => {
-                counts.updated += 1;
-                rows[at] = Some(row);
-            }
-            Becomes::SoftlyDeleted(at, row) => {
-                counts.tombstones += 1;
-                counts.soft_deleted += 1;
-                rows[at] = Some(row);
+                _ => {}
             }
         }
     }
@@ -179,7 +181,7 @@ pub(crate) fn merge(
     if mirrors {
         tables.leave_behind(&met, &mut rows)?;
     }
-    counts.deleted = rows.iter().filter(|row| row.is_none()).count() as u64;
+    counts.deleted = rows.iter().filter(|row| row.is_none()).count() as u64 - counts.repaired;
     let stale = if rule.delete_marks().is_none() { counts.stale } else { 0 };
     let live = counts.inserted + counts.updated + counts.unchanged + stale;
     if mirrors && live == 0 && counts.deleted > 0 && !rule.allows_empty() {
@@ -191,8 +193,9 @@ pub(crate) fn merge(
         Some(MaxDelete::Rows(rows)) => rows,
         Some(MaxDelete::Percent(percent)) => before * u64::from(percent) / 100,
     };
-    if counts.deleted + counts.soft_deleted > most {
-        return Err(Refusal::TooManyDeleted(counts.deleted + counts.soft_deleted));
+    let gone = counts.deleted + counts.soft_deleted + counts.repaired;
+    if gone > most {
+        return Err(Refusal::TooManyDeleted(gone));
     }
     let result = Table { columns: stored.columns.clone(), rows: rows.into_iter().flatten().collect() };
     (counts.rows_before, counts.rows_after) = (Some(before), Some(result.rows.len() as u64));
@@ -216,6 +219,27 @@ enum Becomes {
     Update(usize, Vec<Cell>),
 }
 
+/// Counts an incoming row, of which these became with each stored row it met: what changes one counts before what does not.
+fn count(all: &[Becomes], counts: &mut RowCounts) {
+    let is = |what: fn(&Becomes) -> bool| all.iter().any(what);
+    let counted = if is(|one| matches!(one, Becomes::Rejected)) {
+        &mut counts.rejected
+    } else if is(|one| matches!(one, Becomes::Ignored)) {
+        &mut counts.ignored
+    } else if is(|one| matches!(one, Becomes::New(_))) {
+        &mut counts.inserted
+    } else if is(|one| matches!(one, Becomes::Mark(_) | Becomes::SoftlyDeleted(..))) {
+        &mut counts.tombstones
+    } else if is(|one| matches!(one, Becomes::Update(..))) {
+        &mut counts.updated
+    } else if is(|one| matches!(one, Becomes::Older | Becomes::Kept)) {
+        &mut counts.stale
+    } else {
+        &mut counts.unchanged
+    };
+    *counted += 1;
+}
+
 /// All that is known before rows meet.
 struct Tables<'a> {
     stored: &'a Table,
@@ -223,18 +247,22 @@ struct Tables<'a> {
     rule: &'a MergeRule,
     reading: Reading,
     conditions: &'a Conditions,
+    /// Which stored rows are as if they had never been there, once that is known.
+    gone: Vec<bool>,
 }
 
 impl Tables<'_> {
-    fn is_inside(&self, row: usize) -> bool {
-        !self.conditions.stored_outside.get(row).copied().unwrap_or(false)
+    /// Whether a stored row is one that this is about.
+    fn is_there(&self, row: usize) -> bool {
+        let is = |rows: &[bool]| rows.get(row).copied().unwrap_or(false);
+        !is(&self.conditions.stored_outside) && !is(&self.gone)
     }
 
     /// The stored rows with the id of an incoming one.
     fn partners(&self, row: &[Cell]) -> Vec<usize> {
         let id = id_of(self.incoming, row, self.rule);
         let is_partner = |other: &usize| {
-            self.is_inside(*other) && id_of(self.stored, &self.stored.rows[*other], self.rule) == id
+            self.is_there(*other) && id_of(self.stored, &self.stored.rows[*other], self.rule) == id
         };
         (0..self.stored.rows.len()).filter(is_partner).collect()
     }
@@ -313,7 +341,7 @@ impl Tables<'_> {
 
     /// Lets stored rows go that no incoming one has met.
     fn leave_behind(&self, met: &[bool], rows: &mut [Option<Vec<Cell>>]) -> Result<(), Refusal> {
-        let inside = (0..met.len()).filter(|row| self.is_inside(*row));
+        let inside = (0..met.len()).filter(|row| self.is_there(*row));
         let is_nameless =
             |row: &usize| id_of(self.stored, &self.stored.rows[*row], self.rule).contains(&&Cell::Null);
         let (nameless, named): (Vec<usize>, Vec<usize>) = inside.partition(is_nameless);
