@@ -206,6 +206,7 @@ mod tests {
             phases_ms: PhaseTimes::default(),
             peak_memory_bytes: None,
             diff: None,
+            changed_rows: 0,
         }
     }
 

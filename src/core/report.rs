@@ -278,6 +278,9 @@ pub struct UpsertReport {
     /// The first rows that change, if they were asked for: those that are stored in their order, then new ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diff: Option<Vec<RowChange>>,
+    /// How many rows change, stored and new ones: an incoming row may replace several.
+    #[serde(skip)]
+    pub(crate) changed_rows: u64,
 }
 
 /// The report of one write.

@@ -305,6 +305,7 @@ impl Job<'_> {
             phases_ms: PhaseTimes::default(),
             peak_memory_bytes: None,
             diff: None,
+            changed_rows: outcome.changed_rows(),
         }
     }
 }

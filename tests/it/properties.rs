@@ -11,8 +11,8 @@ use keyfold::arrow::compute::{concat_batches, take_record_batch};
 use keyfold::conformance::{Judgement, judge, table_of};
 use keyfold::{
     Backend, Casting, ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, Format, Frame, IncomingColumns,
-    Lossy, MaxDelete, MergeRule, MissingColumns, NameCase, Newest, NullModified, Result, Stale, Ties,
-    UpsertMethod, UpsertOptions, UpsertReport, WriteOptions,
+    Lossy, MaxDelete, MergeRule, MissingColumns, NameCase, Newest, NullModified, Result, Stale,
+    StoredDuplicates, Ties, UpsertMethod, UpsertOptions, UpsertReport, WriteOptions,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestCaseResult};
@@ -59,6 +59,7 @@ struct Said {
     ties: Ties,
     stale: Stale,
     nulls: NullModified,
+    stored_duplicates: StoredDuplicates,
     extra: ExtraColumns,
     missing: MissingColumns,
     lossy: Lossy,
@@ -128,6 +129,7 @@ impl Input {
                 rule = rule.with_policy(*column, *policy).expect("a policy");
             }
         }
+        let rule = rule.with_stored_duplicates(said.stored_duplicates).expect("a rule");
         rule.with_empty_allowed(said.allow_empty)
     }
 
@@ -305,9 +307,18 @@ fn said() -> impl Strategy<Value = Said> {
     ];
     let lossy = prop_oneof![2 => Just(Lossy::Error), 1 => Just(Lossy::Null)];
     let case = prop_oneof![3 => Just(NameCase::Exact), 1 => Just(NameCase::Fold)];
-    let rules = (only, duplicates, ties, stale, nulls, extra, missing, (lossy, case));
+    let stored = prop_oneof![
+        5 => Just(StoredDuplicates::Error),
+        2 => Just(StoredDuplicates::Repair),
+        2 => Just(StoredDuplicates::All),
+    ];
+    let rules = (only, duplicates, ties, stale, nulls, extra, missing, (lossy, case, stored));
     (rules, deletes(), policies()).prop_map(
-        |((only, duplicates, ties, stale, nulls, extra, missing, (lossy, case)), deletes, policies)| {
+        |(
+            (only, duplicates, ties, stale, nulls, extra, missing, (lossy, case, stored)),
+            deletes,
+            policies,
+        )| {
             let (delete_where, scope, max_delete, allow_empty) = deletes;
             Said {
                 only,
@@ -315,6 +326,7 @@ fn said() -> impl Strategy<Value = Said> {
                 ties,
                 stale,
                 nulls,
+                stored_duplicates: stored,
                 extra,
                 missing,
                 lossy,
@@ -389,7 +401,8 @@ fn inputs() -> impl Strategy<Value = Input> {
             let (stored, incoming, doubled, twins) = rows;
             let (at, wins, text_ids, composite, swapped) = shape;
             let (batch_rows, group_rows) = sizes;
-            // Twins that nothing settles are refused, as is what is stored twice: now and then is enough.
+            // Twins that nothing settles are refused, as a rule also what is stored twice: now and then is enough.
+            let doubled = doubled || said.stored_duplicates != StoredDuplicates::Error;
             let loose = wins != Wins::Incoming || twins;
             let stored = if doubled { stored } else { unique(stored, composite) };
             let incoming = if loose { incoming } else { unique(incoming, composite) };

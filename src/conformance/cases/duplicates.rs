@@ -383,8 +383,8 @@ fn met_with_others() -> Vec<Case> {
         Case::new(
             "each_stored_row_of_an_id_keeps_its_own_values",
             stored().with("more", ints([1, 2, 3, 4, 5])),
-            rows(&[(1, "A", 9)]),
-            but(all(NEWEST), |choices| choices.policies = &[("value", ColumnPolicy::Min)]),
+            rows(&[(1, "A", 9)]).with("more", ints([3])),
+            but(all(NEWEST), |choices| choices.policies = &[("more", ColumnPolicy::Max)]),
             UPDATED,
         ),
         Case::new(

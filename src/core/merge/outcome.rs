@@ -67,6 +67,11 @@ pub(crate) fn rows_within<'a>(rows: &'a [u64], range: &Range<u64>) -> &'a [u64] 
 }
 
 impl Outcome {
+    /// How many rows are not the same afterwards: those that go, too.
+    pub(crate) fn changed_rows(&self) -> u64 {
+        (self.replaced.len() + self.deleted.len() + self.inserted.len()) as u64
+    }
+
     /// The same where more stored rows go, because others with their ids stay.
     ///
     /// # Errors
