@@ -202,10 +202,10 @@ impl Job<'_> {
                 let schema = incoming.batch().schema();
                 let repaired = repaired(session, stored.as_mut(), &schema, &rule, self.budget, &mut work)?;
                 let Some(repaired) = repaired else { return Ok(Attempt::Conflict) };
-                let found = matched(session, stored.as_mut(), &incoming, (&rule, &repaired), &mut work)?;
+                let found = matched(session, stored.as_mut(), &incoming, (&rule, &repaired.gone), &mut work)?;
                 self.times.matching += millis(start.elapsed());
                 let Some(found) = found else { return Ok(Attempt::Conflict) };
-                (outcome, rows) = (found.with_repaired(&repaired)?, NewRows::Held(&incoming));
+                (outcome, rows) = (repaired.joined(found, &mut work)?, NewRows::Held(&incoming));
             }
             Some(file) => {
                 tracing::info!("the incoming rows go through the disk");
@@ -216,10 +216,10 @@ impl Job<'_> {
                 let schema = SchemaRef::clone(parts.schema());
                 let repaired = repaired(session, stored.as_mut(), &schema, &rule, self.budget, &mut work)?;
                 let Some(repaired) = repaired else { return Ok(Attempt::Conflict) };
-                let found = parts.matched(session, stored.as_mut(), &rule, &repaired, &mut work)?;
+                let found = parts.matched(session, stored.as_mut(), &rule, &repaired.gone, &mut work)?;
                 self.times.matching += millis(start.elapsed());
                 let Some((found, written)) = found else { return Ok(Attempt::Conflict) };
-                (outcome, rows) = (found.with_repaired(&repaired)?, NewRows::OnDisk(Box::new(written)));
+                (outcome, rows) = (repaired.joined(found, &mut work)?, NewRows::OnDisk(Box::new(written)));
             }
         }
         outcome.rows = outcome.rows.with_rejected(skipped);
