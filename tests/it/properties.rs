@@ -11,7 +11,7 @@ use keyfold::arrow::compute::{concat_batches, take_record_batch};
 use keyfold::conformance::{Judgement, judge, table_of};
 use keyfold::{
     Backend, Casting, ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, Format, Frame, IncomingColumns,
-    Lossy, MaxDelete, MergeRule, MissingColumns, NameCase, Newest, NullModified, Result, Stale,
+    Lossy, MaxDelete, MergeRule, MissingColumns, NameCase, Newest, NullIds, NullModified, Result, Stale,
     StoredDuplicates, Ties, UpsertMethod, UpsertOptions, UpsertReport, WriteOptions,
 };
 use proptest::prelude::*;
@@ -59,12 +59,15 @@ struct Said {
     ties: Ties,
     stale: Stale,
     nulls: NullModified,
+    null_ids: NullIds,
     stored_duplicates: StoredDuplicates,
     extra: ExtraColumns,
     missing: MissingColumns,
     lossy: Lossy,
     case: NameCase,
     delete_where: Option<&'static str>,
+    /// Whether rows that meet a delete mark stay.
+    soft: bool,
     scope: Option<&'static str>,
     max_delete: Option<MaxDelete>,
     allow_empty: bool,
@@ -89,7 +92,7 @@ struct Input {
 }
 
 impl Input {
-    fn rule(&self) -> MergeRule {
+    fn rule(&self, format: Format) -> MergeRule {
         let ids: &[&str] = if self.composite { &["id", "part"] } else { &["id"] };
         let said = &self.said;
         let settled = || Newest::by("at").with_nulls(said.nulls);
@@ -122,21 +125,37 @@ impl Input {
         }
         if method != UpsertMethod::InsertOnly {
             if let Some(condition) = said.delete_where {
-                let marks = DeleteMarks::hard(condition.parse().expect("a condition"));
+                let condition = condition.parse().expect("a condition");
+                let marks = if self.has_flag(format) {
+                    DeleteMarks::soft(condition, "gone")
+                } else {
+                    DeleteMarks::hard(condition)
+                };
                 rule = rule.with_delete_marks(marks).expect("marks");
             }
             for (column, policy) in &said.policies {
                 rule = rule.with_policy(*column, *policy).expect("a policy");
             }
         }
-        let rule = rule.with_stored_duplicates(said.stored_duplicates).expect("a rule");
+        let rule =
+            rule.with_null_ids(said.null_ids).with_stored_duplicates(said.stored_duplicates).expect("a rule");
         rule.with_empty_allowed(said.allow_empty)
+    }
+
+    /// Whether a column says of stored rows that they are deleted: in text, what it holds would be told from its values.
+    fn has_flag(&self, format: Format) -> bool {
+        self.said.soft && format == Format::Parquet
     }
 
     /// `None` for a table without rows where the format cannot hold one.
     fn stored(&self, format: Format) -> Option<RecordBatch> {
         let exists = format != Format::Ndjson || !self.stored.is_empty();
-        exists.then(|| table(&self.stored, self.at, self.text_ids, format))
+        let stored = exists.then(|| table(&self.stored, self.at, self.text_ids, format))?;
+        if !self.has_flag(format) {
+            return Some(stored);
+        }
+        let gone = self.stored.iter().map(|seed| (seed.value % 7 > 0).then_some(seed.value % 3 == 0));
+        Some(with_column(&stored, "gone", Arc::new(gone.collect::<BooleanArray>())))
     }
 
     /// The shares as text, of which some is no number.
@@ -158,12 +177,7 @@ impl Input {
         let mut whole = table(&self.incoming, self.at, self.text_ids, format);
         if self.said.extra == ExtraColumns::Ignore {
             let more = (0_i64..).take(whole.num_rows()).collect::<Int64Array>();
-            let columns =
-                whole.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
-            let columns = columns.into_iter().zip(whole.columns().iter().cloned());
-            let columns = columns.chain([("more".to_owned(), Arc::new(more) as ArrayRef)]);
-            let columns = columns.map(|(name, values)| (name, values, true));
-            whole = RecordBatch::try_from_iter_with_nullable(columns).expect("a batch");
+            whole = with_column(&whole, "more", Arc::new(more));
         }
         if self.said.lossy == Lossy::Null && format == Format::Parquet {
             whole = self.with_misfits(&whole);
@@ -190,6 +204,15 @@ impl Input {
         let columns = columns.map(|(name, values)| (name, Arc::clone(values), true));
         RecordBatch::try_from_iter_with_nullable(columns).expect("a batch")
     }
+}
+
+/// A batch with one more column.
+fn with_column(batch: &RecordBatch, name: &str, values: ArrayRef) -> RecordBatch {
+    let schema = batch.schema();
+    let columns =
+        schema.fields().iter().map(|field| field.name().as_str()).zip(batch.columns().iter().cloned());
+    let columns = columns.chain([(name, values)]).map(|(name, values)| (name, values, true));
+    RecordBatch::try_from_iter_with_nullable(columns).expect("a batch")
 }
 
 const WORDS: [Option<&str>; 12] = [
@@ -312,26 +335,27 @@ fn said() -> impl Strategy<Value = Said> {
         2 => Just(StoredDuplicates::Repair),
         2 => Just(StoredDuplicates::All),
     ];
-    let rules = (only, duplicates, ties, stale, nulls, extra, missing, (lossy, case, stored));
-    (rules, deletes(), policies()).prop_map(
-        |(
-            (only, duplicates, ties, stale, nulls, extra, missing, (lossy, case, stored)),
-            deletes,
-            policies,
-        )| {
-            let (delete_where, scope, max_delete, allow_empty) = deletes;
+    let null_ids =
+        prop_oneof![6 => Just(NullIds::Error), 1 => Just(NullIds::Match), 1 => Just(NullIds::Skip)];
+    let rules = (only, duplicates, ties, stale, nulls, extra, missing, (lossy, case));
+    (rules, (stored, null_ids), deletes(), policies()).prop_map(
+        |((only, duplicates, ties, stale, nulls, extra, missing, cells), ids, deletes, policies)| {
+            let ((lossy, case), (stored_duplicates, null_ids)) = (cells, ids);
+            let (delete_where, soft, scope, max_delete, allow_empty) = deletes;
             Said {
                 only,
                 duplicates,
                 ties,
                 stale,
                 nulls,
-                stored_duplicates: stored,
+                null_ids,
+                stored_duplicates,
                 extra,
                 missing,
                 lossy,
                 case,
                 delete_where,
+                soft,
                 scope,
                 max_delete,
                 allow_empty,
@@ -341,7 +365,7 @@ fn said() -> impl Strategy<Value = Said> {
     )
 }
 
-type Deletes = (Option<&'static str>, Option<&'static str>, Option<MaxDelete>, bool);
+type Deletes = (Option<&'static str>, bool, Option<&'static str>, Option<MaxDelete>, bool);
 
 /// By columns that always come in, and are text in every format.
 fn deletes() -> impl Strategy<Value = Deletes> {
@@ -357,7 +381,7 @@ fn deletes() -> impl Strategy<Value = Deletes> {
         1 => Just(Some(MaxDelete::Rows(5))),
         1 => Just(Some(MaxDelete::Percent(50))),
     ];
-    (delete_where, scope, most, any::<bool>())
+    (delete_where, any::<bool>(), scope, most, any::<bool>())
 }
 
 fn policies() -> impl Strategy<Value = Vec<(&'static str, ColumnPolicy)>> {
@@ -375,10 +399,18 @@ fn policies() -> impl Strategy<Value = Vec<(&'static str, ColumnPolicy)>> {
         .prop_map(|(word, share, done)| vec![("word", word), ("share", share), ("done", done)])
 }
 
-/// Rows in which each id occurs once, as a stored table should be.
+/// Rows in which each id occurs once, as a stored table should be; a null is no id.
 fn unique(seeds: Vec<Seed>, composite: bool) -> Vec<Seed> {
     let mut seen = std::collections::HashSet::new();
     seeds.into_iter().filter(|s| s.id.is_none() || seen.insert((s.id, composite.then_some(s.part)))).collect()
+}
+
+/// The same rows, of which some have no id where that is no error.
+fn with_null_ids(mut seeds: Vec<Seed>, null_ids: NullIds) -> Vec<Seed> {
+    for seed in seeds.iter_mut().filter(|seed| null_ids != NullIds::Error && seed.value == 7) {
+        seed.id = None;
+    }
+    seeds
 }
 
 fn inputs() -> impl Strategy<Value = Input> {
@@ -406,6 +438,7 @@ fn inputs() -> impl Strategy<Value = Input> {
             let loose = wins != Wins::Incoming || twins;
             let stored = if doubled { stored } else { unique(stored, composite) };
             let incoming = if loose { incoming } else { unique(incoming, composite) };
+            let [stored, incoming] = [stored, incoming].map(|seeds| with_null_ids(seeds, said.null_ids));
             Input {
                 stored,
                 incoming,
@@ -452,7 +485,7 @@ async fn equals_the_judge(
     format: Format,
     name: &str,
 ) -> TestCaseResult {
-    let (doors, rule) = (Doors::new(backend), input.rule());
+    let (doors, rule) = (Doors::new(backend), input.rule(format));
     let (stored, incoming) = (input.stored(format), input.incoming(format));
     if let Some(stored) = &stored {
         store(&doors, name, stored.clone(), input.group_rows).await;
@@ -519,7 +552,7 @@ async fn halves_equal_the_whole(
     format: Format,
     name: &str,
 ) -> TestCaseResult {
-    let rule = input.rule();
+    let rule = input.rule(format);
     let whole = table(&input.incoming, input.at, input.text_ids, format);
     let middle = whole.num_rows() / 2;
     let halves = vec![whole.slice(0, middle), whole.slice(middle, whole.num_rows() - middle)];

@@ -89,6 +89,7 @@ async fn the_newest_row_of_each_id_stays_wherever_it_is() {
             let dry = fold(&doors, name, nothing(), Repair, shown).await;
             assert_eq!((dry.rows.repaired, dry.rows.deleted), (4, 0), "{name}");
             assert_eq!((dry.rows.rows_before, dry.rows.rows_after), (Some(8), Some(4)), "{name}");
+            assert_eq!((dry.work.files_read > 0, dry.work.files_skipped), (true, 0), "{name}");
             let gone = ["delete 1: a 1 >  ", "delete 1: a 5 >  ", "delete 2: a 1 >  ", "delete 3: a 3 >  "];
             assert_eq!(lines(&dry), gone, "{name}");
             let options = UpsertOptions::default;
