@@ -43,7 +43,7 @@ const TARGETS: &[Target] = &[
         partitioned: false,
         deletion_vectors: false,
         on_disk: false,
-        required: 235,
+        required: 330,
     },
     Target {
         label: "parquet, a row group per row",
@@ -53,7 +53,7 @@ const TARGETS: &[Target] = &[
         partitioned: false,
         deletion_vectors: false,
         on_disk: false,
-        required: 128,
+        required: 217,
     },
     Target {
         label: "csv",
@@ -63,7 +63,7 @@ const TARGETS: &[Target] = &[
         partitioned: false,
         deletion_vectors: false,
         on_disk: false,
-        required: 187,
+        required: 279,
     },
     Target {
         label: "ndjson",
@@ -73,7 +73,7 @@ const TARGETS: &[Target] = &[
         partitioned: false,
         deletion_vectors: false,
         on_disk: false,
-        required: 175,
+        required: 263,
     },
     Target {
         label: "folder",
@@ -83,7 +83,7 @@ const TARGETS: &[Target] = &[
         partitioned: false,
         deletion_vectors: false,
         on_disk: false,
-        required: 235,
+        required: 330,
     },
     Target {
         label: "folder, partitioned",
@@ -93,7 +93,7 @@ const TARGETS: &[Target] = &[
         partitioned: true,
         deletion_vectors: false,
         on_disk: false,
-        required: 187,
+        required: 280,
     },
     #[cfg(feature = "delta")]
     Target {
@@ -104,7 +104,7 @@ const TARGETS: &[Target] = &[
         partitioned: false,
         deletion_vectors: false,
         on_disk: false,
-        required: 212,
+        required: 306,
     },
     #[cfg(feature = "delta")]
     Target {
@@ -115,7 +115,7 @@ const TARGETS: &[Target] = &[
         partitioned: true,
         deletion_vectors: false,
         on_disk: false,
-        required: 212,
+        required: 306,
     },
     #[cfg(feature = "delta")]
     Target {
@@ -126,7 +126,7 @@ const TARGETS: &[Target] = &[
         partitioned: false,
         deletion_vectors: true,
         on_disk: false,
-        required: 212,
+        required: 306,
     },
     #[cfg(feature = "delta")]
     Target {
@@ -137,7 +137,7 @@ const TARGETS: &[Target] = &[
         partitioned: true,
         deletion_vectors: true,
         on_disk: false,
-        required: 212,
+        required: 306,
     },
     Target {
         label: "parquet, rows on disk",
@@ -147,7 +147,7 @@ const TARGETS: &[Target] = &[
         partitioned: false,
         deletion_vectors: false,
         on_disk: true,
-        required: 235,
+        required: 330,
     },
     Target {
         label: "folder, partitioned, rows on disk",
@@ -157,7 +157,7 @@ const TARGETS: &[Target] = &[
         partitioned: true,
         deletion_vectors: false,
         on_disk: true,
-        required: 187,
+        required: 280,
     },
     #[cfg(feature = "delta")]
     Target {
@@ -168,7 +168,7 @@ const TARGETS: &[Target] = &[
         partitioned: true,
         deletion_vectors: false,
         on_disk: true,
-        required: 212,
+        required: 306,
     },
     #[cfg(feature = "delta")]
     Target {
@@ -179,7 +179,7 @@ const TARGETS: &[Target] = &[
         partitioned: false,
         deletion_vectors: true,
         on_disk: true,
-        required: 212,
+        required: 306,
     },
 ];
 
