@@ -65,7 +65,7 @@ pub use core::location::{Location, Scheme};
 pub use core::merge::{
     Casting, ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, FineTimestamps, HistoryColumns,
     IncomingColumns, Lossy, MaxDelete, MergeRule, MissingColumns, NaiveTimestamps, NameCase, Newest, NullIds,
-    NullModified, Stale, Ties, UpsertMethod, Winner, Zone,
+    NullModified, Stale, StoredDuplicates, Ties, UpsertMethod, Winner, Zone,
 };
 pub use core::options::{
     Compression, CsvOptions, IfMissing, MemoryLimit, OptimizeOptions, ReadOptions, UpsertOptions,

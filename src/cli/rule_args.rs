@@ -9,7 +9,8 @@ use crate::cli::column_args::{COLUMNS, ColumnArgs};
 use crate::cli::history_args::HistoryArgs;
 use crate::core::merge::{
     Casting, ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, FineTimestamps, Lossy, MaxDelete,
-    MergeRule, MissingColumns, NaiveTimestamps, Newest, NullIds, NullModified, Stale, Ties, UpsertMethod,
+    MergeRule, MissingColumns, NaiveTimestamps, Newest, NullIds, NullModified, Stale, StoredDuplicates, Ties,
+    UpsertMethod,
 };
 use crate::core::options::IfMissing;
 use crate::core::predicate::Predicate;
@@ -85,6 +86,12 @@ pub(super) struct RuleArgs {
     #[arg(long, value_name = "WHAT", help_heading = HARD_CASES)]
     #[arg(value_parser = one_of::<NullIds>(NullIds::VARIANTS))]
     null_ids: Option<NullIds>,
+
+    /// Stored rows that have one id: an error if it comes in, or only the newest of them stays, whether it comes in or not
+    /// (repair), or each of them is met (all) [default: error]
+    #[arg(long, value_name = "WHAT", help_heading = HARD_CASES)]
+    #[arg(value_parser = one_of::<StoredDuplicates>(StoredDuplicates::VARIANTS))]
+    stored_duplicates: Option<StoredDuplicates>,
 
     /// Incoming columns that are not stored [default: error]
     #[arg(long, value_name = "WHAT", help_heading = HARD_CASES)]
@@ -186,6 +193,7 @@ impl RuleArgs {
             .with_missing_columns(self.missing_columns.unwrap_or_default())
             .with_casting(casting)
             .with_columns(self.columns.columns())?
+            .with_stored_duplicates(self.stored_duplicates.unwrap_or_default())?
             .with_stable_partitions(self.partition_is_stable)?;
         let rule = self.history.applied(rule)?;
         let rule = match self.duplicates {

@@ -220,6 +220,7 @@ mod tests {
             phases_ms: PhaseTimes::default(),
             peak_memory_bytes: None,
             diff: None,
+            changed_rows: 0,
         }
     }
 

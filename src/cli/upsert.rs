@@ -212,7 +212,7 @@ pub(crate) async fn run(plan: UpsertPlan, context: &Context) -> Result<()> {
 fn told(report: &mut UpsertReport, output: ReportFormat) -> Result<String> {
     let changes = report.diff.take().unwrap_or_default();
     Ok(match output {
-        ReportFormat::Text => changes::table(&changes, &report.rows)? + &summary::upsert(report),
+        ReportFormat::Text => changes::table(&changes, report.changed_rows)? + &summary::upsert(report),
         ReportFormat::Json => {
             let lines = changes.iter().map(json_line).collect::<Result<String>>()?;
             lines + &json_line(report)?

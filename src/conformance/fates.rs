@@ -11,7 +11,7 @@ use crate::core::report::RowCounts;
 use crate::error::{Error, Result};
 
 /// Counts that are not about what became of an incoming row.
-const OTHERS: [&str; 10] = [
+const OTHERS: [&str; 11] = [
     "incoming",
     "duplicates",
     "ties",

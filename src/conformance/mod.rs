@@ -24,7 +24,7 @@ use crate::core::merge::rule::Fate;
 use crate::core::merge::{
     Casting, ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, FineTimestamps, HistoryColumns,
     IncomingColumns, Lossy, MaxDelete, MergeRule, MissingColumns, NaiveTimestamps, NameCase, Newest, NullIds,
-    NullModified, Stale, Ties, UpsertMethod,
+    NullModified, Stale, StoredDuplicates, Ties, UpsertMethod,
 };
 use crate::core::options::MemoryLimit;
 use crate::core::predicate::Predicate;
@@ -334,6 +334,8 @@ pub struct Choices {
     pub duplicates: Option<Duplicates>,
     /// Incoming rows without an id.
     pub null_ids: NullIds,
+    /// Stored rows with one id.
+    pub stored_duplicates: StoredDuplicates,
     /// Columns that are not stored.
     pub extra: ExtraColumns,
     /// Columns that do not come in.
@@ -388,6 +390,7 @@ impl Rule {
             .with_float_ids(self.choices.float_ids)
             .with_casting(casting.with_naive_timestamps(naive))
             .with_columns(IncomingColumns::default().with_case(case))?
+            .with_stored_duplicates(self.choices.stored_duplicates)?
             .with_stable_partitions(self.choices.stable_partitions)?;
         let rule = match duplicates {
             Some(duplicates) => rule.with_duplicates(duplicates),
@@ -469,13 +472,15 @@ pub struct Counts {
     pub opened: u64,
     /// Stored versions that end because of a delete mark.
     pub closed: u64,
+    /// Stored rows that went because a newer one has their id.
+    pub repaired: u64,
 }
 
 impl From<&RowCounts> for Counts {
     fn from(rows: &RowCounts) -> Self {
         let RowCounts { inserted, updated, unchanged, stale, duplicates, ties, ignored, .. } = *rows;
-        let RowCounts { tombstones, rejected, quarantined, deleted, soft_deleted, opened, closed, .. } =
-            *rows;
+        let RowCounts { tombstones, rejected, quarantined, deleted, soft_deleted, .. } = *rows;
+        let RowCounts { opened, closed, repaired, .. } = *rows;
         Self {
             inserted,
             updated,
@@ -491,6 +496,7 @@ impl From<&RowCounts> for Counts {
             soft_deleted,
             opened,
             closed,
+            repaired,
         }
     }
 }

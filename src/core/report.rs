@@ -52,9 +52,9 @@ pub struct RowCounts {
     pub deleted: u64,
     /// Stored rows that stay, and say now that they are deleted.
     pub soft_deleted: u64,
-    /// Stored versions that end now because of a delete mark.
+    /// Stored versions that end now because of a delete mark, or because their id did not come in.
     pub closed: u64,
-    /// Stored duplicates that were put right.
+    /// Stored rows that went because a newer one has their id.
     pub repaired: u64,
     /// Stored rows before; null where counting them would cost a scan.
     pub rows_before: Option<u64>,
@@ -139,6 +139,18 @@ impl RowCounts {
         self.incoming += rows;
         self.rejected += rows;
         self
+    }
+
+    /// The same where so many more stored rows go, because they are duplicates.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if there are not so many.
+    pub(crate) fn with_repaired(mut self, rows: u64) -> Result<Self> {
+        self.repaired += rows;
+        self.rows_after = self.rows_after.map(|after| after.saturating_sub(rows));
+        self.verify()?;
+        Ok(self)
     }
 
     /// Whether the stored rows are left as they were.
@@ -279,6 +291,9 @@ pub struct UpsertReport {
     /// The first rows that change, if they were asked for: those that are stored in their order, then new ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diff: Option<Vec<RowChange>>,
+    /// How many rows change, stored and new ones: an incoming row may replace several.
+    #[serde(skip)]
+    pub(crate) changed_rows: u64,
 }
 
 /// The report of one write.

@@ -38,7 +38,6 @@ pub(crate) mod write;
 mod z_curve;
 
 use std::fmt;
-use std::ops::Range;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -194,12 +193,6 @@ pub(crate) trait StoredTable: Send {
 
     /// Writes what has changed, and puts it in place in one step if the version is still this one.
     fn apply(&mut self, session: &Session, change: &Change<'_>, done: &mut Done<'_>) -> Result<Applied>;
-}
-
-/// Those of ascending row numbers that lie in a range.
-fn rows_within<'a>(rows: &'a [u64], range: &Range<u64>) -> &'a [u64] {
-    let before = |end: u64| rows.partition_point(|row| *row < end);
-    &rows[before(range.start)..before(range.end)]
 }
 
 /// One version of a table of Parquet files, to be read.

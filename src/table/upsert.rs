@@ -3,6 +3,7 @@
 mod marks;
 mod parts;
 mod quarantine;
+mod repair;
 
 use std::io::Read;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ use crate::table::validity::with_columns;
 use marks::{columns_of, marked, split, together};
 use parts::{Budget, scatter};
 use quarantine::{Aside, Quarantine, check_columns};
+use repair::repaired;
 
 use crate::table::{Applied, Change, Done, Found, StoredTable, UpsertTarget};
 
@@ -236,12 +238,15 @@ impl Job<'_> {
                 (incoming, left_out) = settle(stored.as_mut(), &schema, batches, how)?;
                 self.times.plan += millis(start.elapsed());
                 let start = Instant::now();
-                let found = matched(session, stored.as_mut(), &incoming, &rule, &mut work)?;
+                let schema = incoming.batch().schema();
+                let repaired = repaired(session, stored.as_mut(), &schema, &rule, self.budget, &mut work)?;
+                let Some(repaired) = repaired else { return Ok(Attempt::Conflict) };
+                let found = matched(session, stored.as_mut(), &incoming, (&rule, &repaired.gone), &mut work)?;
                 self.times.matching += millis(start.elapsed());
                 let Some(found) = found else { return Ok(Attempt::Conflict) };
                 let stale = found.stale.iter().map(|row| incoming.source_rows()[*row as usize].into());
                 aside = left_out.aside(stale);
-                (outcome, settled) = (found, Settled::Held(Box::new(incoming)));
+                (outcome, settled) = (repaired.joined(found, &mut work)?, Settled::Held(Box::new(incoming)));
             }
             Some(file) => {
                 tracing::info!("the incoming rows go through the disk");
@@ -249,11 +254,15 @@ impl Job<'_> {
                 (parts, left_out) = scatter(session, file, stored.as_ref(), how, self.budget)?;
                 self.times.plan += millis(start.elapsed());
                 let start = Instant::now();
-                let found = parts.matched(session, stored.as_mut(), &rule, &mut work)?;
+                let schema = SchemaRef::clone(parts.schema());
+                let repaired = repaired(session, stored.as_mut(), &schema, &rule, self.budget, &mut work)?;
+                let Some(repaired) = repaired else { return Ok(Attempt::Conflict) };
+                let found = parts.matched(session, stored.as_mut(), &rule, &repaired.gone, &mut work)?;
                 self.times.matching += millis(start.elapsed());
                 let Some(found) = found else { return Ok(Attempt::Conflict) };
                 aside = left_out.aside(found.stale);
-                (outcome, settled) = (found.outcome, Settled::OnDisk(Box::new(found.rows)));
+                outcome = repaired.joined(found.outcome, &mut work)?;
+                settled = Settled::OnDisk(Box::new(found.rows));
             }
         }
         outcome.rows = outcome.rows.with_rejected(left_out.rows);
@@ -368,6 +377,7 @@ impl Job<'_> {
             phases_ms: PhaseTimes::default(),
             peak_memory_bytes: None,
             diff: None,
+            changed_rows: outcome.changed_rows(),
         }
     }
 }
@@ -396,15 +406,15 @@ fn settle(
     Ok((Incoming::settle(&schema, &batches, together(&marks), how.rule)?, left_out))
 }
 
-/// What becomes of settled rows; none if the table has changed meanwhile.
+/// What becomes of settled rows among all stored ones but the `repaired`; none if the table has changed meanwhile.
 fn matched(
     session: &Session,
     stored: &mut dyn StoredTable,
     incoming: &Incoming,
-    rule: &MergeRule,
+    (rule, repaired): (&MergeRule, &[u64]),
     work: &mut WorkCounts,
 ) -> Result<Option<Outcome>> {
-    let mut matcher = Matcher::new(incoming, &stored.schema(), rule)?;
+    let mut matcher = Matcher::new(incoming, &stored.schema(), rule)?.without(repaired);
     let found = stored.find(session, &mut matcher, work).and_then(|rows| matcher.finish(rows));
     match found {
         // An id that goes from one file to another just then is found twice.

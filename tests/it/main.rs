@@ -82,6 +82,8 @@ mod sqlite;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod stable_partitions;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
+mod stored_duplicates;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
 mod tables;
 #[cfg(feature = "cli")]
 mod text;

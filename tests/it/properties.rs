@@ -12,7 +12,7 @@ use keyfold::conformance::{Judgement, judge, table_of};
 use keyfold::{
     Backend, Casting, ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, Format, Frame, IncomingColumns,
     Location, Lossy, MaxDelete, MergeRule, MissingColumns, NameCase, Newest, NullIds, NullModified, Result,
-    Stale, Ties, UpsertMethod, UpsertOptions, UpsertReport, Winner, WriteOptions,
+    Stale, StoredDuplicates, Ties, UpsertMethod, UpsertOptions, UpsertReport, Winner, WriteOptions,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestCaseResult};
@@ -53,18 +53,21 @@ enum Wins {
 /// What is said instead of the defaults.
 #[derive(Debug, Clone, Default)]
 struct Said {
-    null_ids: NullIds,
     /// Rows are only added, only updated, or mirrored, where the winner allows it.
     only: Option<UpsertMethod>,
     duplicates: Option<Duplicates>,
     ties: Ties,
     stale: Stale,
     nulls: NullModified,
+    null_ids: NullIds,
+    stored_duplicates: StoredDuplicates,
     extra: ExtraColumns,
     missing: MissingColumns,
     lossy: Lossy,
     case: NameCase,
     delete_where: Option<&'static str>,
+    /// Whether rows that meet a delete mark stay.
+    soft: bool,
     scope: Option<&'static str>,
     max_delete: Option<MaxDelete>,
     allow_empty: bool,
@@ -89,7 +92,7 @@ struct Input {
 }
 
 impl Input {
-    fn rule(&self) -> MergeRule {
+    fn rule(&self, format: Format) -> MergeRule {
         let ids: &[&str] = if self.composite { &["id", "part"] } else { &["id"] };
         let said = &self.said;
         let settled = || Newest::by("at").with_nulls(said.nulls);
@@ -106,7 +109,6 @@ impl Input {
             (Wins::Newest, _) => (UpsertMethod::Modified, Some(newest())),
         };
         let rule = MergeRule::new(method, ids.iter().copied(), modified).expect("a rule");
-        let rule = rule.with_null_ids(said.null_ids);
         let rule = rule.with_extra_columns(said.extra).with_missing_columns(said.missing);
         let rule = rule.with_casting(Casting::default().with_lossy(said.lossy));
         let columns = IncomingColumns::default().with_case(said.case);
@@ -123,20 +125,37 @@ impl Input {
         }
         if method != UpsertMethod::InsertOnly {
             if let Some(condition) = said.delete_where {
-                let marks = DeleteMarks::hard(condition.parse().expect("a condition"));
+                let condition = condition.parse().expect("a condition");
+                let marks = if self.has_flag(format) {
+                    DeleteMarks::soft(condition, "gone")
+                } else {
+                    DeleteMarks::hard(condition)
+                };
                 rule = rule.with_delete_marks(marks).expect("marks");
             }
             for (column, policy) in &said.policies {
                 rule = rule.with_policy(*column, *policy).expect("a policy");
             }
         }
+        let rule =
+            rule.with_null_ids(said.null_ids).with_stored_duplicates(said.stored_duplicates).expect("a rule");
         rule.with_empty_allowed(said.allow_empty)
+    }
+
+    /// Whether a column says of stored rows that they are deleted: in text, what it holds would be told from its values.
+    fn has_flag(&self, format: Format) -> bool {
+        self.said.soft && format == Format::Parquet
     }
 
     /// `None` for a table without rows where the format cannot hold one.
     fn stored(&self, format: Format) -> Option<RecordBatch> {
         let exists = format != Format::Ndjson || !self.stored.is_empty();
-        exists.then(|| table(&self.stored, self.at, self.text_ids, format))
+        let stored = exists.then(|| table(&self.stored, self.at, self.text_ids, format))?;
+        if !self.has_flag(format) {
+            return Some(stored);
+        }
+        let gone = self.stored.iter().map(|seed| (seed.value % 7 > 0).then_some(seed.value % 3 == 0));
+        Some(with_column(&stored, "gone", Arc::new(gone.collect::<BooleanArray>())))
     }
 
     /// The shares as text, of which some is no number.
@@ -158,12 +177,7 @@ impl Input {
         let mut whole = table(&self.incoming, self.at, self.text_ids, format);
         if self.said.extra == ExtraColumns::Ignore {
             let more = (0_i64..).take(whole.num_rows()).collect::<Int64Array>();
-            let columns =
-                whole.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>();
-            let columns = columns.into_iter().zip(whole.columns().iter().cloned());
-            let columns = columns.chain([("more".to_owned(), Arc::new(more) as ArrayRef)]);
-            let columns = columns.map(|(name, values)| (name, values, true));
-            whole = RecordBatch::try_from_iter_with_nullable(columns).expect("a batch");
+            whole = with_column(&whole, "more", Arc::new(more));
         }
         if self.said.lossy == Lossy::Null && format == Format::Parquet {
             whole = self.with_misfits(&whole);
@@ -190,6 +204,15 @@ impl Input {
         let columns = columns.map(|(name, values)| (name, Arc::clone(values), true));
         RecordBatch::try_from_iter_with_nullable(columns).expect("a batch")
     }
+}
+
+/// A batch with one more column.
+fn with_column(batch: &RecordBatch, name: &str, values: ArrayRef) -> RecordBatch {
+    let schema = batch.schema();
+    let columns =
+        schema.fields().iter().map(|field| field.name().as_str()).zip(batch.columns().iter().cloned());
+    let columns = columns.chain([(name, values)]).map(|(name, values)| (name, values, true));
+    RecordBatch::try_from_iter_with_nullable(columns).expect("a batch")
 }
 
 const WORDS: [Option<&str>; 12] = [
@@ -298,11 +321,6 @@ fn said() -> impl Strategy<Value = Said> {
     ];
     let ties = prop_oneof![4 => Just(Ties::Incoming), 2 => Just(Ties::Keep), 1 => Just(Ties::Error)];
     let stale = prop_oneof![6 => Just(Stale::Ignore), 1 => Just(Stale::Error), 3 => Just(Stale::Quarantine)];
-    let null_ids = prop_oneof![
-        4 => Just(NullIds::Error),
-        1 => Just(NullIds::Skip),
-        2 => Just(NullIds::Quarantine),
-    ];
     let nulls = prop_oneof![9 => Just(NullModified::Lowest), 1 => Just(NullModified::Error)];
     let extra = prop_oneof![3 => Just(ExtraColumns::Error), 1 => Just(ExtraColumns::Ignore)];
     let missing = prop_oneof![
@@ -312,26 +330,36 @@ fn said() -> impl Strategy<Value = Said> {
     ];
     let lossy = prop_oneof![2 => Just(Lossy::Error), 1 => Just(Lossy::Null)];
     let case = prop_oneof![3 => Just(NameCase::Exact), 1 => Just(NameCase::Fold)];
-    let rules = (only, duplicates, ties, stale, nulls, extra, missing, (lossy, case, null_ids));
-    (rules, deletes(), policies()).prop_map(
-        |(
-            (only, duplicates, ties, stale, nulls, extra, missing, (lossy, case, null_ids)),
-            deletes,
-            policies,
-        )| {
-            let (delete_where, scope, max_delete, allow_empty) = deletes;
+    let stored = prop_oneof![
+        5 => Just(StoredDuplicates::Error),
+        2 => Just(StoredDuplicates::Repair),
+        2 => Just(StoredDuplicates::All),
+    ];
+    let null_ids = prop_oneof![
+        6 => Just(NullIds::Error),
+        1 => Just(NullIds::Match),
+        1 => Just(NullIds::Skip),
+        2 => Just(NullIds::Quarantine),
+    ];
+    let rules = (only, duplicates, ties, stale, nulls, extra, missing, (lossy, case));
+    (rules, (stored, null_ids), deletes(), policies()).prop_map(
+        |((only, duplicates, ties, stale, nulls, extra, missing, cells), ids, deletes, policies)| {
+            let ((lossy, case), (stored_duplicates, null_ids)) = (cells, ids);
+            let (delete_where, soft, scope, max_delete, allow_empty) = deletes;
             Said {
-                null_ids,
                 only,
                 duplicates,
                 ties,
                 stale,
                 nulls,
+                null_ids,
+                stored_duplicates,
                 extra,
                 missing,
                 lossy,
                 case,
                 delete_where,
+                soft,
                 scope,
                 max_delete,
                 allow_empty,
@@ -341,7 +369,7 @@ fn said() -> impl Strategy<Value = Said> {
     )
 }
 
-type Deletes = (Option<&'static str>, Option<&'static str>, Option<MaxDelete>, bool);
+type Deletes = (Option<&'static str>, bool, Option<&'static str>, Option<MaxDelete>, bool);
 
 /// By columns that always come in, and are text in every format.
 fn deletes() -> impl Strategy<Value = Deletes> {
@@ -357,7 +385,7 @@ fn deletes() -> impl Strategy<Value = Deletes> {
         1 => Just(Some(MaxDelete::Rows(5))),
         1 => Just(Some(MaxDelete::Percent(50))),
     ];
-    (delete_where, scope, most, any::<bool>())
+    (delete_where, any::<bool>(), scope, most, any::<bool>())
 }
 
 fn policies() -> impl Strategy<Value = Vec<(&'static str, ColumnPolicy)>> {
@@ -375,10 +403,18 @@ fn policies() -> impl Strategy<Value = Vec<(&'static str, ColumnPolicy)>> {
         .prop_map(|(word, share, done)| vec![("word", word), ("share", share), ("done", done)])
 }
 
-/// Rows in which each id occurs once, as a stored table should be.
+/// Rows in which each id occurs once, as a stored table should be; a null is no id.
 fn unique(seeds: Vec<Seed>, composite: bool) -> Vec<Seed> {
     let mut seen = std::collections::HashSet::new();
     seeds.into_iter().filter(|s| s.id.is_none() || seen.insert((s.id, composite.then_some(s.part)))).collect()
+}
+
+/// The same rows, of which some have no id where that is no error.
+fn with_null_ids(mut seeds: Vec<Seed>, null_ids: NullIds) -> Vec<Seed> {
+    for seed in seeds.iter_mut().filter(|seed| null_ids != NullIds::Error && seed.value == 7) {
+        seed.id = None;
+    }
+    seeds
 }
 
 fn inputs() -> impl Strategy<Value = Input> {
@@ -401,10 +437,12 @@ fn inputs() -> impl Strategy<Value = Input> {
             let (stored, incoming, doubled, twins) = rows;
             let (at, wins, text_ids, composite, swapped) = shape;
             let (batch_rows, group_rows) = sizes;
-            // Twins that nothing settles are refused, as is what is stored twice: now and then is enough.
+            // Twins that nothing settles are refused, as a rule also what is stored twice: now and then is enough.
+            let doubled = doubled || said.stored_duplicates != StoredDuplicates::Error;
             let loose = wins != Wins::Incoming || twins;
             let stored = if doubled { stored } else { unique(stored, composite) };
             let incoming = if loose { incoming } else { unique(incoming, composite) };
+            let [stored, incoming] = [stored, incoming].map(|seeds| with_null_ids(seeds, said.null_ids));
             Input {
                 stored,
                 incoming,
@@ -456,7 +494,7 @@ async fn equals_the_judge(
     format: Format,
     name: &str,
 ) -> TestCaseResult {
-    let (doors, rule) = (Doors::new(backend), input.rule());
+    let (doors, rule) = (Doors::new(backend), input.rule(format));
     let (stored, incoming) = (input.stored(format), input.incoming(format));
     if let Some(stored) = &stored {
         store(&doors, name, stored.clone(), input.group_rows).await;
@@ -523,7 +561,7 @@ async fn halves_equal_the_whole(
     format: Format,
     name: &str,
 ) -> TestCaseResult {
-    let rule = input.rule();
+    let rule = input.rule(format);
     let whole = table(&input.incoming, input.at, input.text_ids, format);
     let middle = whole.num_rows() / 2;
     let halves = vec![whole.slice(0, middle), whole.slice(middle, whole.num_rows() - middle)];

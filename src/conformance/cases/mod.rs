@@ -5,6 +5,7 @@ mod casting;
 mod choices;
 mod columns;
 mod deletes;
+mod duplicates;
 mod history;
 mod nulls;
 mod policies;
@@ -15,13 +16,13 @@ mod types;
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray};
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
 
 use super::{Case, Choices, Counts, Data, Expect, Rule, Scope};
 use crate::core::format::Format;
 use crate::core::merge::{
-    ExtraColumns, FineTimestamps, Lossy, MissingColumns, NameCase, NullIds, NullModified, Stale, Ties,
-    UpsertMethod,
+    ExtraColumns, FineTimestamps, Lossy, MissingColumns, NameCase, NullIds, NullModified, Stale,
+    StoredDuplicates, Ties, UpsertMethod,
 };
 use crate::error::ErrorKind;
 
@@ -36,6 +37,7 @@ pub(super) fn topics() -> Vec<(&'static str, Vec<Case>)> {
     vec![
         ("Incoming rows that meet stored ones", stored::cases()),
         ("Incoming rows among themselves", batch::cases()),
+        ("Ids that are stored more than once", duplicates::cases()),
         ("Rows without an id", nulls::cases()),
         ("Rows that go into the quarantine", quarantine::cases()),
         ("Other methods, and other answers", choices::cases()),
@@ -63,6 +65,7 @@ const DEFAULTS: Choices = Choices {
     float_ids: false,
     duplicates: None,
     null_ids: NullIds::Error,
+    stored_duplicates: StoredDuplicates::Error,
     extra: ExtraColumns::Error,
     missing: MissingColumns::Keep,
     policies: &[],
@@ -113,6 +116,7 @@ pub(super) const NONE: Counts = Counts {
     soft_deleted: 0,
     opened: 0,
     closed: 0,
+    repaired: 0,
 };
 
 pub(super) const INSERTED: Expect = Expect::Counts(Counts { inserted: 1, ..NONE });
@@ -142,6 +146,10 @@ where
 /// The columns of [`rows`] without a row.
 fn no_rows() -> Data {
     rows::<i64, &str, i64>(&[])
+}
+
+fn floats(values: impl IntoIterator<Item = Option<f64>>) -> ArrayRef {
+    Arc::new(values.into_iter().collect::<Float64Array>())
 }
 
 fn bools(values: impl IntoIterator<Item = Option<bool>>) -> ArrayRef {

@@ -87,6 +87,19 @@ impl NullIds {
 }
 
 choice! {
+    /// What is done with stored rows that have one id.
+    StoredDuplicates {
+        /// The upsert is refused if such an id comes in; others are left alone.
+        Error = "error",
+        /// The newest of them stays, that with the greatest modification value; without a modification column, and among those
+        /// that are equally new, the last. The others go, whether the id comes in or not.
+        Repair = "repair",
+        /// An incoming row meets each of them, as if it were the only one.
+        All = "all",
+    }
+}
+
+choice! {
     /// Which value a column has in a stored row that an incoming one replaces.
     ColumnPolicy {
         /// The incoming one.

@@ -10,38 +10,40 @@ use arrow::datatypes::{DataType, Schema};
 use std::cmp::Ordering;
 
 use super::cells::Cells;
-pub(crate) use super::outcome::{Fates, Made, Outcome, Pair};
+use super::look::{Look, Seen};
+pub(crate) use super::outcome::{Fates, Made, Outcome, Pair, rows_within};
+use super::repair::Search;
 use super::rule::Fate;
 use super::scope::Scope;
 pub(crate) use super::settle::Incoming;
 use super::settle::{id_types, row_number};
 use super::versions::{Landing, Plan, Versions};
-use super::{MergeRule, NullIds, Stale, Ties, Winner};
+use super::{MergeRule, NullIds, Stale, StoredDuplicates, Ties, Winner};
 use crate::core::merge::canonical::{RowEncoder, columns_of};
 use crate::core::predicate::Bound;
 use crate::core::report::RowCounts;
 use crate::core::schema::find_column;
 use crate::error::{Error, ErrorKind, Result};
 
-/// What became of an incoming row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What became of an incoming row. If it meets several stored ones, the last of these that holds for one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Verdict {
     /// No stored row with its id was seen.
     Unseen,
     /// The stored row is equal; also what a row is until [`Matcher::decide`] says otherwise.
     Unchanged,
-    /// It replaces the stored row.
-    Updated,
-    /// The stored row is newer.
-    Stale,
     /// The stored row is as new, and stays.
     Kept,
+    /// The stored row is newer.
+    Stale,
+    /// It replaces the stored row.
+    Updated,
+    /// It is a delete mark that counts.
+    Tombstone,
     /// The stored row stays whatever comes in.
     Ignored,
     /// It is outside of the scope.
     Rejected,
-    /// It is a delete mark that counts.
-    Tombstone,
     /// It is one more version of its id.
     Opened,
 }
@@ -69,6 +71,12 @@ pub(crate) struct Matcher<'a> {
     nameless: usize,
     /// Incoming rows whose id is stored more than once.
     doubled: Vec<u32>,
+    /// Stored rows that are as if they were not there, ascending.
+    repaired: &'a [u64],
+    /// What is looked for instead of rows that meet.
+    search: Option<Search<'a>>,
+    /// Incoming rows that are older than stored ones, where that is refused.
+    older: Vec<u32>,
     /// Incoming rows that are as new as the stored ones and differ, where that is refused.
     refused: Vec<u32>,
 }
@@ -87,7 +95,7 @@ impl<'a> Matcher<'a> {
             return Err(Error::internal("incoming ids are not in the stored types"));
         }
         let mut key_columns = rule.ids().to_vec();
-        if let (true, Some((order, _))) = (rule.compares_modified(), &incoming.order) {
+        if let (true, Some((order, _))) = (rule.compares_modified() || rule.repairs(), &incoming.order) {
             order.check_stored(stored)?;
             key_columns.push(order.column().to_owned());
         }
@@ -131,12 +139,33 @@ impl<'a> Matcher<'a> {
             deleted: Vec::new(),
             nameless: 0,
             doubled: Vec::new(),
+            repaired: &[],
+            search: None,
+            older: Vec::new(),
             refused: Vec::new(),
             incoming,
             rule,
             key_columns,
             value_columns,
         })
+    }
+
+    /// The same without stored rows of these numbers, ascending.
+    pub(crate) fn without(self, repaired: &'a [u64]) -> Self {
+        Self { repaired, ..self }
+    }
+
+    /// Looks for stored rows of one id instead, among all that are in scope.
+    pub(crate) fn searching(self, search: Search<'a>) -> Self {
+        Self { search: Some(search), value_columns: Vec::new(), ..self }
+    }
+
+    /// What is to be found out of rows before they are joined.
+    pub(crate) fn look(&self) -> Look<'a> {
+        match &self.search {
+            Some(search) => Look::Alike(search.keys()),
+            None => Look::Met(self.incoming, self.rule.ids().len()),
+        }
     }
 
     /// The settled incoming rows.
@@ -151,7 +180,7 @@ impl<'a> Matcher<'a> {
 
     /// The id columns by which stored rows may be ruled out that no incoming row meets; none if all stored rows are to be shown.
     pub(crate) fn pruning_ids(&self) -> Option<&'a [String]> {
-        (self.rule.only_stored() == Fate::Leave).then(|| self.rule.ids())
+        (self.rule.only_stored() == Fate::Leave && self.search.is_none()).then(|| self.rule.ids())
     }
 
     /// Whether stored rows may be ruled out that are in other partitions than all incoming rows.
@@ -177,12 +206,11 @@ impl<'a> Matcher<'a> {
     ///
     /// `InvalidInput` if a stored modification value cannot be compared with the incoming ones.
     pub(crate) fn probe(&mut self, keys: &RecordBatch, first_row: u64) -> Result<Vec<Pair>> {
-        let met = self.incoming.meet(&keys.columns()[..self.rule.ids().len()])?;
-        self.join(keys, &met, first_row, &[])
+        let seen = self.look().at(keys)?;
+        self.join(keys, &seen, first_row, &[])
     }
 
-    /// The same once it is known which rows of `keys` have an incoming partner: what [`Incoming::meet`] gives. `gone` are
-    /// those of the stored rows that do not count, ascending. Rows may be shown in any order.
+    /// The same once it is known what [`Matcher::look`] asks of `keys`. `gone` are those of the stored rows that do not count, ascending. Rows may be shown in any order.
     ///
     /// # Errors
     ///
@@ -190,11 +218,20 @@ impl<'a> Matcher<'a> {
     pub(crate) fn join(
         &mut self,
         keys: &RecordBatch,
-        met: &[(u32, u32)],
+        seen: &Seen,
         first_row: u64,
         gone: &[u64],
     ) -> Result<Vec<Pair>> {
         let counts = self.counting(keys, first_row, gone)?;
+        let met = match (seen, &mut self.search) {
+            (Seen::Met(met), _) => met,
+            (Seen::Alike(hashes), Some(search)) => {
+                return search.see(keys, hashes, counts.as_deref(), first_row).map(|()| Vec::new());
+            }
+            (Seen::Alike(_), None) => {
+                return Err(Error::internal("rows were looked at that nobody asked for"));
+            }
+        };
         if self.rule.only_stored() == Fate::Delete {
             let left = self.left_behind(keys, counts.clone(), met)?;
             let rows = left.iter().map(|row| first_row + u64::from(*row));
@@ -211,7 +248,7 @@ impl<'a> Matcher<'a> {
         let met = self.unseen(met.iter().filter(|(row, _)| counts(*row)), first_row);
         if self.rule.matched() == Fate::Leave {
             for (_, pair) in met {
-                self.verdicts[pair.incoming as usize] = Verdict::Ignored;
+                self.ends(pair.incoming, Verdict::Ignored);
             }
             return Ok(Vec::new());
         }
@@ -234,7 +271,7 @@ impl<'a> Matcher<'a> {
             match ranks.row(source as usize).cmp(&stored.row(place)) {
                 Ordering::Greater => self.take(pair),
                 Ordering::Equal if self.is_mark(&pair) && !pair.is_stamp => self.tie(pair),
-                Ordering::Less => self.verdicts[pair.incoming as usize] = Verdict::Stale,
+                Ordering::Less => self.miss(pair.incoming),
                 Ordering::Equal => open.push(pair),
             }
         }
@@ -292,7 +329,7 @@ impl<'a> Matcher<'a> {
             }
             if is_same {
                 if pair.is_stamp {
-                    self.verdicts[pair.incoming as usize] = Verdict::Tombstone;
+                    self.ends(pair.incoming, Verdict::Tombstone);
                 }
                 continue;
             }
@@ -313,20 +350,18 @@ impl<'a> Matcher<'a> {
     pub(crate) fn finish(mut self, rows_before: Option<u64>) -> Result<Outcome> {
         let plan = self.plan_versions()?;
         if !self.doubled.is_empty() {
-            self.doubled.sort_unstable();
-            self.doubled.dedup();
-            let count = self.doubled.len();
+            let doubled = each_once(self.doubled);
             if self.versions.is_some() {
                 let message = "ids have several stored versions of one time, or several without an end";
                 return Err(Error::new(ErrorKind::InvalidInput, message)
-                    .with("ids", count)
-                    .with("sample", self.incoming.name_ids(self.doubled, self.rule)?)
+                    .with("ids", doubled.len())
+                    .with("sample", self.incoming.name_ids(doubled, self.rule)?)
                     .hint("put these versions right first: the times of a history follow each other, and only the last has no end"));
             }
             return Err(Error::new(ErrorKind::InvalidInput, "ids are stored more than once")
-                .with("ids", count)
-                .with("sample", self.incoming.name_ids(self.doubled, self.rule)?)
-                .hint("remove the stored duplicates first: an upsert cannot tell which row is meant"));
+                .with("ids", doubled.len())
+                .with("sample", self.incoming.name_ids(doubled, self.rule)?)
+                .hint("an upsert cannot tell which row is meant: let the newest of each stay (--stored-duplicates repair), update each of them (all), or remove them"));
         }
         if self.nameless > 0 {
             return Err(Error::new(ErrorKind::InvalidInput, "stored rows have no id")
@@ -425,17 +460,15 @@ impl<'a> Matcher<'a> {
 
     /// Refuses stale rows and ties where the rule says so.
     fn check_versions(&self) -> Result<()> {
-        let Some(newest) = self.rule.newest() else { return Ok(()) };
-        let stale: Vec<u32> = self.rows_with(Verdict::Stale).collect();
-        if newest.stale == Stale::Error && !stale.is_empty() {
+        if !self.older.is_empty() {
+            let stale = each_once(self.older.clone());
             return Err(Error::new(ErrorKind::InvalidInput, "incoming rows are older than the stored ones")
                 .with("ids", stale.len())
                 .with("sample", self.incoming.name_ids(stale, self.rule)?)
                 .hint("leave them out of the source, or let them be ignored, or go into the quarantine"));
         }
         if !self.refused.is_empty() {
-            let mut refused = self.refused.clone();
-            refused.sort_unstable();
+            let refused = each_once(self.refused.clone());
             let message = "incoming rows are as new as the stored ones and differ";
             return Err(Error::new(ErrorKind::InvalidInput, message)
                 .with("ids", refused.len())
@@ -447,12 +480,14 @@ impl<'a> Matcher<'a> {
 
     /// Which of the rows count, being stored and in scope; all if this is not there.
     fn counting(&self, keys: &RecordBatch, first_row: u64, gone: &[u64]) -> Result<Option<Vec<bool>>> {
+        let rows = first_row..first_row + keys.num_rows() as u64;
+        let repaired = rows_within(self.repaired, &rows);
         let mut counts: Vec<bool> = match &self.scope {
             Some(scope) => scope.evaluate(keys)?.values().iter().collect(),
-            None if gone.is_empty() => return Ok(None),
+            None if gone.is_empty() && repaired.is_empty() => return Ok(None),
             None => vec![true; keys.num_rows()],
         };
-        for row in gone {
+        for row in gone.iter().chain(repaired) {
             let place = row.checked_sub(first_row).and_then(|row| usize::try_from(row).ok());
             if let Some(counts) = place.and_then(|place| counts.get_mut(place)) {
                 *counts = false;
@@ -487,14 +522,15 @@ impl<'a> Matcher<'a> {
         Ok((0..).zip(leaves).filter(|(_, leaves)| *leaves).map(|(row, _)| row).collect())
     }
 
-    /// Those whose incoming row was not met before, each with its row in the batch.
+    /// Those whose incoming row may meet them, as a rule because it was not met before, each with its row in the batch.
     fn unseen<'m>(&mut self, met: impl Iterator<Item = &'m (u32, u32)>, first_row: u64) -> Vec<(u32, Pair)> {
         let mut unseen = Vec::with_capacity(met.size_hint().0);
+        let meets_all = self.rule.stored_duplicates() == StoredDuplicates::All;
         for (row, incoming) in met {
-            match &mut self.verdicts[*incoming as usize] {
+            match self.verdicts[*incoming as usize] {
                 Verdict::Rejected => {}
-                verdict @ Verdict::Unseen => {
-                    *verdict = Verdict::Unchanged;
+                verdict if verdict == Verdict::Unseen || meets_all => {
+                    self.ends(*incoming, Verdict::Unchanged);
                     let stored_row = first_row + u64::from(*row);
                     let is_stamp = self.is_soft && self.incoming.is_mark(*incoming);
                     unseen.push((*row, Pair { stored_row, incoming: *incoming, is_stamp }));
@@ -513,7 +549,7 @@ impl<'a> Matcher<'a> {
     fn tie(&mut self, pair: Pair) {
         self.tied[pair.incoming as usize] = true;
         match self.rule.newest().map(|newest| newest.ties).unwrap_or_default() {
-            Ties::Keep => self.verdicts[pair.incoming as usize] = Verdict::Kept,
+            Ties::Keep => self.ends(pair.incoming, Verdict::Kept),
             Ties::Incoming => self.take(pair),
             Ties::Error => self.refused.push(pair.incoming),
         }
@@ -524,14 +560,27 @@ impl<'a> Matcher<'a> {
     }
 
     fn delete(&mut self, pair: Pair) {
-        self.verdicts[pair.incoming as usize] = Verdict::Tombstone;
+        self.ends(pair.incoming, Verdict::Tombstone);
         self.deleted.push(pair.stored_row);
     }
 
     fn replace(&mut self, pair: Pair) {
         let verdict = if pair.is_stamp { Verdict::Tombstone } else { Verdict::Updated };
-        self.verdicts[pair.incoming as usize] = verdict;
+        self.ends(pair.incoming, verdict);
         self.replaced.push(pair);
+    }
+
+    /// Leaves a stored row that is newer.
+    fn miss(&mut self, incoming: u32) {
+        self.ends(incoming, Verdict::Stale);
+        if self.rule.newest().is_some_and(|newest| newest.stale == Stale::Error) {
+            self.older.push(incoming);
+        }
+    }
+
+    fn ends(&mut self, incoming: u32, verdict: Verdict) {
+        let own = &mut self.verdicts[incoming as usize];
+        *own = verdict.max(*own);
     }
 }
 
@@ -543,6 +592,12 @@ fn stamped(rule: &MergeRule, is_used: bool) -> Cells {
         (None, Some(history)) => cells.with_ends(history.columns.ends(), is_used),
         (None, None) => cells,
     }
+}
+
+fn each_once(mut rows: Vec<u32>) -> Vec<u32> {
+    rows.sort_unstable();
+    rows.dedup();
+    rows
 }
 
 fn holds_floats(data_type: &DataType) -> bool {

@@ -9,10 +9,12 @@ mod deletes;
 mod history;
 mod ids;
 pub(crate) mod kernel;
+mod look;
 mod method;
 pub(crate) mod order;
 mod outcome;
 pub(crate) mod reference;
+pub(crate) mod repair;
 pub(crate) mod rule;
 pub(crate) mod scatter;
 mod scope;
@@ -25,7 +27,7 @@ mod winner;
 pub use casting::{Casting, NaiveTimestamps, Zone};
 pub use choices::{
     ColumnPolicy, Duplicates, ExtraColumns, FineTimestamps, Lossy, MissingColumns, NameCase, NullIds,
-    NullModified, Stale, Ties,
+    NullModified, Stale, StoredDuplicates, Ties,
 };
 pub use columns::IncomingColumns;
 pub use deletes::{DeleteMarks, MaxDelete};

@@ -63,6 +63,19 @@ pub(super) fn compare_texts(left: &str, right: &str) -> Ordering {
     }
 }
 
+/// The same of texts that have to be of one kind.
+///
+/// # Errors
+///
+/// `InvalidInput` if one of them names an instant, or a number, and the other does not.
+pub(super) fn compare_alike(left: &str, right: &str) -> Result<Ordering> {
+    match (Kind::of(left), Kind::of(right)) {
+        ((Kind::Words, _), (Kind::Words, _)) => Ok(left.cmp(right)),
+        ((own, left), (other, right)) if own == other => Ok(left.cmp(&right)),
+        _ => Err(mixed(left)),
+    }
+}
+
 impl Order {
     /// Learns from the incoming values how they are to be read, and orders them.
     ///

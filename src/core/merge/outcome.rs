@@ -9,6 +9,7 @@ use arrow::array::RecordBatch;
 use super::cells::Cells;
 use super::settle::Incoming;
 use crate::core::report::RowCounts;
+use crate::error::Result;
 
 /// A stored row and the incoming row with the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,12 +72,17 @@ impl Fates<'_> {
     /// What becomes of those of these numbers.
     pub(crate) fn within(&self, rows: &Range<u64>) -> Self {
         let replaced = |row: u64| self.replaced.partition_point(|pair| pair.stored_row < row);
-        let deleted = |row: u64| self.deleted.partition_point(|deleted| *deleted < row);
         Self {
             replaced: &self.replaced[replaced(rows.start)..replaced(rows.end)],
-            deleted: &self.deleted[deleted(rows.start)..deleted(rows.end)],
+            deleted: rows_within(self.deleted, rows),
         }
     }
+}
+
+/// Those of ascending row numbers that lie in a range.
+pub(crate) fn rows_within<'a>(rows: &'a [u64], range: &Range<u64>) -> &'a [u64] {
+    let before = |end: u64| rows.partition_point(|row| *row < end);
+    &rows[before(range.start)..before(range.end)]
 }
 
 impl Outcome {
@@ -90,6 +96,23 @@ impl Outcome {
             }
             None => (incoming.batch(), Cow::Borrowed(incoming.source_rows())),
         }
+    }
+
+    /// How many rows are not the same afterwards: those that go, too.
+    pub(crate) fn changed_rows(&self) -> u64 {
+        (self.replaced.len() + self.deleted.len() + self.inserted.len()) as u64
+    }
+
+    /// The same where more stored rows go, because others with their ids stay.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if the counts do not add up then.
+    pub(crate) fn with_repaired(mut self, rows: &[u64]) -> Result<Self> {
+        self.deleted.extend(rows);
+        self.deleted.sort_unstable();
+        self.rows = self.rows.with_repaired(rows.len() as u64)?;
+        Ok(self)
     }
 
     /// What becomes of the stored rows of these numbers.

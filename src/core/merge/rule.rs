@@ -8,7 +8,7 @@ use arrow::datatypes::Schema;
 
 use super::casting::Casting;
 use super::cells::Cells;
-use super::choices::{ColumnPolicy, Duplicates, ExtraColumns, MissingColumns, NullIds};
+use super::choices::{ColumnPolicy, Duplicates, ExtraColumns, MissingColumns, NullIds, StoredDuplicates};
 use super::columns::IncomingColumns;
 use super::history::{History, HistoryColumns};
 use super::{DeleteMarks, MaxDelete, Newest, Stale, UpsertMethod, Winner};
@@ -55,6 +55,7 @@ pub struct MergeRule {
     float_ids: bool,
     duplicates: Option<Duplicates>,
     null_ids: NullIds,
+    stored_duplicates: StoredDuplicates,
     extra: ExtraColumns,
     missing: MissingColumns,
     casting: Casting,
@@ -218,6 +219,7 @@ impl MergeRule {
             float_ids: false,
             duplicates: None,
             null_ids: NullIds::default(),
+            stored_duplicates: StoredDuplicates::default(),
             extra: ExtraColumns::default(),
             missing: MissingColumns::default(),
             casting: Casting::default(),
@@ -298,7 +300,8 @@ impl MergeRule {
         if self.history.is_some() {
             self.only_stored = if is_closed { Fate::Delete } else { Fate::Leave };
         }
-        self.with_checked_partitions()
+        self.check_partitions()?;
+        Ok(self)
     }
 
     fn check_changes_stored(&self) -> Result<()> {
@@ -344,7 +347,7 @@ impl MergeRule {
         self
     }
 
-    /// Says how many stored rows may go at most.
+    /// Says how many stored rows may go at most, be it by delete marks, by a mirror, or because they are duplicates.
     #[must_use]
     pub fn with_max_delete(mut self, most: MaxDelete) -> Self {
         self.max_delete = Some(most);
@@ -356,19 +359,41 @@ impl MergeRule {
     ///
     /// # Errors
     ///
-    /// `Usage` with a mirror, which looks at all stored rows.
+    /// `Usage` with a mirror, and with [`StoredDuplicates::Repair`], which look at all stored rows.
     pub fn with_stable_partitions(mut self, is_stable: bool) -> Result<Self> {
         self.stable_partitions = is_stable;
-        self.with_checked_partitions()
+        self.check_partitions()?;
+        Ok(self)
     }
 
-    fn with_checked_partitions(self) -> Result<Self> {
-        if self.stable_partitions && self.only_stored == Fate::Delete {
-            return Err(Error::new(ErrorKind::Usage, "a mirror looks into all partitions")
-                .with("flag", "--partition-is-stable")
-                .hint("leave the flag out, or choose another method"));
+    /// Says what is done with stored rows that have one id.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` for [`StoredDuplicates::Repair`] with [`MergeRule::with_stable_partitions`]: it looks at all stored rows; and with a
+    /// history.
+    pub fn with_stored_duplicates(mut self, duplicates: StoredDuplicates) -> Result<Self> {
+        if duplicates != StoredDuplicates::Error {
+            self.check_no_history("the stored versions of an id are no duplicates")?;
         }
+        self.stored_duplicates = duplicates;
+        self.check_partitions()?;
         Ok(self)
+    }
+
+    fn check_partitions(&self) -> Result<()> {
+        let (message, hint) = match (self.only_stored, self.stored_duplicates) {
+            _ if !self.stable_partitions => return Ok(()),
+            (Fate::Delete, _) => {
+                ("a mirror looks into all partitions", "leave the flag out, or choose another method")
+            }
+            (_, StoredDuplicates::Repair) => (
+                "stored duplicates are looked for in all partitions",
+                "leave the flag out, or --stored-duplicates repair",
+            ),
+            _ => return Ok(()),
+        };
+        Err(Error::new(ErrorKind::Usage, message).with("flag", "--partition-is-stable").hint(hint))
     }
 
     /// Says whether floats may be ids: NaN is one value then, and zero has no sign.
@@ -584,7 +609,7 @@ impl MergeRule {
             self.check_rows(live > 0)?;
         }
         self.max_delete.map_or(Ok(()), |most| {
-            most.check(rows.deleted + rows.soft_deleted + rows.closed, rows.rows_before)
+            most.check(rows.deleted + rows.soft_deleted + rows.closed + rows.repaired, rows.rows_before)
         })
     }
 
@@ -599,6 +624,17 @@ impl MergeRule {
     #[must_use]
     pub fn null_ids(&self) -> NullIds {
         self.null_ids
+    }
+
+    /// What is done with stored rows that have one id.
+    #[must_use]
+    pub fn stored_duplicates(&self) -> StoredDuplicates {
+        self.stored_duplicates
+    }
+
+    /// Whether stored rows that have one id become one.
+    pub(crate) fn repairs(&self) -> bool {
+        self.stored_duplicates == StoredDuplicates::Repair
     }
 
     /// What is done with incoming columns that are not stored.
@@ -735,6 +771,22 @@ mod tests {
             MergeRule::new(UpsertMethod::Id, ["id"], Some(settled)).is_ok(),
             "all methods look at the batch"
         );
+    }
+
+    #[test]
+    fn what_looks_at_all_rows_leaves_no_partition_out() {
+        let rule = || MergeRule::by_id(["id"]).expect("a rule");
+        let repair = StoredDuplicates::Repair;
+        let refused = [
+            rule().with_stable_partitions(true).and_then(|rule| rule.with_stored_duplicates(repair)),
+            rule().with_stored_duplicates(repair).and_then(|rule| rule.with_stable_partitions(true)),
+            MergeRule::mirror(["id"], Winner::Incoming).and_then(|rule| rule.with_stable_partitions(true)),
+        ];
+        for rule in refused {
+            assert_eq!(rule.map_err(|error| error.kind()), Err(ErrorKind::Usage));
+        }
+        let all = rule().with_stored_duplicates(StoredDuplicates::All).expect("a rule");
+        assert!(all.with_stable_partitions(true).is_ok());
     }
 
     #[test]

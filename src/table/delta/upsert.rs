@@ -21,7 +21,7 @@ use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::merge::MergeRule;
-use crate::core::merge::kernel::{Matcher, Outcome};
+use crate::core::merge::kernel::{Matcher, Outcome, rows_within};
 use crate::core::options::UpsertOptions;
 use crate::core::report::{WorkCounts, millis};
 use crate::error::Result;
@@ -29,7 +29,7 @@ use crate::table::fit::{Fit, fit_batches};
 use crate::table::parquet::{FileLayout, Folded};
 use crate::table::partition;
 use crate::table::reach::Reach;
-use crate::table::{Applied, Change, Done, Found, StoredTable, UpsertTarget, rows_within};
+use crate::table::{Applied, Change, Done, Found, StoredTable, UpsertTarget};
 
 /// A table that may or may not exist yet.
 #[derive(Debug)]

@@ -59,14 +59,16 @@ impl Written {
     /// The metrics of a merge, as Spark names them.
     pub(super) fn metrics(&self, change: &Change<'_>, work: &WorkCounts) -> BTreeMap<&'static str, u64> {
         let rows = &change.outcome.rows;
+        // One incoming row may replace several stored ones.
+        let updated = change.outcome.replaced.len() as u64;
         let removed = self.removes.iter().filter_map(|file| file.size).map(i64::unsigned_abs).sum();
         BTreeMap::from([
             ("numSourceRows", rows.incoming),
             ("numTargetRowsInserted", rows.inserted),
-            ("numTargetRowsUpdated", rows.updated),
-            ("numTargetRowsDeleted", rows.deleted),
+            ("numTargetRowsUpdated", updated),
+            ("numTargetRowsDeleted", rows.deleted + rows.repaired),
             ("numTargetRowsCopied", self.copied),
-            ("numOutputRows", rows.inserted + rows.updated + self.copied),
+            ("numOutputRows", rows.inserted + updated + self.copied),
             ("numTargetFilesAdded", self.adds.len() as u64),
             ("numTargetFilesRemoved", work.files_removed),
             ("numTargetDeletionVectorsAdded", self.marks.added),

@@ -22,7 +22,7 @@ use crate::client::session::Session;
 use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::merge::MergeRule;
-use crate::core::merge::kernel::{Fates, Matcher};
+use crate::core::merge::kernel::{Fates, Matcher, rows_within};
 use crate::core::options::UpsertOptions;
 use crate::core::report::{WorkCounts, millis};
 use crate::error::{Error, ErrorKind, Result};
@@ -32,7 +32,7 @@ use crate::table::parquet::{FileLayout, Folded, PartChange, rewrite_part};
 use crate::table::partition::{self, Values};
 use crate::table::reach::Reach;
 use crate::table::source::check_new_name;
-use crate::table::{Applied, Change, Done, Found, ParquetTable, StoredTable, UpsertTarget, rows_within};
+use crate::table::{Applied, Change, Done, Found, ParquetTable, StoredTable, UpsertTarget};
 
 /// A folder that may or may not have files yet.
 #[derive(Debug)]

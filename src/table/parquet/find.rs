@@ -120,9 +120,9 @@ type Probe<'a, 'b> = Mutex<(&'a mut Matcher<'b>, Vec<Pair>)>;
 impl Keys<'_> {
     /// Shows some rows to the matcher, but for deleted ones.
     fn show(&self, rows: &[Range<usize>], probe: &Probe<'_, '_>) -> Result<()> {
-        let (incoming, ids, shows_all) = {
+        let (look, shows_all) = {
             let (matcher, _) = &*locked(probe);
-            (matcher.incoming(), matcher.ids().len(), matcher.pruning_ids().is_none())
+            (matcher.look(), matcher.pruning_ids().is_none())
         };
         let is_all = rows.iter().map(Range::len).sum::<usize>() == self.all;
         let selection =
@@ -141,10 +141,10 @@ impl Keys<'_> {
                 let part = run.len().min(batch.num_rows() - seen);
                 let keys = batch.slice(seen, part);
                 let first = self.file.starts[self.group] + run.start as u64;
-                let met = incoming.meet(&keys.columns()[..ids])?;
-                if shows_all || !met.is_empty() {
+                let seen_here = look.at(&keys)?;
+                if shows_all || !seen_here.is_empty() {
                     let (matcher, open) = &mut *locked(probe);
-                    open.extend(matcher.join(&keys, &met, first, self.file.deleted(first, part))?);
+                    open.extend(matcher.join(&keys, &seen_here, first, self.file.deleted(first, part))?);
                 }
                 (seen, run.start) = (seen + part, run.start + part);
             }

@@ -31,6 +31,8 @@ pub(crate) struct ParquetFile {
     pub(super) starts: Vec<u64>,
     /// Rows that do not count, ascending, numbered like the others.
     deleted: Vec<u64>,
+    /// The bytes read that are in reports already.
+    counted: u64,
 }
 
 impl ParquetFile {
@@ -75,7 +77,7 @@ impl ParquetFile {
         for group in opened.metadata.metadata().row_groups() {
             starts.push(starts[starts.len() - 1] + group.num_rows().unsigned_abs());
         }
-        Self { opened, shape, starts, deleted }
+        Self { opened, shape, starts, deleted, counted: 0 }
     }
 
     pub(super) fn opened(&self) -> &Opened {
@@ -309,7 +311,10 @@ impl StoredFile for ParquetFile {
 
     fn find(&mut self, session: &Session, matcher: &mut Matcher<'_>, work: &mut WorkCounts) -> Result<u64> {
         session.progress().start(self.opened.bytes());
+        // What was read for an earlier look is counted already.
+        work.bytes_read = work.bytes_read.saturating_sub(self.counted);
         self.find_rows(session, matcher, work)?;
+        self.counted = self.bytes_read();
         Ok(self.rows())
     }
 

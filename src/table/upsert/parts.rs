@@ -39,12 +39,17 @@ impl Budget {
         usize::try_from(self.0 / 4).unwrap_or(usize::MAX)
     }
 
+    /// The bytes of the table that tells which ids could be stored more than once. In less, too many would share a place.
+    pub(super) fn doubles(self) -> usize {
+        usize::try_from(self.0 / 8).unwrap_or(usize::MAX).clamp(16 << 20, 256 << 20)
+    }
+
     /// The bytes of a part, and those that are sorted at a time.
     fn part(self) -> u64 {
         self.0 / 8
     }
 
-    fn sorted(self) -> usize {
+    pub(super) fn sorted(self) -> usize {
         usize::try_from(self.0 / 8).unwrap_or(usize::MAX)
     }
 }
@@ -127,7 +132,13 @@ fn with_numbers(schema: &Schema, has_marks: bool) -> SchemaRef {
 }
 
 impl<R: Iterator<Item = Result<RecordBatch>>> Parts<R> {
-    /// Matches one part after the other; gives what becomes of all rows. None if the table has changed meanwhile.
+    /// The columns, in the stored types.
+    pub(super) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Matches one part after the other with all stored rows but the `repaired` ones; gives what becomes of all rows. None if the
+    /// table has changed meanwhile.
     ///
     /// # Errors
     ///
@@ -137,6 +148,7 @@ impl<R: Iterator<Item = Result<RecordBatch>>> Parts<R> {
         session: &Session,
         stored: &mut dyn StoredTable,
         rule: &MergeRule,
+        repaired: &[u64],
         work: &mut WorkCounts,
     ) -> Result<Option<FoundInParts>> {
         let mut written = Written::new(&self.schema, self.budget);
@@ -152,13 +164,13 @@ impl<R: Iterator<Item = Result<RecordBatch>>> Parts<R> {
             let missing = if is_mirror || part.is_none() { next..number } else { 0..0 };
             for number in missing {
                 let part = Part { number, ..Part::default() };
-                if !self.match_part(session, stored, &part, rule, work, &mut written)? {
+                if !self.match_part(session, stored, &part, (rule, repaired), work, &mut written)? {
                     return Ok(None);
                 }
             }
             let Some(part) = part else { return written.finish(session).map(Some) };
             next = number + 1;
-            if !self.match_part(session, stored, &part, rule, work, &mut written)? {
+            if !self.match_part(session, stored, &part, (rule, repaired), work, &mut written)? {
                 return Ok(None);
             }
         }
@@ -170,13 +182,15 @@ impl<R: Iterator<Item = Result<RecordBatch>>> Parts<R> {
         session: &Session,
         stored: &mut dyn StoredTable,
         part: &Part,
-        rule: &MergeRule,
+        (rule, repaired): (&MergeRule, &[u64]),
         work: &mut WorkCounts,
         written: &mut Written,
     ) -> Result<bool> {
         let incoming = Incoming::settle(&self.schema, &part.rows, together(&part.marks), rule)?;
         let incoming = incoming.of_share(self.shares.part(part.number), self.shares.latest())?;
-        let Some(outcome) = matched(session, stored, &incoming, rule, work)? else { return Ok(false) };
+        let Some(outcome) = matched(session, stored, &incoming, (rule, repaired), work)? else {
+            return Ok(false);
+        };
         written.add(&incoming, &part.places, &outcome)?;
         Ok(true)
     }

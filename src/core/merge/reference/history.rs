@@ -105,9 +105,7 @@ pub(super) fn fold(
     }
     added.sort_by_key(|(place, _)| *place);
     rows.extend(added.into_iter().map(|(_, row)| row));
-    if rule.max_delete().is_some_and(|most| counts.closed > super::allowed(most, stored)) {
-        return Err(Refusal::TooManyDeleted(counts.closed));
-    }
+    super::check_gone(counts.closed, stored, rule)?;
     counts.rows_before = Some(stored.rows.len() as u64);
     counts.rows_after = Some(rows.len() as u64);
     Ok((Table { columns: stored.columns.clone(), rows }, counts))

@@ -5,19 +5,21 @@
 
 mod cell;
 mod history;
+mod repair;
 
 use std::cmp::Ordering;
 
 use super::rule::Fate;
 use super::{
     ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, MaxDelete, MergeRule, MissingColumns, NullIds,
-    NullModified, Stale, Ties, Winner,
+    NullModified, Stale, StoredDuplicates, Ties, Winner,
 };
 use crate::core::predicate::Predicate;
 use crate::core::report::RowCounts;
 use crate::core::text::{instant, number};
 
 pub(crate) use cell::{Cell, Table};
+use repair::repaired;
 
 /// Why a merge is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,7 +146,8 @@ pub(crate) fn merge(
         return Err(Refusal::MissingPolicy(name.into()));
     }
 
-    let tables = Tables { stored, incoming, rule, reading, conditions };
+    let mut tables = Tables { stored, incoming, rule, reading, conditions, gone: Vec::new() };
+    tables.gone = repaired(&tables)?;
     let mut counts = RowCounts {
         incoming: (named.places.len() + named.left_out.len()) as u64,
         rejected: named.left_out.len() as u64,
@@ -155,45 +158,48 @@ pub(crate) fn merge(
         let folded = history::fold((stored, incoming), settled, (rule, reading), conditions, counts);
         return folded.map(|(table, counts)| Merged::new(table, counts, quarantined(&named, &[], rule)));
     }
-    let mut rows: Vec<Option<Vec<Cell>>> = stored.rows.iter().cloned().map(Some).collect();
+    counts.repaired = tables.gone.iter().filter(|gone| **gone).count() as u64;
+    let stays = stored.rows.iter().zip(&tables.gone).map(|(row, gone)| (!gone).then(|| row.clone()));
+    let mut rows: Vec<Option<Vec<Cell>>> = stays.collect();
     let mut met = vec![false; stored.rows.len()];
-    let (mut stored_twice, mut older, mut equally_new) = (0, Vec::new(), 0);
+    let (mut stored_twice, mut older, mut aside, mut equally_new) = (0, Vec::new(), Vec::new(), 0);
     for settled in settled {
         let partners = tables.partners(settled.row);
         for partner in &partners {
             met[*partner] = true;
         }
-        let (becomes, is_tie) = tables.judge(&settled, partners.first().copied())?;
+        let meets = match partners.len() {
+            0 => vec![None],
+            1.. if rule.stored_duplicates() == StoredDuplicates::All => partners.iter().map(Some).collect(),
+            1.. => vec![partners.first()],
+        };
+        let mut all = Vec::new();
+        let mut is_tie = false;
+        for at in meets {
+            let (becomes, ties) = tables.judge(&settled, at.copied())?;
+            is_tie |= ties;
+            all.push(becomes);
+        }
         counts.ties += u64::from(settled.tied || is_tie);
         equally_new += usize::from(is_tie);
-        stored_twice += usize::from(partners.len() > 1);
-        match becomes {
-            Becomes::Rejected => counts.rejected += 1,
-            Becomes::Ignored => counts.ignored += 1,
-            Becomes::Unchanged => counts.unchanged += 1,
-            Becomes::Kept => counts.stale += 1,
-            Becomes::Older => {
-                counts.stale += 1;
-                older.push(settled.place);
-            }
-            Becomes::Mark(gone) => {
-                counts.tombstones += 1;
-                if let Some(row) = gone {
-                    rows[row] = None;
+        let is_twice = partners.len() > 1 && rule.stored_duplicates() == StoredDuplicates::Error;
+        stored_twice += usize::from(is_twice && !matches!(all[0], Becomes::Rejected));
+        let is_stale = counts.stale;
+        count(&all, &mut counts);
+        if all.iter().any(|becomes| matches!(becomes, Becomes::Older)) {
+            older.push(settled.place);
+            aside.extend((counts.stale > is_stale).then_some(settled.place));
+        }
+        for becomes in all {
+            match becomes {
+                Becomes::New(row) => rows.push(Some(row)),
+                Becomes::Update(at, row) => rows[at] = Some(row),
+                Becomes::Mark(Some(row)) => rows[row] = None,
+                Becomes::SoftlyDeleted(at, row) => {
+                    counts.soft_deleted += 1;
+                    rows[at] = Some(row);
                 }
-            }
-            Becomes::New(row) => {
-                counts.inserted += 1;
-                rows.push(Some(row));
-            }
-            Becomes::Update(at, row) => {
-                counts.updated += 1;
-                rows[at] = Some(row);
-            }
-            Becomes::SoftlyDeleted(at, row) => {
-                counts.tombstones += 1;
-                counts.soft_deleted += 1;
-                rows[at] = Some(row);
+                _ => {}
             }
         }
     }
@@ -209,26 +215,30 @@ pub(crate) fn merge(
     if mirrors {
         tables.leave_behind(&met, &mut rows)?;
     }
-    counts.deleted = rows.iter().filter(|row| row.is_none()).count() as u64;
+    counts.deleted = rows.iter().filter(|row| row.is_none()).count() as u64 - counts.repaired;
     let stale = if rule.delete_marks().is_none() { counts.stale } else { 0 };
     let live = counts.inserted + counts.updated + counts.unchanged + stale;
     if mirrors && live == 0 && counts.deleted > 0 && !rule.allows_empty() {
         return Err(Refusal::Empty);
     }
     let before = stored.rows.len() as u64;
-    let most = rule.max_delete().map_or(before, |most| allowed(most, stored));
-    if counts.deleted + counts.soft_deleted > most {
-        return Err(Refusal::TooManyDeleted(counts.deleted + counts.soft_deleted));
-    }
+    check_gone(counts.deleted + counts.soft_deleted + counts.repaired, stored, rule)?;
     let table = Table { columns: stored.columns.clone(), rows: rows.into_iter().flatten().collect() };
     (counts.rows_before, counts.rows_after) = (Some(before), Some(table.rows.len() as u64));
-    Ok(Merged::new(table, counts, quarantined(&named, &older, rule)))
+    Ok(Merged::new(table, counts, quarantined(&named, &aside, rule)))
 }
 
 impl Merged {
     fn new(table: Table, mut counts: RowCounts, quarantined: Vec<(usize, &'static str)>) -> Self {
         counts.quarantined = quarantined.len() as u64;
         Self { table, counts, quarantined }
+    }
+}
+
+fn check_gone(gone: u64, stored: &Table, rule: &MergeRule) -> Result<(), Refusal> {
+    match rule.max_delete() {
+        Some(most) if gone > allowed(most, stored) => Err(Refusal::TooManyDeleted(gone)),
+        _ => Ok(()),
     }
 }
 
@@ -256,6 +266,27 @@ enum Becomes {
     Update(usize, Vec<Cell>),
 }
 
+/// Counts an incoming row, of which these became with each stored row it met: what changes one counts before what does not.
+fn count(all: &[Becomes], counts: &mut RowCounts) {
+    let is = |what: fn(&Becomes) -> bool| all.iter().any(what);
+    let counted = if is(|one| matches!(one, Becomes::Rejected)) {
+        &mut counts.rejected
+    } else if is(|one| matches!(one, Becomes::Ignored)) {
+        &mut counts.ignored
+    } else if is(|one| matches!(one, Becomes::New(_))) {
+        &mut counts.inserted
+    } else if is(|one| matches!(one, Becomes::Mark(_) | Becomes::SoftlyDeleted(..))) {
+        &mut counts.tombstones
+    } else if is(|one| matches!(one, Becomes::Update(..))) {
+        &mut counts.updated
+    } else if is(|one| matches!(one, Becomes::Older | Becomes::Kept)) {
+        &mut counts.stale
+    } else {
+        &mut counts.unchanged
+    };
+    *counted += 1;
+}
+
 /// All that is known before rows meet.
 struct Tables<'a> {
     stored: &'a Table,
@@ -263,18 +294,22 @@ struct Tables<'a> {
     rule: &'a MergeRule,
     reading: Reading,
     conditions: &'a Conditions,
+    /// Which stored rows are as if they had never been there, once that is known.
+    gone: Vec<bool>,
 }
 
 impl Tables<'_> {
-    fn is_inside(&self, row: usize) -> bool {
-        !self.conditions.stored_outside.get(row).copied().unwrap_or(false)
+    /// Whether a stored row is one that this is about.
+    fn is_there(&self, row: usize) -> bool {
+        let is = |rows: &[bool]| rows.get(row).copied().unwrap_or(false);
+        !is(&self.conditions.stored_outside) && !is(&self.gone)
     }
 
     /// The stored rows with the id of an incoming one.
     fn partners(&self, row: &[Cell]) -> Vec<usize> {
         let id = id_of(self.incoming, row, self.rule);
         let is_partner = |other: &usize| {
-            self.is_inside(*other) && id_of(self.stored, &self.stored.rows[*other], self.rule) == id
+            self.is_there(*other) && id_of(self.stored, &self.stored.rows[*other], self.rule) == id
         };
         (0..self.stored.rows.len()).filter(is_partner).collect()
     }
@@ -353,7 +388,7 @@ impl Tables<'_> {
 
     /// Lets stored rows go that no incoming one has met.
     fn leave_behind(&self, met: &[bool], rows: &mut [Option<Vec<Cell>>]) -> Result<(), Refusal> {
-        let inside = (0..met.len()).filter(|row| self.is_inside(*row));
+        let inside = (0..met.len()).filter(|row| self.is_there(*row));
         let is_nameless =
             |row: &usize| id_of(self.stored, &self.stored.rows[*row], self.rule).contains(&&Cell::Null);
         let (nameless, named): (Vec<usize>, Vec<usize>) = inside.partition(is_nameless);

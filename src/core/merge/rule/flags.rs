@@ -27,6 +27,7 @@ impl MergeRule {
             float_ids,
             duplicates,
             null_ids,
+            stored_duplicates,
             extra,
             missing,
             casting: Casting { lossy, naive_timestamps, fine_timestamps },
@@ -60,6 +61,7 @@ impl MergeRule {
         say("--stale", newest.and_then(|newest| choice(&newest.stale)));
         say("--null-modified", newest.and_then(|newest| choice(&newest.nulls)));
         say("--null-ids", choice(null_ids));
+        say("--stored-duplicates", choice(stored_duplicates));
         say("--extra-columns", choice(extra));
         say("--missing-columns", choice(missing));
         say("--lossy", choice(lossy));
