@@ -80,6 +80,8 @@ mod secrets;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod sqlite;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
+mod sqlite_rows;
+#[cfg(any(feature = "polars", feature = "datafusion"))]
 mod stable_partitions;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod stored_duplicates;

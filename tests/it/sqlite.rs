@@ -21,7 +21,7 @@ const MARK: &str = "share = 0.1";
 type Row = (i64, Option<i64>, Option<String>, Option<f64>);
 
 /// Numbers that look random and are the same for the same seed (`SplitMix64`).
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
     fn roll(&mut self) -> u64 {
@@ -31,11 +31,11 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, limit: i64) -> i64 {
+    pub(crate) fn below(&mut self, limit: i64) -> i64 {
         self.roll().rem_euclid(limit.unsigned_abs()).cast_signed()
     }
 
-    fn one_in(&mut self, many: i64) -> bool {
+    pub(crate) fn one_in(&mut self, many: i64) -> bool {
         self.below(many) == 0
     }
 }
