@@ -93,11 +93,13 @@ pub(super) fn fold(
     if doubled > 0 {
         return Err(Refusal::SeveralVersions(doubled));
     }
+    if rule.closes_missing() {
+        tables.close_missing(&mut rows, &mut counts)?;
+    }
     if refused > 0 {
         return Err(Refusal::Tied(refused));
     }
     if rule.closes_missing() {
-        tables.close_missing(&mut rows, &mut counts)?;
         let live = counts.inserted + counts.updated + counts.unchanged;
         if live == 0 && counts.closed > 0 && !rule.allows_empty() {
             return Err(Refusal::Empty);

@@ -206,14 +206,14 @@ pub(crate) fn merge(
     if stored_twice > 0 {
         return Err(Refusal::StoredTwice(stored_twice));
     }
+    if mirrors {
+        tables.leave_behind(&met, &mut rows)?;
+    }
     if !older.is_empty() && rule.newest().is_some_and(|newest| newest.stale == Stale::Error) {
         return Err(Refusal::Stale(older.len()));
     }
     if equally_new > 0 && rule.newest().is_some_and(|newest| newest.ties == Ties::Error) {
         return Err(Refusal::Tied(equally_new));
-    }
-    if mirrors {
-        tables.leave_behind(&met, &mut rows)?;
     }
     counts.deleted = rows.iter().filter(|row| row.is_none()).count() as u64 - counts.repaired;
     let stale = if rule.delete_marks().is_none() { counts.stale } else { 0 };
