@@ -9,13 +9,10 @@ const HISTORY: &str = "History";
 
 #[derive(Debug, Args)]
 pub(super) struct HistoryArgs {
-    /// Column that says since when a version holds: its modification value, or the time of the run [default: `valid_from`]
+    /// With --method history, column that says since when a version holds: its modification value, or the time of the run. A new
+    /// target gets it [default: `valid_from`]
     #[arg(long, value_name = "COL", help_heading = HISTORY)]
     valid_from: Option<String>,
-
-    /// End versions of ids that do not come in: with the greatest value of --modified that did, or with the run
-    #[arg(long, help_heading = HISTORY)]
-    close_missing: bool,
 
     /// Column that says until when it did; null while it holds [default: `valid_to`]
     #[arg(long, value_name = "COL", help_heading = HISTORY)]
@@ -24,6 +21,10 @@ pub(super) struct HistoryArgs {
     /// Column that says whether it holds [default: `is_current`]
     #[arg(long, value_name = "COL", help_heading = HISTORY)]
     is_current: Option<String>,
+
+    /// End versions of ids that do not come in, at the greatest value of --modified that does, or at the time of the run
+    #[arg(long, help_heading = HISTORY)]
+    close_missing: bool,
 }
 
 impl HistoryArgs {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, Float64Array, TimestampMillisecondArray};
 
-use super::cases::{BY_ID, INSERTED, NEWEST, NONE, STALE, TIED, UNCHANGED, UPDATED, ints, refused, texts};
+use super::cases::{
+    BY_ID, HISTORY, INSERTED, NEWEST, NONE, STALE, TIED, UNCHANGED, UPDATED, ints, refused, texts,
+};
 use super::{Counts, Data, Expect, Rule};
 use crate::core::format::Format;
 
@@ -53,7 +55,7 @@ impl From<&'static str> for Sent {
 /// All cases.
 #[must_use]
 pub fn file_cases() -> Vec<FileCase> {
-    [widening(), bytes_of_csv(), json(), dates_in_json()].concat()
+    [widening(), bytes_of_csv(), json(), dates_in_json(), versions()].concat()
 }
 
 type Written = (&'static str, &'static str, Sent, Rule, Expect, &'static str);
@@ -188,6 +190,50 @@ fn bytes_of_csv() -> Vec<FileCase> {
             ),
         ],
     )
+}
+
+fn versions() -> Vec<FileCase> {
+    let changed = Expect::Counts(Counts { updated: 2, opened: 2, ..NONE });
+    let numbers = of(
+        Format::Ndjson,
+        vec![
+            (
+                "versions_in_json_begin_and_end_in_the_numbers_that_were_sent",
+                "{\"id\":1, \"v\":\"a\", \"valid_from\":9,\"valid_to\":null,\"is_current\":true}\n",
+                "{\"id\":1,\"v\":\"b\",\"at\":10}\n{\"id\":1,\"v\":\"c\",\"at\":8}\n".into(),
+                HISTORY,
+                changed,
+                "{\"id\":1, \"v\":\"a\", \"valid_from\":9,\"valid_to\":10,\"is_current\":false}\n\
+                 {\"id\":1,\"v\":\"b\",\"valid_from\":10,\"valid_to\":null,\"is_current\":true}\n\
+                 {\"id\":1,\"v\":\"c\",\"valid_from\":8,\"valid_to\":9,\"is_current\":false}\n",
+            ),
+            (
+                "versions_in_json_are_in_the_order_of_the_instants_that_they_name",
+                "{\"id\":1,\"v\":\"a\",\"valid_from\":\"2024-01-01T00:00:00Z\",\"valid_to\":null,\"is_current\":true}\n",
+                "{\"id\":1,\"v\":\"b\",\"at\":\"2024-01-01T23:00:00Z\"}\n\
+                 {\"id\":1,\"v\":\"c\",\"at\":\"2024-01-02T00:30:00+02:00\"}\n"
+                    .into(),
+                HISTORY,
+                changed,
+                "{\"id\":1,\"v\":\"a\",\"valid_from\":\"2024-01-01T00:00:00Z\",\"valid_to\":\"2024-01-02T00:30:00+02:00\",\"is_current\":false}\n\
+                 {\"id\":1,\"v\":\"b\",\"valid_from\":\"2024-01-01T23:00:00Z\",\"valid_to\":null,\"is_current\":true}\n\
+                 {\"id\":1,\"v\":\"c\",\"valid_from\":\"2024-01-02T00:30:00+02:00\",\"valid_to\":\"2024-01-01T23:00:00Z\",\"is_current\":false}\n",
+            ),
+        ],
+    );
+    let fields = of(
+        Format::Csv,
+        vec![(
+            "the_end_of_a_version_is_all_that_changes_of_its_record",
+            "id,v,valid_from,valid_to,is_current\r\n1,\"a\",2024-01-01,,true\r\n2,x,2024-01-01,,true\r\n",
+            "id,v,at\n1,b,2024-01-03\n1,c,2024-01-02\n".into(),
+            HISTORY,
+            changed,
+            "id,v,valid_from,valid_to,is_current\r\n1,\"a\",2024-01-01,2024-01-02,false\r\n2,x,2024-01-01,,true\r\n\
+             1,b,2024-01-03,,true\r\n1,c,2024-01-02,2024-01-03,false\r\n",
+        )],
+    );
+    [numbers, fields].concat()
 }
 
 fn json() -> Vec<FileCase> {

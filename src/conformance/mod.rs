@@ -584,9 +584,8 @@ fn message_of(refusal: &Refusal) -> &'static str {
         Refusal::TooManyDeleted(_) => "more stored rows would go than is allowed",
         Refusal::HistoryComesIn => "columns of the history come in",
         Refusal::MissingHistory(_) => "columns of the history are not stored",
-        Refusal::SeveralVersions(_) => {
-            "ids have several stored versions of one time, or several without an end"
-        }
+        Refusal::SeveralVersions(_) => "stored versions of ids overlap",
+        Refusal::NoTime => "nothing came in that says when versions end",
         Refusal::CurrentWithEnd => "stored versions are current and have an end",
         Refusal::ClockIsBehind => "a stored version begins after the time of this run",
         Refusal::VersionLacks => "new versions lack columns of those before them",

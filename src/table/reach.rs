@@ -35,7 +35,8 @@ impl Reach {
     /// `Unsupported` for values that cannot be compared.
     pub(super) fn new(matcher: &Matcher<'_>, partition_columns: &[String]) -> Result<Self> {
         let incoming = if matcher.stays_in_partitions() {
-            Partitions::of(matcher.incoming().batch(), partition_columns)?
+            // When a version holds is not where its id is.
+            Partitions::of(matcher.incoming().batch(), partition_columns, |name| matcher.is_time(name))?
         } else {
             None
         };
@@ -55,10 +56,14 @@ impl Reach {
 }
 
 impl Partitions {
-    fn of(rows: &RecordBatch, partition_columns: &[String]) -> Result<Option<Self>> {
+    fn of(
+        rows: &RecordBatch,
+        partition_columns: &[String],
+        is_time: impl Fn(&str) -> bool,
+    ) -> Result<Option<Self>> {
         let schema = rows.schema();
         let column = |(place, name): (usize, &String)| {
-            let (_, field) = schema.column_with_name(name)?;
+            let (_, field) = schema.column_with_name(name).filter(|_| !is_time(name))?;
             Some((place, name.clone(), field.data_type().clone()))
         };
         let columns: Vec<_> = partition_columns.iter().enumerate().filter_map(column).collect();

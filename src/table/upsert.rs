@@ -36,7 +36,7 @@ use crate::table::spill::{SpillFile, Spilled};
 use crate::table::stamp::with_column;
 use crate::table::taken::{LeftOut, Taken, TakenAs};
 use crate::table::target::{Kind, will_stand};
-use crate::table::validity::with_columns;
+use crate::table::validity::{columns_of_nothing, with_columns};
 use marks::{columns_of, marked, split, together};
 use parts::{Budget, scatter};
 use quarantine::{Aside, Quarantine, check_columns};
@@ -61,6 +61,12 @@ pub(crate) async fn upsert(
         return Err(Error::new(ErrorKind::Usage, "a partition column cannot say that rows are deleted")
             .with("column", column)
             .hint("partition by another column, or name another one for soft deletes"));
+    }
+    let ends = rule.kept_history().map(|history| history.columns.valid_to.as_str());
+    if let Some(column) = ends.filter(|ends| partitions.iter().any(|column| column == ends)) {
+        return Err(Error::new(ErrorKind::Usage, "a partition column cannot say when versions end")
+            .with("column", column)
+            .hint("partition by another column, such as the one that says whether a version holds"));
     }
     let now = options.run_time.unwrap_or_else(Utc::now);
     let budget = Budget::new(options.memory_limit.unwrap_or_default());
@@ -391,7 +397,7 @@ fn settle(
 ) -> Result<(Incoming, LeftOut)> {
     // A text file without a single record names no columns; as a batch it is as good as any empty one.
     let is_empty = schema.fields().is_empty();
-    let schema = if is_empty { stored.schema() } else { columns_of(schema)? };
+    let schema = if is_empty { columns_of_nothing(&stored.schema(), how.rule) } else { columns_of(schema)? };
     let batches = if is_empty { Vec::new() } else { batches };
     let mut taken = Taken::new(stored, &schema, how)?;
     let (mut own, mut marks) = (Vec::with_capacity(batches.len()), Vec::new());

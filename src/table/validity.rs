@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array,
-};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, TimestampMicrosecondArray, UInt32Array};
 use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
@@ -21,6 +19,8 @@ use crate::error::{Error, ErrorKind, Result};
 pub(super) struct Validity {
     fields: Vec<FieldRef>,
     begin: Begin,
+    /// That a version holds.
+    holds: ArrayRef,
 }
 
 /// Since when an incoming row holds.
@@ -65,17 +65,21 @@ impl Validity {
                 .hint("begin a history in a new target, add the columns to this one, or name those that it has (--valid-from, --valid-to, --is-current)"));
         }
         let valid_from = &history.columns.valid_from;
-        let (begin, data_type) = if let Some(source) = &history.source {
+        let (begin, time) = if let Some(source) = &history.source {
             let place = find_column(incoming, source, "modification column")?;
-            (Begin::Column(place), incoming.field(place).data_type().clone())
+            (Begin::Column(place), incoming.field(place).clone())
         } else {
             let to = own.field(find_column(&own, valid_from, "column of the history")?).data_type();
             let now = now_as(now, to, valid_from)?;
-            let data_type = now.data_type().clone();
-            (Begin::Now(now), data_type)
+            let time = Field::new(valid_from, now.data_type().clone(), true);
+            (Begin::Now(now), time)
         };
-        let field = |name: &&str| Arc::new(Field::new(*name, type_of(name, rule, &data_type), true));
-        Ok(Some(Self { fields: names.iter().map(field).collect(), begin }))
+        let is_current = own.field(find_column(&own, &history.columns.is_current, "column of the history")?);
+        // Names of folders are text.
+        let holds: ArrayRef = Arc::new(BooleanArray::from(vec![true]));
+        let holds = if is_text(is_current.data_type()) { Arc::new(print(&holds)?) } else { holds };
+        let field = |name: &&str| field_of(name, rule, &time, holds.data_type());
+        Ok(Some(Self { fields: names.iter().map(field).collect(), begin, holds }))
     }
 
     /// The columns as they come in.
@@ -86,14 +90,13 @@ impl Validity {
     /// Their values for some rows. None has ended; where it will stand when one did, there is when it begins, so that the column
     /// is ready for such values.
     pub(super) fn values(&self, rows: &RecordBatch) -> Result<Vec<ArrayRef>> {
+        let repeated =
+            |value: &ArrayRef| take(value, &UInt32Array::from(vec![0; rows.num_rows()]), None).map_err(unset);
         let begin = match &self.begin {
             Begin::Column(place) => ArrayRef::clone(rows.column(*place)),
-            Begin::Now(now) => {
-                take(now, &UInt32Array::from(vec![0; rows.num_rows()]), None).map_err(unset)?
-            }
+            Begin::Now(now) => repeated(now)?,
         };
-        let holds = BooleanArray::from(vec![true; rows.num_rows()]);
-        let ends: [ArrayRef; 2] = [ArrayRef::clone(&begin), Arc::new(holds)];
+        let ends: [ArrayRef; 2] = [ArrayRef::clone(&begin), repeated(&self.holds)?];
         let begins = (self.fields.len() > ends.len()).then_some(begin);
         Ok(begins.into_iter().chain(ends).collect())
     }
@@ -106,10 +109,14 @@ fn added(rule: &MergeRule) -> Vec<&str> {
     history.columns.all().into_iter().filter(comes_in).collect()
 }
 
-/// The type of one of them, if versions begin at values of `time`.
-fn type_of(name: &str, rule: &MergeRule, time: &DataType) -> DataType {
+/// One of them, if versions begin at values of `time`; what is told of these values is told of ends as well.
+fn field_of(name: &str, rule: &MergeRule, time: &Field, holds: &DataType) -> FieldRef {
     let is_current = rule.kept_history().is_some_and(|history| history.columns.is_current == name);
-    if is_current { DataType::Boolean } else { time.clone() }
+    Arc::new(if is_current {
+        Field::new(name, holds.clone(), true)
+    } else {
+        time.clone().with_name(name).with_nullable(true)
+    })
 }
 
 /// `incoming` with the columns of the history behind it, if `rule` keeps one: what a new table has.
@@ -117,16 +124,28 @@ pub(super) fn with_columns(incoming: &Schema, rule: &MergeRule) -> SchemaRef {
     let mut fields: Vec<FieldRef> = incoming.fields().to_vec();
     let source = rule.kept_history().and_then(|history| history.source.as_deref());
     let time = source.and_then(|source| incoming.field_with_name(source).ok());
-    let time = match time.map(Field::data_type) {
-        Some(time) => time.clone(),
-        None => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-    };
+    let run = || Field::new("", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true);
+    let time = time.cloned().unwrap_or_else(run);
     for name in added(rule) {
         if incoming.field_with_name(name).is_err() {
-            fields.push(Arc::new(Field::new(name, type_of(name, rule, &time), true)));
+            fields.push(field_of(name, rule, &time, &DataType::Boolean));
         }
     }
     Arc::new(Schema::new_with_metadata(fields, incoming.metadata().clone()))
+}
+
+/// The columns of a batch without any, for a table with these: those that rows have to bring.
+pub(super) fn columns_of_nothing(stored: &Schema, rule: &MergeRule) -> SchemaRef {
+    let set = added(rule);
+    let is_set =
+        |field: &&FieldRef| set.contains(&field.name().as_str()) || rule.soft_column() == Some(field.name());
+    let mut fields: Vec<FieldRef> = stored.fields().iter().filter(|field| !is_set(field)).cloned().collect();
+    if let Some(source) = rule.kept_history().and_then(|history| history.source.as_ref())
+        && stored.field_with_name(source).is_err()
+    {
+        fields.push(Arc::new(Field::new(source, DataType::Utf8, true)));
+    }
+    Arc::new(Schema::new_with_metadata(fields, stored.metadata().clone()))
 }
 
 /// The time of the run in a type.
@@ -135,10 +154,7 @@ fn now_as(now: DateTime<Utc>, to: &DataType, column: &str) -> Result<ArrayRef> {
         Arc::new(TimestampMicrosecondArray::from(vec![now.timestamp_micros()]).with_timezone("UTC"));
     match to {
         DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => cast(&now, to).map_err(unset),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null => {
-            let now: StringArray = print(now.as_ref())?;
-            Ok(Arc::new(now))
-        }
+        text if is_text(text) => Ok(Arc::new(print(now.as_ref())?)),
         _ => Err(Error::new(ErrorKind::InvalidInput, "this type does not say since when a version holds")
             .with("column", column)
             .with("type", type_name(to))
@@ -146,6 +162,10 @@ fn now_as(now: DateTime<Utc>, to: &DataType, column: &str) -> Result<ArrayRef> {
                 "name the column that says when rows changed (--modified), or keep dates, timestamps or text",
             )),
     }
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null)
 }
 
 fn unset(cause: ArrowError) -> Error {

@@ -56,7 +56,7 @@ fn null_ids() {
         "id,qty,at\n,7,2024-01-02T00:00:00Z\n,8,2024-01-02T00:00:00Z\n",
         &[
             "id column has nulls (column: id, rows: 2",
-            "hint: fill the column, leave these rows out (--null-ids skip)",
+            "hint: fill the column, leave these rows out (--null-ids skip, or quarantine)",
         ],
     );
 }

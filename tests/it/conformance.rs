@@ -205,6 +205,9 @@ async fn every_case_ends_as_the_judge_says() {
     // What partitions change is what is written, not where: the slowest store need not see it again.
     let is_plain = |target: &Target| !target.partitioned && !target.deletion_vectors && !target.on_disk;
     let places = places.filter(|(kind, target)| is_plain(target) || *kind == Kind::Disk);
+    // Where a backend is built alone, that is not another store.
+    let only_disk = std::env::var_os("KEYFOLD_ONLY_DISK").is_some();
+    let places = places.filter(|(kind, _)| !only_disk || *kind == Kind::Disk);
     let cells = Backend::names()
         .iter()
         .flat_map(|backend| places.clone().map(|(kind, target)| (*backend, kind, target)));
@@ -260,7 +263,10 @@ async fn run_cell(backend: &'static str, kind: Kind, target: Target) -> Cell {
             continue;
         }
         cell.ran += 1;
-        for (first, second) in [(Feed::Own, Feed::RowByRow), (Feed::RowByRow, Feed::Own)] {
+        // In what form rows come in is nothing that a store sees: on a disk each case is tried in both, elsewhere every other one.
+        let ways = [(Feed::Own, Feed::RowByRow), (Feed::RowByRow, Feed::Own)];
+        let ways = if kind == Kind::Disk { &ways[..] } else { &ways[cell.ran % 2..=cell.ran % 2] };
+        for (first, second) in ways.iter().copied() {
             if let Err(fault) = run_case(&case, Doors::at(backend, kind), target, first, second).await {
                 cell.faults.push(format!("{}, {first:?}: {}: {fault}", cell.name, case.name));
             }

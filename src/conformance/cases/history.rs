@@ -10,7 +10,7 @@ use crate::core::format::Format;
 use crate::core::merge::{MaxDelete, MissingColumns, NullIds, NullModified, Ties, UpsertMethod};
 use crate::error::ErrorKind;
 
-const HISTORY: Rule =
+pub(in crate::conformance) const HISTORY: Rule =
     Rule { method: UpsertMethod::History, ids: &["id"], modified: Some("at"), choices: DEFAULTS };
 const MARKED: Rule = Rule { choices: Choices { delete_where: Some("op = 'D'"), ..DEFAULTS }, ..HISTORY };
 const UNTIMED: Rule = Rule { modified: None, ..HISTORY };
@@ -249,6 +249,14 @@ fn marked() -> Vec<Case> {
             counts(Counts { stale: 1, ties: 1, ..NONE }),
         ),
         Case::new(
+            "a_delete_mark_without_a_time_ends_nothing",
+            versions(&[(1, "a", None, None), (2, "x", Some(10), None)]),
+            super::rows(&[(1, Some(""), None), (2, Some(""), None), (3, Some(""), None)])
+                .with("op", texts(["D", "D", "D"])),
+            MARKED,
+            counts(Counts { stale: 2, tombstones: 1, ..NONE }),
+        ),
+        Case::new(
             "versions_that_end_count_as_rows_that_go",
             stored(),
             changes(&[(1, "", 30, "D"), (2, "", 30, "D")]),
@@ -293,6 +301,13 @@ fn missing() -> Vec<Case> {
             changes(&[(1, "", 30, "D")]),
             but(MARKED, |choices| choices.close_missing = true),
             refused("nothing came in to mirror"),
+        ),
+        Case::new(
+            "versions_end_at_a_time_that_came_in",
+            stored(),
+            rows(&[]),
+            but(closing, |choices| choices.allow_empty = true),
+            refused("nothing came in that says when versions end"),
         ),
         Case::new(
             "versions_that_do_not_come_in_count_as_rows_that_go",
@@ -394,14 +409,28 @@ fn refusals() -> Vec<Case> {
             versions(&[(1, "a", Some(10), None), (1, "b", Some(20), None), (2, "x", Some(10), None)]),
             rows(&[(1, "c", 30)]),
             HISTORY,
-            refused("ids have several stored versions of one time, or several without an end"),
+            refused("stored versions of ids overlap"),
         ),
         Case::new(
             "an_id_must_not_have_two_versions_of_one_time",
             versions(&[(1, "a", Some(10), Some(20)), (1, "b", Some(10), Some(30))]),
             rows(&[(1, "c", 30)]),
             HISTORY,
-            refused("ids have several stored versions of one time, or several without an end"),
+            refused("stored versions of ids overlap"),
+        ),
+        Case::new(
+            "stored_versions_of_an_id_must_not_overlap",
+            versions(&[(1, "a", Some(10), Some(30)), (1, "b", Some(20), Some(40))]),
+            rows(&[(1, "c", 50)]),
+            HISTORY,
+            refused("stored versions of ids overlap"),
+        ),
+        Case::new(
+            "a_stored_version_must_not_end_before_it_begins",
+            versions(&[(1, "a", Some(10), Some(5))]),
+            rows(&[(1, "c", 50)]),
+            HISTORY,
+            refused("stored versions of ids overlap"),
         ),
         Case::new(
             "versions_of_ids_that_do_not_come_in_may_be_wrong",
@@ -506,6 +535,23 @@ fn untimed() -> Vec<Case> {
             refused("a stored version begins after the time of this run"),
         ),
     ];
+    let ahead = || dated(&[(1, "a", 9, Some(-1)), (1, "b", -1, None), (2, "x", 9, None)]);
+    let clock = vec![
+        Case::new(
+            "a_delete_mark_must_not_be_before_what_holds",
+            ahead(),
+            plain(&[(1, "")]).with("op", texts(["D"])),
+            UNTIMED_MARKED,
+            refused("a stored version begins after the time of this run"),
+        ),
+        Case::new(
+            "a_run_that_ends_versions_must_not_be_before_they_begin",
+            ahead(),
+            plain(&[(2, "x")]),
+            but(UNTIMED, |choices| choices.close_missing = true),
+            refused("a stored version begins after the time of this run"),
+        ),
+    ];
     let ends = Case::new(
         "without_a_modification_column_versions_that_do_not_come_in_end_with_the_run",
         stored(),
@@ -520,5 +566,5 @@ fn untimed() -> Vec<Case> {
         HISTORY,
         Expect::Refused { kind: ErrorKind::InvalidInput, message: "modification column is missing" },
     );
-    cases.into_iter().chain([ends, dates]).map(|case| case.only(WITH_TIMESTAMPS)).collect()
+    cases.into_iter().chain(clock).chain([ends, dates]).map(|case| case.only(WITH_TIMESTAMPS)).collect()
 }

@@ -101,6 +101,8 @@ pub(super) const NEWEST: Rule =
 const SETTLED: Rule =
     Rule { method: UpsertMethod::Id, ids: &["id"], modified: Some("at"), choices: DEFAULTS };
 
+pub(super) use history::HISTORY;
+
 pub(super) const NONE: Counts = Counts {
     inserted: 0,
     updated: 0,

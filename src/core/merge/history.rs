@@ -77,6 +77,9 @@ impl HistoryColumns {
         };
         let all = self.all();
         for (place, column) in all.iter().enumerate() {
+            if column.is_empty() {
+                return wrong("a column of the history has no name", column);
+            }
             if all[..place].contains(column) {
                 return wrong("a column of the history is named twice", column);
             }

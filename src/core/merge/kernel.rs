@@ -190,6 +190,11 @@ impl<'a> Matcher<'a> {
         self.pruning_ids().is_some() && self.rule.has_stable_partitions()
     }
 
+    /// Whether a column says when a version holds.
+    pub(crate) fn is_time(&self, column: &str) -> bool {
+        self.rule.kept_history().is_some_and(|history| history.columns.all().contains(&column))
+    }
+
     /// The columns that [`Matcher::probe`] wants, in this order: ids, then the modification column if it
     /// decides between stored and incoming rows, then those of the scope.
     pub(crate) fn key_columns(&self) -> &[String] {

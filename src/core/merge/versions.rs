@@ -95,7 +95,7 @@ pub(super) struct Plan {
     pub(super) landed: Vec<(u32, Landing)>,
     /// Incoming rows that begin when a stored version does that differs.
     pub(super) tied: Vec<u32>,
-    /// Incoming rows whose id has several stored versions of one time, or several that hold.
+    /// Incoming rows whose id has stored versions that overlap.
     pub(super) doubled: Vec<u32>,
     /// Stored versions that end because of a delete mark, or because their id did not come in.
     pub(super) closed: u64,
@@ -157,13 +157,14 @@ impl<'a> Versions<'a> {
         for (place, (stored_row, id)) in met.iter().enumerate() {
             let holds = to.is_null(place);
             self.met.push(Met { id: *id, stored_row: *stored_row, at: (chunk, place), holds });
-            let is_compared = |row: &&u32| {
-                let is_same_time = || ranks.row(incoming.source_row(**row)) == from_ranks.row(place);
-                let may_be_same = || holds && self.history.source.is_none() || is_same_time();
-                !incoming.is_mark(**row) && !is_rejected(**row) && may_be_same()
-            };
-            let pair = |row: &u32| Pair { stored_row: *stored_row, incoming: *row, is_stamp: false };
-            open.extend(incoming.versions(id).iter().filter(is_compared).map(pair));
+            let (rows, begins) = (incoming.versions(id), from_ranks.row(place));
+            let first = rows.partition_point(|row| ranks.row(incoming.source_row(*row)) < begins);
+            let is_same_time = |row: &&u32| ranks.row(incoming.source_row(**row)) == begins;
+            // Without a modification column there is one row of an id, and what holds may be it.
+            let is_what_holds = holds && self.history.source.is_none();
+            let row = rows.get(first).filter(is_same_time).or_else(|| rows.first().filter(|_| is_what_holds));
+            let row = row.filter(|row| !incoming.is_mark(**row) && !is_rejected(**row));
+            open.extend(row.map(|row| Pair { stored_row: *stored_row, incoming: *row, is_stamp: false }));
         }
         self.times.push(Times { from, to, from_ranks, to_ranks });
         Ok(open)
@@ -183,11 +184,20 @@ impl<'a> Versions<'a> {
         let to = keys.column(ids + 1).logical_nulls();
         let holds = |row: &&u32| to.as_ref().is_some_and(|to| to.is_null(**row as usize));
         let rows: Vec<u32> = rows.iter().filter(holds).copied().collect();
-        let latest = incoming.latest.as_ref().filter(|latest| latest.num_rows() > 0 && !rows.is_empty());
-        let Some(latest) = latest else { return Ok(()) };
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let Some(latest) = incoming.latest.as_ref().filter(|latest| latest.num_rows() > 0) else {
+            return Err(Error::new(ErrorKind::InvalidInput, "nothing came in that says when versions end")
+                .hint("versions that are missing end with the time of the rows that come in: let delete marks end them, which have one"));
+        };
         let end = order.rows(latest)?;
         let from = take(keys.column(ids), &UInt32Array::from(rows.clone()), None).map_err(unmade)?;
         let from = order.ranks(&from)?;
+        let ahead = (0..rows.len()).filter(|place| from.row(*place) > end.row(0)).count();
+        if self.history.source.is_none() && ahead > 0 {
+            return Err(is_ahead().with("rows", ahead));
+        }
         let ending = rows.iter().enumerate().filter(|(place, _)| from.row(*place) < end.row(0));
         self.left.extend(ending.map(|(_, row)| first_row + u64::from(*row)));
         Ok(())
@@ -220,8 +230,8 @@ impl<'a> Versions<'a> {
             let [valid_from, valid_to, _] = self.history.columns.all();
             Error::new(ErrorKind::InvalidInput, "versions do not end in the type in which they begin")
                 .with("columns", format!("{valid_from}, {valid_to}"))
-                .with("types", format!("{}, {}", type_name(times.data_type()), type_name(to)))
-                .hint("give both columns one type")
+                .with("types", format!("{}, {}", type_name(to), type_name(times.data_type())))
+                .hint("give both columns one type, and values of one form")
         })
     }
 
@@ -232,8 +242,10 @@ impl<'a> Versions<'a> {
     /// `InvalidInput` if a stored version begins after the time of this run, which is that of incoming ones.
     pub(super) fn plan(&mut self, incoming: &Incoming, is_rejected: impl Fn(u32) -> bool) -> Result<Plan> {
         let mut met = std::mem::take(&mut self.met);
-        let (_, ranks) = incoming.ordered()?;
-        let moments = Moments { incoming, ranks, times: &self.times };
+        let (order, ranks) = incoming.ordered()?;
+        let begin = find_column(&incoming.batch().schema(), order.column(), "column of the history")?;
+        let nothing = new_null_array(incoming.batch().column(begin).data_type(), 1);
+        let moments = Moments { incoming, ranks, nothing: order.ranks(&nothing)?, times: &self.times };
         met.sort_unstable_by(|a, b| {
             let begin = || moments.compare(When::From(a.at), When::From(b.at));
             a.id.cmp(&b.id).then_with(begin).then(a.stored_row.cmp(&b.stored_row))
@@ -297,7 +309,7 @@ impl<'a> Versions<'a> {
             Error::new(ErrorKind::InvalidInput, "this type does not say whether a version holds")
                 .with("column", is_current)
                 .with("type", type_name(schema.field(current).data_type()))
-                .hint("the column holds booleans, or text")
+                .hint("the column holds booleans, or the words true and false")
         })?;
         let batch = RecordBatch::try_new(schema, columns).map_err(unmade)?;
         let source = |entry: &Entry| entry.incoming.map(|row| incoming.source_rows()[row as usize]);
@@ -332,6 +344,8 @@ impl<'a> Versions<'a> {
 struct Moments<'a> {
     incoming: &'a Incoming,
     ranks: &'a Rows,
+    /// The rank of a null.
+    nothing: Rows,
     times: &'a [Times],
 }
 
@@ -345,6 +359,11 @@ impl Moments<'_> {
         }
     }
 
+    /// Whether an incoming row says no time.
+    fn is_nothing(&self, row: u32) -> bool {
+        self.ranks.row(self.incoming.source_row(row)) == self.nothing.row(0)
+    }
+
     /// Never is later than every moment.
     fn compare(&self, left: When, right: When) -> Ordering {
         match (self.rank(left), self.rank(right)) {
@@ -352,6 +371,13 @@ impl Moments<'_> {
             (left, right) => left.is_none().cmp(&right.is_none()),
         }
     }
+}
+
+/// The refusal of versions that are told by the time of the run, which is before that of stored ones.
+fn is_ahead() -> Error {
+    Error::new(ErrorKind::InvalidInput, "a stored version begins after the time of this run").hint(
+        "look at the clock of this machine, or name the column that says when rows changed (--modified)",
+    )
 }
 
 fn unmade(cause: ArrowError) -> Error {

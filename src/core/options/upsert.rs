@@ -199,6 +199,7 @@ impl UpsertOptions {
     ///
     /// `Usage`.
     pub(crate) fn check_rule(&self, rule: &MergeRule) -> Result<()> {
+        rule.check_scope()?;
         match (rule.quarantines(), &self.quarantine) {
             (Some(flag), None) => {
                 Err(Error::new(ErrorKind::Usage, "rows are to go into a quarantine, and none is named")

@@ -20,8 +20,7 @@ impl Matcher<'_> {
         if !self.doubled.is_empty() {
             let doubled = each_once(self.doubled);
             if self.versions.is_some() {
-                let message = "ids have several stored versions of one time, or several without an end";
-                return Err(Error::new(ErrorKind::InvalidInput, message)
+                return Err(Error::new(ErrorKind::InvalidInput, "stored versions of ids overlap")
                     .with("ids", doubled.len())
                     .with("sample", self.incoming.name_ids(doubled, self.rule)?)
                     .hint("put these versions right first: the times of a history follow each other, and only the last has no end"));

@@ -158,11 +158,15 @@ impl Tables<'_> {
                 incoming: None,
             });
         }
-        let open = spans.iter().filter(|span| span.holds()).count();
-        let is_twice = (0..spans.len()).any(|place| {
-            spans[..place].iter().any(|other| other.from.compare(&spans[place].from) == Ordering::Equal)
-        });
-        if open > 1 || is_twice {
+        let overlap = |a: &Span, b: &Span| {
+            let begins = a.from.compare(&b.from);
+            begins == Ordering::Equal || begins == Ordering::Less && a.ends_after(&b.from)
+        };
+        let twisted = |(place, span): (usize, &Span)| {
+            let ends_first = !span.holds() && span.to.at.compare(&span.from) == Ordering::Less;
+            ends_first || (0..spans.len()).any(|other| other != place && overlap(span, &spans[other]))
+        };
+        if spans.iter().enumerate().any(twisted) {
             return Ok(None);
         }
         let mut begins = Vec::new();
@@ -174,7 +178,7 @@ impl Tables<'_> {
         for place in order {
             let row = &mut group[place];
             if self.conditions.is_mark(row.place) {
-                self.mark(&mut spans, row, &begins[place], counts, refused);
+                self.mark(&mut spans, row, &begins[place], counts, refused)?;
             } else {
                 self.version(&mut spans, row, &begins[place], counts, refused)?;
             }
@@ -188,7 +192,7 @@ impl Tables<'_> {
         for row in &self.incoming.rows {
             times.push(self.begin(row)?);
         }
-        let Some(latest) = times.into_iter().max_by(|a, b| a.at.compare(&b.at)) else { return Ok(()) };
+        let latest = times.into_iter().max_by(|a, b| a.at.compare(&b.at));
         let [from, to, is_current] = self.history.columns.all();
         let (from, to, is_current) = (self.place(from)?, self.place(to)?, self.place(is_current)?);
         let comes_in = |id: &Vec<&Cell>| {
@@ -204,8 +208,15 @@ impl Tables<'_> {
                 nameless += 1;
                 continue;
             }
+            if row[to] != Cell::Null {
+                continue;
+            }
+            let Some(latest) = &latest else { return Err(Refusal::NoTime) };
             let begin = self.reading.value(self.stored, row, &self.stored.columns[from])?;
-            if row[to] == Cell::Null && begin.compare(&latest.at) == Ordering::Less {
+            if self.history.source.is_none() && begin.compare(&latest.at) == Ordering::Greater {
+                return Err(Refusal::ClockIsBehind);
+            }
+            if begin.compare(&latest.at) == Ordering::Less {
                 rows[place][to] = latest.stored.clone();
                 rows[place][is_current] = Cell::Bool(false);
                 counts.closed += 1;
@@ -221,22 +232,26 @@ impl Tables<'_> {
         time: &Time,
         counts: &mut RowCounts,
         refused: &mut usize,
-    ) {
+    ) -> Result<(), Refusal> {
         let has_begun = |span: &Span| span.from.compare(&time.at) != Ordering::Greater;
-        if !spans.is_empty() && !spans.iter().any(has_begun) {
+        if self.history.source.is_none() && !spans.iter().all(has_begun) {
+            return Err(Refusal::ClockIsBehind);
+        }
+        if !spans.is_empty() && (time.at.is_lowest() || !spans.iter().any(has_begun)) {
             counts.stale += 1;
-            return;
+            return Ok(());
         }
         let Some(cut) = spans.iter_mut().find(|span| has_begun(span) && span.ends_after(&time.at)) else {
             counts.tombstones += 1;
-            return;
+            return Ok(());
         };
         if cut.from.compare(&time.at) == Ordering::Equal && !self.wins_tie(row, counts, refused) {
-            return;
+            return Ok(());
         }
         counts.tombstones += 1;
         counts.closed += u64::from(cut.stored.is_some());
         cut.to = time.clone();
+        Ok(())
     }
 
     /// What is done with rows that begin when a stored version does, and differ.

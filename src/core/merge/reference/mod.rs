@@ -74,6 +74,8 @@ pub(crate) enum Refusal {
     MissingHistory(Vec<String>),
     /// So many ids have stored versions that do not follow each other.
     SeveralVersions(usize),
+    /// No time came in at which versions could end that do not.
+    NoTime,
     /// A version is current and has an end.
     CurrentWithEnd,
     /// A stored version begins after the time of the run.

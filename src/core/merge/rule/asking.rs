@@ -67,6 +67,21 @@ impl MergeRule {
         self.history.as_ref()
     }
 
+    /// Refuses a scope that is told by when versions hold: it would be left, and entered, by what the upsert does itself.
+    ///
+    /// # Errors
+    ///
+    /// `Usage`.
+    pub(crate) fn check_scope(&self) -> Result<()> {
+        let (Some(history), Some(scope)) = (&self.history, &self.scope) else { return Ok(()) };
+        match scope.columns().into_iter().find(|column| history.columns.all().contains(column)) {
+            Some(column) => Err(Error::new(ErrorKind::Usage, "a scope cannot be told by when versions hold")
+                .with("column", column)
+                .hint("name columns that say which rows these are")),
+            None => Ok(()),
+        }
+    }
+
     /// The same rule for rows that have the columns of the history: versions are compared by when they begin.
     pub(crate) fn versioned(mut self) -> Self {
         let Some(history) = &self.history else { return self };
@@ -164,7 +179,7 @@ impl MergeRule {
             return Ok(());
         }
         Err(Error::new(ErrorKind::InvalidInput, "nothing came in to mirror").hint(
-            "all stored rows, or all of the scope, would go: look at the source, or allow an empty batch if that is meant",
+            "all stored rows, or all of the scope, would go, or end: look at the source, or allow an empty batch if that is meant",
         ))
     }
 

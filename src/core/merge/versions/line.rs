@@ -2,9 +2,9 @@
 
 use std::cmp::Ordering;
 
-use super::{Entry, Met, Moments, Plan, Versions, When};
+use super::{Entry, Met, Moments, Plan, Versions, When, is_ahead};
 use crate::core::merge::Ties;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// What an incoming row turns out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,16 +50,20 @@ pub(super) struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// The stored versions of one id, in their order; `None` if several begin at one time, or hold.
+    /// The stored versions of one id, in their order; `None` if one does not end before the next one begins.
     pub(super) fn new(all: &'a Versions<'a>, moments: &'a Moments<'a>, met: &[Met]) -> Option<Self> {
         let begin = |met: &Met| When::From(met.at);
-        let is_twice = |two: &[Met]| moments.compare(begin(&two[0]), begin(&two[1])).is_eq();
-        if met.windows(2).any(is_twice) || met.iter().filter(|met| met.holds).count() > 1 {
+        let end = |met: &Met| if met.holds { When::Never } else { When::To(met.at) };
+        let is_later = |left, right| moments.compare(left, right).is_gt();
+        let overlap = |two: &[Met]| {
+            is_later(end(&two[0]), begin(&two[1])) || moments.compare(begin(&two[0]), begin(&two[1])).is_eq()
+        };
+        if met.windows(2).any(overlap) || met.iter().any(|met| is_later(begin(met), end(met))) {
             return None;
         }
         let version = |met: &Met| Version {
             from: begin(met),
-            to: if met.holds { When::Never } else { When::To(met.at) },
+            to: end(met),
             stored_row: Some(met.stored_row),
             incoming: None,
             has_new_end: false,
@@ -75,7 +79,7 @@ impl<'a> Line<'a> {
             let last = place.checked_sub(1);
             let twin = last.filter(|last| self.moments.compare(self.versions[*last].from, here).is_eq());
             let landing = match (self.moments.incoming.is_mark(*row), twin) {
-                (true, _) => self.close(last, *row, plan),
+                (true, _) => self.close(last, *row, plan)?,
                 (false, Some(twin)) => self.replace(twin, *row, plan),
                 (false, None) => self.open(place, *row)?,
             };
@@ -106,22 +110,33 @@ impl<'a> Line<'a> {
     }
 
     /// Ends the version in which a delete mark falls, which is the `last` that begins before it.
-    fn close(&mut self, last: Option<usize>, row: u32, plan: &mut Plan) -> Landing {
+    fn close(&mut self, last: Option<usize>, row: u32, plan: &mut Plan) -> Result<Landing> {
         let here = When::Incoming(row);
         let Some(last) = last else {
-            return if self.versions.is_empty() { Landing::Unmet } else { Landing::Stale };
+            return match self.versions.is_empty() {
+                true => Ok(Landing::Unmet),
+                false if self.all.history.source.is_none() => Err(self.is_ahead(row)),
+                false => Ok(Landing::Stale),
+            };
         };
+        // Nothing can end at a time that is none.
+        if self.moments.is_nothing(row) {
+            return Ok(Landing::Stale);
+        }
+        if self.all.history.source.is_none() && last + 1 < self.versions.len() {
+            return Err(self.is_ahead(row));
+        }
         let version = self.versions[last];
         if !self.is_later(version.to, here) {
-            return Landing::Tombstone;
+            return Ok(Landing::Tombstone);
         }
         if self.moments.compare(version.from, here).is_eq()
             && let Some(landing) = self.tie(row, plan)
         {
-            return landing;
+            return Ok(landing);
         }
         self.versions[last] = Version { to: here, has_new_end: true, ..version };
-        Landing::Tombstone
+        Ok(Landing::Tombstone)
     }
 
     /// Lets a row take the place of the stored version that begins when it does.
@@ -172,8 +187,7 @@ impl<'a> Line<'a> {
     }
 
     fn is_ahead(&self, row: u32) -> Error {
-        let error = Error::new(ErrorKind::InvalidInput, "a stored version begins after the time of this run")
-            .hint("look at the clock of this machine, or name the column that says when rows changed (--modified)");
+        let error = is_ahead();
         match self.moments.incoming.name_ids([row], self.all.rule) {
             Ok(id) => error.with("id", id),
             Err(_) => error,
