@@ -78,7 +78,7 @@ impl Taken {
         let own = with(&incoming.project(&places).map_err(untaken)?, &nulls);
         let stamp = Stamp::new(&schema, &own, rule, now)?;
         let own = with(&own, stamp.as_ref().map(Stamp::field).cloned().as_slice());
-        let validity = Validity::new(&schema, incoming, rule, now)?;
+        let validity = Validity::new((&schema, stored.format()), incoming, rule, now)?;
         let own = with(&own, validity.as_ref().map(Validity::fields).unwrap_or_default());
         let casts = Casts::new(stored, &own, rule, timestamp_format);
         let skips = rule.null_ids().leaves_out();

@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use chrono::{DateTime, Utc};
 
+use crate::core::format::Format;
 use crate::core::merge::MergeRule;
 use crate::core::schema::{find_column, type_name};
 use crate::core::text::print;
@@ -33,14 +34,14 @@ enum Begin {
 }
 
 impl Validity {
-    /// What is added for `rule`, if it keeps history: `stored` are the columns of the table, `incoming` those that come in, by the
+    /// What is added for `rule`, if it keeps history: `stored` are the columns of the table, and its format, `incoming` those that come in, by the
     /// stored names. `now` is the time of the run.
     ///
     /// # Errors
     ///
     /// `InvalidInput` if the columns are not stored, or come in, or cannot say since when a version holds.
     pub(super) fn new(
-        stored: &Schema,
+        (stored, format): (&Schema, Format),
         incoming: &Schema,
         rule: &MergeRule,
         now: DateTime<Utc>,
@@ -75,9 +76,11 @@ impl Validity {
             (Begin::Now(now), time)
         };
         let is_current = own.field(find_column(&own, &history.columns.is_current, "column of the history")?);
-        // Names of folders are text.
+        // Names of folders are text; what fields of a text file are is told from all of them.
+        let is_told = matches!(format, Format::Csv | Format::Ndjson);
         let holds: ArrayRef = Arc::new(BooleanArray::from(vec![true]));
-        let holds = if is_text(is_current.data_type()) { Arc::new(print(&holds)?) } else { holds };
+        let is_word = !is_told && is_text(is_current.data_type());
+        let holds = if is_word { Arc::new(print(&holds)?) } else { holds };
         let field = |name: &&str| field_of(name, rule, &time, holds.data_type());
         Ok(Some(Self { fields: names.iter().map(field).collect(), begin, holds }))
     }

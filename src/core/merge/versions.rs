@@ -21,6 +21,7 @@ use super::outcome::{Made, Pair};
 use super::settle::Incoming;
 use crate::core::cast::exact;
 use crate::core::schema::{find_column, type_name};
+use crate::core::text::print;
 use crate::error::{Error, ErrorKind, Result};
 pub(super) use line::Landing;
 use line::Line;
@@ -305,10 +306,13 @@ impl<'a> Versions<'a> {
         columns[to] = self.time_as(&columns[to], schema.field(to).data_type())?;
         let holds: BooleanArray = entries.iter().map(|entry| Some(entry.to == When::Never)).collect();
         let holds: ArrayRef = Arc::new(holds);
-        columns[current] = exact(&holds, schema.field(current).data_type()).map_err(|_| {
+        let told = schema.field(current).data_type();
+        let is_text = matches!(told, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+        let holds = if is_text { Arc::new(print(holds.as_ref())?) } else { holds };
+        columns[current] = exact(&holds, told).map_err(|_| {
             Error::new(ErrorKind::InvalidInput, "this type does not say whether a version holds")
                 .with("column", is_current)
-                .with("type", type_name(schema.field(current).data_type()))
+                .with("type", type_name(told))
                 .hint("the column holds booleans, or the words true and false")
         })?;
         let batch = RecordBatch::try_new(schema, columns).map_err(unmade)?;
