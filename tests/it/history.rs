@@ -9,7 +9,7 @@ use keyfold::arrow::array::{
 use keyfold::arrow::compute::take_record_batch;
 use keyfold::arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use keyfold::conformance::{Judgement, judge, table_of};
-use keyfold::{Backend, DeleteMarks, MergeRule, Newest, Ties, UpsertOptions, Winner};
+use keyfold::{Backend, DeleteMarks, ExtraColumns, Format, MergeRule, Newest, Ties, UpsertOptions, Winner};
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestCaseResult};
 use tokio::runtime::Runtime;
@@ -178,6 +178,32 @@ async fn any_order_ends_alike(
     prop_assert_eq!(&ends[0], &ends[1], "{}, {}: in pieces", backend, name);
     prop_assert_eq!(&ends[0], &ends[2], "{}, {}: from the end", backend, name);
     Ok(())
+}
+
+/// What holds stands in one partition, what has ended in another: rows go from the one to the other, however stable the others are.
+#[tokio::test]
+async fn a_history_can_be_partitioned_by_what_holds() {
+    let row = |value, at| batch(&[Row { id: 1, at: Some(at), value, is_mark: false }]);
+    for backend in Backend::names() {
+        for (name, is_folder) in [("f/", true), ("d", false)] {
+            if !is_folder && !cfg!(feature = "delta") {
+                continue;
+            }
+            let doors = Doors::new(backend);
+            let mut options = UpsertOptions::default().with_partition_by(["is_current"]);
+            options.format = is_folder.then_some(Format::Parquet);
+            let rule = rule(Ties::Incoming).with_extra_columns(ExtraColumns::Ignore);
+            let stable = rule.clone().with_stable_partitions(true).expect("a rule");
+            for (value, at, rule) in [(0, 1, &rule), (1, 5, &stable), (2, 3, &stable), (1, 5, &rule)] {
+                let report = doors.upsert.upsert_opts(row(value, at), name, rule, options.clone()).await;
+                report.unwrap_or_else(|error| panic!("{backend}, {name}: {error:?}"));
+            }
+            let table = doors.rows(name, schema()).await.expect("read");
+            do_not_overlap(&table).expect("spans");
+            let rows = sorted(&doors, name).await;
+            assert_eq!(rows.len(), 3, "{backend}, {name}: {rows:?}");
+        }
+    }
 }
 
 proptest! {
