@@ -2,8 +2,8 @@
 
 use super::columns::WITH_REQUIRED_COLUMNS;
 use super::{
-    BY_ID, Case, Counts, Data, Expect, INSERTED, NEWEST, NONE, Rule, STALE, UNCHANGED, UPDATED, bools, but,
-    floats, ints, no_rows, refused, rows, texts,
+    BY_ID, Case, Counts, Data, Expect, NEWEST, NONE, Rule, STALE, UNCHANGED, UPDATED, bools, but, floats,
+    ints, no_rows, refused, rows, texts,
 };
 use crate::core::merge::{
     ColumnPolicy, ExtraColumns, MissingColumns, NameCase, Stale, StoredDuplicates, UpsertMethod,
@@ -280,7 +280,7 @@ fn with_versions() -> Vec<Case> {
             stored,
             rows(&[(1, "0", 4)]).with("more", texts(["x"])),
             history,
-            INSERTED,
+            counts(Counts { updated: 1, opened: 1, ..NONE }),
         ),
     ]
 }
