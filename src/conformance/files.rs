@@ -257,7 +257,7 @@ fn json() -> Vec<FileCase> {
                 "{\"id\":2,\"v\":\"b\",\"n\":1.50}\n{\"id\":3,\"v\":\"C\",\"n\":null}\n{\"id\":4}\n".into(),
                 ADDING,
                 Expect::Counts(Counts { updated: 2, inserted: 1, ..NONE }),
-                "{\"id\": 1}\n{\"id\":2,\"v\":\"b\",\"n\":1.50}\n{\"id\":3, \"v\":\"C\"}\n\
+                "{\"id\": 1}\n{\"id\":2,\"v\":\"b\",\"n\":1.50}\n{\"id\":3, \"v\":\"C\",\"n\":null}\n\
                  {\"id\":4,\"v\":null,\"n\":null}\n",
             ),
             (

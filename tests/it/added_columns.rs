@@ -197,7 +197,8 @@ fn two_who_add_columns_at_once_end_as_one_after_the_other() {
                 place.file(&source, format!("id,v,c{}\n{number},b,{number}\n", number % 2));
                 place
                     .command()
-                    .args(["upsert", &source, target, "--quiet"])
+                    .args(["upsert", &source, target])
+                    .stdout(Stdio::null())
                     .args(ADD)
                     .spawn()
                     .expect("started")

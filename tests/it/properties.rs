@@ -109,7 +109,7 @@ impl Input {
             (Wins::Newest, _) => (UpsertMethod::Modified, Some(newest())),
         };
         let rule = MergeRule::new(method, ids.iter().copied(), modified).expect("a rule");
-        let rule = rule.with_extra_columns(said.extra).with_missing_columns(said.missing);
+        let rule = rule.with_extra_columns(self.extra(format)).with_missing_columns(said.missing);
         let rule = rule.with_casting(Casting::default().with_lossy(said.lossy));
         let columns = IncomingColumns::default().with_case(said.case);
         let rule = rule.with_columns(columns).expect("a rule");
@@ -140,6 +140,14 @@ impl Input {
         let rule =
             rule.with_null_ids(said.null_ids).with_stored_duplicates(said.stored_duplicates).expect("a rule");
         rule.with_empty_allowed(said.allow_empty)
+    }
+
+    /// What becomes of a column that is not stored. Of an NDJSON file no record may say it, if rows just go.
+    fn extra(&self, format: Format) -> ExtraColumns {
+        match self.said.extra {
+            ExtraColumns::Add if format == Format::Ndjson => ExtraColumns::Ignore,
+            extra => extra,
+        }
     }
 
     /// Whether a column says of stored rows that they are deleted: in text, what it holds would be told from its values.
@@ -175,7 +183,7 @@ impl Input {
 
     fn incoming(&self, format: Format) -> RecordBatch {
         let mut whole = table(&self.incoming, self.at, self.text_ids, format);
-        if self.said.extra != ExtraColumns::Error {
+        if self.extra(format) != ExtraColumns::Error {
             let more = (0_i64..).map(|row| (row % 3 > 0).then_some(row));
             let more = more.take(whole.num_rows()).collect::<Int64Array>();
             whole = with_column(&whole, "more", Arc::new(more));

@@ -2,11 +2,18 @@
 
 use super::columns::WITH_REQUIRED_COLUMNS;
 use super::{
-    BY_ID, Case, Counts, Data, Expect, NEWEST, NONE, Rule, STALE, UNCHANGED, UPDATED, bools, but, floats,
-    ints, no_rows, refused, rows, texts,
+    BY_ID, Case, Counts, Data, Expect, NEWEST, NONE, Rule, STALE, Scope, UNCHANGED, UPDATED, bools, but,
+    floats, ints, no_rows, refused, rows, texts,
 };
+use crate::core::format::Format;
 use crate::core::merge::{
     ColumnPolicy, ExtraColumns, MissingColumns, NameCase, Stale, StoredDuplicates, UpsertMethod,
+};
+
+/// Formats that say their columns apart from their rows.
+const WITH_COLUMNS: Scope = Scope {
+    formats: &[Format::Parquet, Format::Csv],
+    why: "where no record is written, none says a new key",
 };
 
 fn counts(counts: Counts) -> Expect {
@@ -241,7 +248,8 @@ fn with_rows_that_go() -> Vec<Case> {
             rows(&[(1, "a", 6)]).with("more", texts(["x"])).with("op", texts(["D"])),
             marked(),
             counts(Counts { tombstones: 1, deleted: 1, ..NONE }),
-        ),
+        )
+        .only(WITH_COLUMNS),
         Case::new(
             "a_row_that_is_deleted_and_stays_has_no_value_in_an_added_column",
             flagged(),

@@ -47,8 +47,8 @@ pub(crate) struct TextFile {
     pub(super) sent: Vec<Option<Fitted>>,
     /// Rows that came in before those: messages count all of them.
     pub(super) rows_before: usize,
-    /// How many of the last columns have no field in the records of a CSV file yet. What an object lacks is null anyway.
-    pub(super) fields_to_add: usize,
+    /// How many of the last columns are new.
+    added: usize,
 }
 
 impl TextFile {
@@ -107,7 +107,7 @@ impl TextFile {
             types,
             line_end: "\n",
             rows_before: 0,
-            fields_to_add: 0,
+            added: 0,
         }
     }
 
@@ -138,8 +138,18 @@ impl TextFile {
 
     /// Where the values of a column are in `records`, if these were opened for it. Behind the last field nothing is found.
     pub(super) fn place<R: Read>(&self, records: &Records<R>, column: usize) -> Option<usize> {
-        let is_to_be_added = column >= self.names.len() - self.fields_to_add;
-        records.slot(&self.names[column]).or_else(|| is_to_be_added.then_some(column))
+        let is_behind = column >= self.names.len() - self.fields_to_add();
+        records.slot(&self.names[column]).or_else(|| is_behind.then_some(column))
+    }
+
+    /// Whether a column is new.
+    pub(super) fn is_added(&self, column: usize) -> bool {
+        column >= self.names.len() - self.added
+    }
+
+    /// How many fields the records of a CSV file lack at their end. What an object lacks is null anyway.
+    pub(super) fn fields_to_add(&self) -> usize {
+        if self.layout.format == Format::Csv { self.added } else { 0 }
     }
 
     pub(super) fn writer(&self) -> RecordWriter {
@@ -172,9 +182,7 @@ impl StoredFile for TextFile {
             self.types.push(types);
             self.sent.push(None);
         }
-        if self.layout.format == Format::Csv {
-            self.fields_to_add += columns.len();
-        }
+        self.added += columns.len();
         Ok(())
     }
 

@@ -89,7 +89,7 @@ impl<'f> Rewriter<'f> {
         bytes: Range<usize>,
         rows: Range<usize>,
     ) -> Result<()> {
-        if file.fields_to_add == 0 {
+        if file.fields_to_add() == 0 {
             return self.out.put(&records.bytes()[bytes]);
         }
         let is_start = bytes.start == 0;
@@ -97,13 +97,13 @@ impl<'f> Rewriter<'f> {
             let head = &records.bytes()[..records.head()];
             let line_end = if file.layout.header { line_end_of(head) } else { &head[..0] };
             self.out.put(&head[..head.len() - line_end.len()])?;
-            self.records.more_names(file.fields_to_add, &mut self.out.gathered);
+            self.records.more_names(file.fields_to_add(), &mut self.out.gathered);
             self.out.put(line_end)?;
         }
         if rows.is_empty() {
             return Ok(());
         }
-        let more = vec![file.layout.delimiter; file.fields_to_add];
+        let more = vec![file.layout.delimiter; file.fields_to_add()];
         let rows = records.rows(rows)?;
         for row in 0..rows.len() {
             let (record, line_end) = (rows.record(row), rows.line_end(row));
