@@ -93,7 +93,8 @@ pub(super) struct RuleArgs {
     #[arg(value_parser = one_of::<StoredDuplicates>(StoredDuplicates::VARIANTS))]
     stored_duplicates: Option<StoredDuplicates>,
 
-    /// Incoming columns that are not stored [default: error]
+    /// Incoming columns that are not stored: an error, or they are added to the target in the same commit, or left out (ignore)
+    /// [default: error]
     #[arg(long, value_name = "WHAT", help_heading = HARD_CASES)]
     #[arg(value_parser = one_of::<ExtraColumns>(ExtraColumns::VARIANTS))]
     extra_columns: Option<ExtraColumns>,

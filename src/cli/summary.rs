@@ -11,6 +11,7 @@ pub(crate) fn upsert(report: &UpsertReport) -> String {
         ("rows", rows_line(&report.rows)),
         ("skipped", list(&skipped(&report.rows))),
         ("put aside", quarantine_line(report)),
+        ("added", columns_line(report)),
         ("ties", ties_line(report.rows.ties)),
         ("retried", retried_line(report.conflicts)),
     ] {
@@ -126,6 +127,13 @@ fn quarantine_line(report: &UpsertReport) -> String {
     }
 }
 
+fn columns_line(report: &UpsertReport) -> String {
+    match &report.columns_added[..] {
+        [] => String::new(),
+        names => format!("{}: {}", counted(names.len() as u64, "column"), names.join(", ")),
+    }
+}
+
 fn rows_line(rows: &RowCounts) -> String {
     match (rows.rows_before, rows.rows_after) {
         (Some(before), Some(after)) if before != after => {
@@ -211,6 +219,7 @@ mod tests {
             created: false,
             rows,
             work: WorkCounts { bytes_read: 14_541, bytes_written: Some(15_360), ..WorkCounts::default() },
+            columns_added: Vec::new(),
             spilled_bytes: 0,
             quarantine: None,
             conflicts: 0,

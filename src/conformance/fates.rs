@@ -119,12 +119,13 @@ fn winner(
     table: &Table,
     group: &[usize],
 ) -> Result<usize> {
+    let is_wider = case.rule.choices.extra == ExtraColumns::Add;
     let choices = Choices {
         ties: Ties::default(),
         stale: Stale::default(),
         delete_where: None,
         soft_delete: None,
-        extra: ExtraColumns::Ignore,
+        extra: if is_wider { ExtraColumns::Add } else { ExtraColumns::Ignore },
         ..case.rule.choices
     };
     let rule = Rule { method: UpsertMethod::Id, choices, ..case.rule }.to_merge_rule()?;

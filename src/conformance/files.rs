@@ -8,8 +8,12 @@ use arrow::array::{ArrayRef, Date32Array, Float64Array, TimestampMillisecondArra
 use super::cases::{
     BY_ID, HISTORY, INSERTED, NEWEST, NONE, STALE, TIED, UNCHANGED, UPDATED, ints, refused, texts,
 };
-use super::{Counts, Data, Expect, Rule};
+use super::{Choices, Counts, Data, Expect, Rule};
 use crate::core::format::Format;
+use crate::core::merge::ExtraColumns;
+
+/// The incoming row wins, and columns that are not stored are added.
+const ADDING: Rule = Rule { choices: Choices { extra: ExtraColumns::Add, ..BY_ID.choices }, ..BY_ID };
 
 /// One upsert into a text file.
 #[derive(Debug, Clone)]
@@ -55,7 +59,7 @@ impl From<&'static str> for Sent {
 /// All cases.
 #[must_use]
 pub fn file_cases() -> Vec<FileCase> {
-    [widening(), bytes_of_csv(), json(), dates_in_json(), versions()].concat()
+    [widening(), bytes_of_csv(), fields_of_csv(), json(), dates_in_json(), versions()].concat()
 }
 
 type Written = (&'static str, &'static str, Sent, Rule, Expect, &'static str);
@@ -236,6 +240,33 @@ fn versions() -> Vec<FileCase> {
     [numbers, fields].concat()
 }
 
+/// Records get fields for columns that are added.
+fn fields_of_csv() -> Vec<FileCase> {
+    let both = || Expect::Counts(Counts { updated: 1, inserted: 1, ..NONE });
+    of(
+        Format::Csv,
+        vec![
+            (
+                "each_record_gets_an_empty_field_at_its_end",
+                "\u{feff}id,\"zip\"\r\n1,02139\r\n2,a\r\n3,\"0\n1\"\r\n\r\n",
+                "id,zip,\"a,b\",more\n2,7,,x\n4,y,9,\n".into(),
+                ADDING,
+                both(),
+                "\u{feff}id,\"zip\",\"a,b\",more\r\n1,02139,,\r\n2,7,,x\r\n3,\"0\n1\",,\r\n4,y,9,\r\n\r\n",
+            ),
+            (
+                "a_record_without_a_value_gets_a_second_one",
+                "id\n1\n2",
+                "id,n\n2,5\n".into(),
+                ADDING,
+                UPDATED,
+                "id,n\n1,\n2,5",
+            ),
+            ("a_header_alone_gets_a_name", "id", "id,n\n1,5\n".into(), ADDING, INSERTED, "id,n\n1,5\n"),
+        ],
+    )
+}
+
 fn json() -> Vec<FileCase> {
     let odd = "{\"id\": 1, \"n\": 1.50 , \"x\": [1, 2]}\n{\"n\":2e0,\"id\":2}\n";
     let text = Data::default().with("id", ints([2])).with("n", texts(["x"]));
@@ -265,6 +296,15 @@ fn json() -> Vec<FileCase> {
                 BY_ID,
                 refused("a value does not fit the stored type exactly"),
                 "{\"id\":1,\"n\":5}\n{\"id\":2,\"n\":6}\n",
+            ),
+            (
+                "only_lines_that_are_written_get_a_key_that_is_added",
+                "{\"id\": 1}\n{\"id\":2,\"v\":\"b\"}\n{\"id\":3, \"v\":\"c\"}\n",
+                "{\"id\":2,\"v\":\"b\",\"n\":1.50}\n{\"id\":3,\"v\":\"C\",\"n\":null}\n{\"id\":4}\n".into(),
+                ADDING,
+                Expect::Counts(Counts { updated: 2, inserted: 1, ..NONE }),
+                "{\"id\": 1}\n{\"id\":2,\"v\":\"b\",\"n\":1.50}\n{\"id\":3, \"v\":\"C\",\"n\":null}\n\
+                 {\"id\":4,\"v\":null,\"n\":null}\n",
             ),
             (
                 "a_null_and_an_absent_key_are_equal",

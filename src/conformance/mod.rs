@@ -91,9 +91,10 @@ impl Case {
     ///
     /// `Internal` if the case itself is wrong.
     pub fn columns_after(&self) -> Result<SchemaRef> {
+        let incoming = self.incoming.batch()?;
         match &self.stored {
-            Some(stored) => Ok(stored.batch()?.schema()),
-            None => Ok(columns_of_new(&self.incoming.batch()?.schema(), &self.rule.to_merge_rule()?)),
+            Some(stored) => columns_after(&stored.batch()?, &incoming, &self.rule.to_merge_rule()?),
+            None => Ok(columns_of_new(&incoming.schema(), &self.rule.to_merge_rule()?)),
         }
     }
 
@@ -180,6 +181,21 @@ fn merged(
         }
         Err(message) => Err(Judgement::refused(message)),
     })
+}
+
+/// The columns of `stored` once `incoming` is folded in: those that are added have their incoming types.
+///
+/// # Errors
+///
+/// As [`judge`].
+pub fn columns_after(stored: &RecordBatch, incoming: &RecordBatch, rule: &MergeRule) -> Result<SchemaRef> {
+    let mut fields: Vec<Field> = stored.schema().fields().iter().map(|field| Field::clone(field)).collect();
+    if let Ok(merged) = merged(Some(stored), incoming, rule)? {
+        for name in &merged.table.columns[fields.len()..] {
+            fields.extend(incoming.schema().field_with_name(name).ok().cloned());
+        }
+    }
+    Ok(Arc::new(Schema::new(fields)))
 }
 
 /// The incoming columns by the names of stored ones, where they differ in their case alone and the rule does not mind.

@@ -88,8 +88,13 @@ fn shown(case: &Case) -> Result<String> {
         Judgement::Refused { .. } => tables.push(("incoming", grid(&incoming, |_| "", &[]))),
         Judgement::Merged(after, _) => {
             tables.push(("incoming", grid(&incoming, |_| "", &fates(case)?)));
+            // A row that just has no value in a new column is the stored one.
+            let is_row = |stored: &[Cell], row: &[Cell]| {
+                let (own, new) = row.split_at(stored.len());
+                stored == own && new.iter().all(|cell| *cell == Cell::Null)
+            };
             let is_stored =
-                |row: &[Cell]| before.iter().flat_map(|table| &table.rows).any(|stored| stored == row);
+                |row: &[Cell]| before.iter().flat_map(|table| &table.rows).any(|stored| is_row(stored, row));
             tables.push((
                 "after",
                 match &before {

@@ -179,7 +179,7 @@ pub struct WorkCounts {
     pub row_groups_read: u64,
     /// Row groups that statistics ruled out.
     pub row_groups_skipped: u64,
-    /// Row groups with a changed row.
+    /// Row groups with a changed row; all of a file that gets another column.
     pub row_groups_rewritten: u64,
     /// Bytes read of stored id and modification columns, as they are stored (compressed). For text,
     /// where every column is in every record, all bytes count here.
@@ -272,6 +272,8 @@ pub struct UpsertReport {
     /// What was read and written.
     #[serde(flatten)]
     pub work: WorkCounts,
+    /// Columns that the target got (in a dry run: would get), in their order.
+    pub columns_added: Vec<String>,
     /// Bytes of the incoming rows, if they went to disk because they were more than the memory limit allows; else 0.
     pub spilled_bytes: u64,
     /// Where the quarantine is, if there is one.

@@ -40,7 +40,7 @@ mod z_curve;
 use std::fmt;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 
 use crate::client::file::Sink;
 use crate::client::session::Session;
@@ -56,10 +56,18 @@ use crate::table::parquet::ParquetFile;
 
 /// One stored file of some format, opened for an upsert.
 ///
-/// The calls come in this order: `fit`, `find`, `rows_at`, `rewrite`. Only the last one writes.
+/// The calls come in this order: `add_columns`, if there are some, `fit`, `find`, `rows_at`, `rewrite`. Only the last one writes.
 pub(crate) trait StoredFile: Send {
     /// The stored columns, in the types that rows are compared in (for text: told from all of its values).
     fn schema(&self) -> SchemaRef;
+
+    /// Has these columns from now on, behind its own: all that is stored is null there. They are in the file once it is written
+    /// anew.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` for a type that the format cannot hold, `InvalidInput` for a name that the file cannot say.
+    fn add_columns(&mut self, columns: &[FieldRef]) -> Result<()>;
 
     /// Brings incoming rows (all of `schema`) into the types of the stored columns, exactly or not at
     /// all. A column that is not stored, or a value that does not fit, is `InvalidInput`.
@@ -133,7 +141,7 @@ pub(crate) enum Found {
 
 /// One version of what rows are folded into.
 ///
-/// The calls come in this order: `fit`, `find`, `rows_at`, then `plan` and `apply` if a row has changed. Only the last one writes.
+/// The calls come in this order: `add_columns`, if there are some, `fit`, `find`, `rows_at`, then `plan` and `apply` if a row has changed. Only the last one writes.
 pub(crate) trait StoredTable: Send {
     /// The format.
     fn format(&self) -> Format;
@@ -143,6 +151,13 @@ pub(crate) trait StoredTable: Send {
 
     /// As [`StoredFile::schema`].
     fn schema(&self) -> SchemaRef;
+
+    /// As [`StoredFile::add_columns`]; all of them are there once a change is in place.
+    ///
+    /// # Errors
+    ///
+    /// As that.
+    fn add_columns(&mut self, columns: &[FieldRef]) -> Result<()>;
 
     /// As [`StoredFile::fit`].
     fn fit(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 
 use crate::client::file::{Commit, Content, DataFile, Locked};
 use crate::client::session::Session;
@@ -133,6 +133,10 @@ impl StoredTable for OneFile {
 
     fn schema(&self) -> SchemaRef {
         self.stored.schema()
+    }
+
+    fn add_columns(&mut self, columns: &[FieldRef]) -> Result<()> {
+        self.stored.add_columns(columns)
     }
 
     fn fit(

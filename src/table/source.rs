@@ -74,7 +74,8 @@ impl Source {
         }
         let mut source = Self { files, format, schema: None, table: None, rows: 0 };
         if !format.is_text() {
-            source.read_columns(session, options)?;
+            source
+                .read_columns(session, options, |first, other| same_columns(first, other).map(|()| false))?;
         }
         Ok(source)
     }
@@ -119,8 +120,10 @@ impl Source {
         if !folder.has_partitions() {
             let files = folder.data_files(session)?;
             let mut source = Self { files, format: Format::Parquet, schema: None, table: None, rows: 0 };
-            source.read_columns(session, options)?;
-            return Ok(source);
+            // To engines all files have the same columns.
+            if source.read_columns(session, options, columns_of_folder)? {
+                return Ok(source);
+            }
         }
         Self::of_table(Arc::new(folder), Format::Parquet, options)
     }
@@ -131,7 +134,14 @@ impl Source {
         Ok(Self { files: Vec::new(), format, schema, table: Some(table), rows: 0 })
     }
 
-    fn read_columns(&mut self, session: &Session, options: &ReadOptions) -> Result<()> {
+    /// Looks at the columns of all files, each of which `lacks` none, or some, of those of the first. Whether all have the same.
+    fn read_columns(
+        &mut self,
+        session: &Session,
+        options: &ReadOptions,
+        lacks: fn(&Schema, &Schema) -> Result<bool>,
+    ) -> Result<bool> {
+        let mut is_same = true;
         for file in &self.files {
             let schema = if self.format == Format::Parquet {
                 let (schema, rows) = look_again(session, || parquet::describe(file))?;
@@ -143,12 +153,13 @@ impl Source {
             self.schema = Some(match self.schema.take() {
                 None => schema,
                 Some(first) => {
-                    same_columns(&first, &schema).map_err(|e| e.with("file", file.location()))?;
+                    is_same &= !lacks(&first, &schema).map_err(|e| e.with("file", file.location()))?;
                     with_nulls_of(&first, &schema)
                 }
             });
         }
-        self.schema.iter().try_for_each(|schema| options.check_named(schema))
+        self.schema.iter().try_for_each(|schema| options.check_named(schema))?;
+        Ok(is_same)
     }
 
     /// Neighbours of one format, in the order they were named.
@@ -277,6 +288,16 @@ pub(crate) fn check_new_name(location: &Location) -> Result<()> {
             .hint("name one file"));
     }
     Ok(())
+}
+
+/// Refuses a file of a folder that has other columns than the first one, but for those that came later: it may lack the last ones.
+/// Whether it does.
+pub(super) fn columns_of_folder(first: &Schema, other: &Schema) -> Result<bool> {
+    let lacks = |field: &&FieldRef| field.is_nullable() && other.field_with_name(field.name()).is_err();
+    let later = first.fields().iter().rev().take_while(lacks).count();
+    let before = first.fields().len() - later;
+    same_columns(&Schema::new(first.fields()[..before].to_vec()), other)?;
+    Ok(later > 0)
 }
 
 pub(super) fn same_columns(first: &Schema, other: &Schema) -> Result<()> {

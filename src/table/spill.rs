@@ -48,6 +48,10 @@ impl Spilled {
         let (mut held, mut bytes) = (Vec::new(), 0);
         while let Some(batch) = stream.next().await {
             let batch = batch?;
+            // Without rows it has buffers all the same, and what goes to disk has rows.
+            if batch.num_rows() == 0 {
+                continue;
+            }
             bytes += size_of_rows(&batch);
             held.push(batch);
             if bytes > limit_bytes {

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 
 use crate::core::merge::{ExtraColumns, MergeRule, MissingColumns, NameCase, NullIds};
 use crate::core::predicate::Predicate;
+use crate::core::schema::find_column;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::StoredTable;
 use crate::table::casts::Casts;
@@ -216,20 +217,65 @@ fn added(stored: &Schema, incoming: &Schema, rule: &MergeRule) -> Result<Vec<Fie
     }
 }
 
+/// The incoming columns that `rule` adds to the stored ones. Where no row comes in, none are but those that rows are met by.
+///
+/// # Errors
+///
+/// `InvalidInput` if the scope is about one of them: no stored row could be inside.
+pub(crate) fn new_columns(
+    stored: &Schema,
+    incoming: &Schema,
+    rule: &MergeRule,
+    has_rows: bool,
+) -> Result<Vec<FieldRef>> {
+    // A text file without a record names no columns: it takes all that come in.
+    if rule.extra_columns() != ExtraColumns::Add || stored.fields().is_empty() {
+        return Ok(Vec::new());
+    }
+    let incoming = in_names_of(stored, incoming, rule.columns().case);
+    let marks = rule.marks_of(&incoming);
+    let not_stored = need_not_be_stored(marks.as_ref(), rule);
+    let is_new = |name: &str| {
+        // By an id that no stored row has, none would be met. Of a column without rows the type may be a guess.
+        !is_like_one_of(stored, name)
+            && !not_stored.contains(&name)
+            && !rule.ids().iter().any(|id| id == name)
+            && (has_rows || rule.is_key(name))
+    };
+    let new = incoming.fields().iter().filter(|field| is_new(field.name()));
+    let new: Vec<FieldRef> =
+        new.map(|field| Arc::new(Field::new(field.name(), field.data_type().clone(), true))).collect();
+    for column in rule.scope().map(Predicate::columns).unwrap_or_default() {
+        if new.iter().any(|field| field.name() == column) {
+            find_column(stored, column, "scope column")?;
+        }
+    }
+    Ok(new)
+}
+
+/// The incoming columns that may come in without being stored.
+fn need_not_be_stored<'a>(marks: Option<&'a Predicate>, rule: &'a MergeRule) -> Vec<&'a str> {
+    // What tells delete marks need not be stored, nor need it be stored twice when a version began.
+    let mut columns = marks.map(Predicate::columns).unwrap_or_default();
+    columns.extend(rule.kept_history().and_then(|history| history.source.as_deref()));
+    columns
+}
+
+/// Whether a name may be a slip of the case.
+fn is_like_one_of(stored: &Schema, name: &str) -> bool {
+    stored.fields().iter().any(|own| own.name().to_lowercase() == name.to_lowercase())
+}
+
 /// The incoming columns that are not left out, by their places.
 fn kept(stored: &Schema, incoming: &Schema, rule: &MergeRule) -> Vec<usize> {
-    // What tells delete marks need not be stored; and other columns may be left out.
     let marks = rule.marks_of(incoming);
-    let mut marks = marks.as_ref().map(Predicate::columns).unwrap_or_default();
-    // Nor need it be stored twice when a version began.
-    marks.extend(rule.kept_history().and_then(|history| history.source.as_deref()));
-    let may_go = |name: &str| rule.extra_columns() == ExtraColumns::Ignore || marks.contains(&name);
+    let marks = need_not_be_stored(marks.as_ref(), rule);
+    // Those that are added are stored by now.
+    let may_go = |name: &str| rule.extra_columns() != ExtraColumns::Error || marks.contains(&name);
     // A key that is not stored is not left out, for nothing could be matched by it, nor is what may be a slip of the case.
-    let is_like =
-        |name: &str| stored.fields().iter().any(|own| own.name().to_lowercase() == name.to_lowercase());
     let is_kept = |place: &usize| {
         let name = incoming.field(*place).name();
-        !may_go(name) || is_like(name) || rule.is_key(name)
+        !may_go(name) || is_like_one_of(stored, name) || rule.is_key(name)
     };
     let (kept, left): (Vec<usize>, Vec<usize>) = (0..incoming.fields().len()).partition(is_kept);
     let names = left.iter().map(|place| incoming.field(*place).name().as_str());

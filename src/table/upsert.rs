@@ -34,7 +34,7 @@ use crate::table::new_rows::{NewRows, OnDisk};
 use crate::table::single::SingleFile;
 use crate::table::spill::{SpillFile, Spilled};
 use crate::table::stamp::with_column;
-use crate::table::taken::{LeftOut, Taken, TakenAs};
+use crate::table::taken::{LeftOut, Taken, TakenAs, new_columns};
 use crate::table::target::{Kind, will_stand};
 use crate::table::validity::{columns_of_nothing, with_columns};
 use marks::{columns_of, marked, split, together};
@@ -229,7 +229,16 @@ impl Job<'_> {
         let (session, names) = (self.session, stored.schema());
         // A text file without a record names no columns: it takes those that come in.
         let names = if names.fields().is_empty() { self.rows.schema() } else { names };
-        let rule = self.rule.in_names_of(&names)?.versioned();
+        let rule = self.rule.in_names_of(&names)?;
+        let incoming = columns_of(&self.rows.schema())?;
+        let new = new_columns(&names, &incoming, &rule, self.rows.has_rows())?;
+        let rule = if new.is_empty() {
+            rule
+        } else {
+            stored.add_columns(&new)?;
+            self.rule.in_names_of(&stored.schema())?
+        };
+        let rule = rule.versioned();
         let how = TakenAs {
             rule: &rule,
             timestamp_format: self.options.csv.timestamp_format.as_deref(),
@@ -291,6 +300,9 @@ impl Job<'_> {
         let mut attempt = self.write(stored, &change, &aside, work, conflicts)?;
         if let Attempt::Done(report) = &mut attempt {
             report.diff = diff;
+            if !change.outcome.rows.is_no_change() {
+                report.columns_added = new.iter().map(|field| field.name().clone()).collect();
+            }
         }
         Ok(attempt)
     }
@@ -374,6 +386,7 @@ impl Job<'_> {
             created: version.is_none(),
             rows: outcome.rows.clone(),
             work: WorkCounts::default(),
+            columns_added: Vec::new(),
             spilled_bytes: 0,
             quarantine: self.quarantine.as_ref().map(Quarantine::name),
             conflicts: 0,

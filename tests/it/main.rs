@@ -2,6 +2,8 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "this is how a test fails")]
 
 #[cfg(feature = "cli")]
+mod added_columns;
+#[cfg(feature = "cli")]
 mod azure;
 #[cfg(feature = "cli")]
 mod bad_input;

@@ -8,7 +8,7 @@ use keyfold::arrow::array::{
     ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
 };
 use keyfold::arrow::compute::{concat_batches, take_record_batch};
-use keyfold::conformance::{Judgement, judge, table_of};
+use keyfold::conformance::{Judgement, columns_after, judge, table_of};
 use keyfold::{
     Backend, Casting, ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, Format, Frame, IncomingColumns,
     Location, Lossy, MaxDelete, MergeRule, MissingColumns, NameCase, Newest, NullIds, NullModified, Result,
@@ -109,7 +109,7 @@ impl Input {
             (Wins::Newest, _) => (UpsertMethod::Modified, Some(newest())),
         };
         let rule = MergeRule::new(method, ids.iter().copied(), modified).expect("a rule");
-        let rule = rule.with_extra_columns(said.extra).with_missing_columns(said.missing);
+        let rule = rule.with_extra_columns(self.extra(format)).with_missing_columns(said.missing);
         let rule = rule.with_casting(Casting::default().with_lossy(said.lossy));
         let columns = IncomingColumns::default().with_case(said.case);
         let rule = rule.with_columns(columns).expect("a rule");
@@ -140,6 +140,14 @@ impl Input {
         let rule =
             rule.with_null_ids(said.null_ids).with_stored_duplicates(said.stored_duplicates).expect("a rule");
         rule.with_empty_allowed(said.allow_empty)
+    }
+
+    /// What becomes of a column that is not stored. Of an NDJSON file no record may say it, if rows just go.
+    fn extra(&self, format: Format) -> ExtraColumns {
+        match self.said.extra {
+            ExtraColumns::Add if format == Format::Ndjson => ExtraColumns::Ignore,
+            extra => extra,
+        }
     }
 
     /// Whether a column says of stored rows that they are deleted: in text, what it holds would be told from its values.
@@ -175,8 +183,9 @@ impl Input {
 
     fn incoming(&self, format: Format) -> RecordBatch {
         let mut whole = table(&self.incoming, self.at, self.text_ids, format);
-        if self.said.extra == ExtraColumns::Ignore {
-            let more = (0_i64..).take(whole.num_rows()).collect::<Int64Array>();
+        if self.extra(format) != ExtraColumns::Error {
+            let more = (0_i64..).map(|row| (row % 3 > 0).then_some(row));
+            let more = more.take(whole.num_rows()).collect::<Int64Array>();
             whole = with_column(&whole, "more", Arc::new(more));
         }
         if self.said.lossy == Lossy::Null && format == Format::Parquet {
@@ -322,7 +331,11 @@ fn said() -> impl Strategy<Value = Said> {
     let ties = prop_oneof![4 => Just(Ties::Incoming), 2 => Just(Ties::Keep), 1 => Just(Ties::Error)];
     let stale = prop_oneof![6 => Just(Stale::Ignore), 1 => Just(Stale::Error), 3 => Just(Stale::Quarantine)];
     let nulls = prop_oneof![9 => Just(NullModified::Lowest), 1 => Just(NullModified::Error)];
-    let extra = prop_oneof![3 => Just(ExtraColumns::Error), 1 => Just(ExtraColumns::Ignore)];
+    let extra = prop_oneof![
+        3 => Just(ExtraColumns::Error),
+        1 => Just(ExtraColumns::Ignore),
+        2 => Just(ExtraColumns::Add),
+    ];
     let missing = prop_oneof![
         8 => Just(MissingColumns::Keep),
         1 => Just(MissingColumns::Error),
@@ -516,7 +529,10 @@ async fn equals_the_judge(
     same(&report.rows, counts.as_ref(), &what)?;
     let after = doors.bytes(name);
     if after.is_some() {
-        let schema = stored.as_ref().unwrap_or(&incoming).schema();
+        let schema = match &stored {
+            Some(stored) => columns_after(stored, &incoming, &rule).expect("columns"),
+            None => incoming.schema(),
+        };
         let found =
             doors.rows(name, schema).await.map_err(|e| TestCaseError::fail(format!("{what}: {e:?}")))?;
         let found = table_of(&found).expect("a table");

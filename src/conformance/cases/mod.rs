@@ -1,5 +1,6 @@
 //! The cases: every default of the rules of an upsert, each as the sentence it proves.
 
+mod added;
 mod batch;
 mod casting;
 mod choices;
@@ -46,6 +47,7 @@ pub(super) fn topics() -> Vec<(&'static str, Vec<Case>)> {
         ("Versions of a row", history::cases()),
         ("Columns with a policy", policies::cases()),
         ("Columns", columns::cases()),
+        ("Columns that are added", added::cases()),
         ("Types", types::cases()),
         ("Values that do not fit", casting::cases()),
         ("What can be an id", types::ids()),

@@ -119,17 +119,24 @@ impl Demands {
         self.properties.get(name).map(String::as_str)
     }
 
+    /// Whether a feature is among those that readers and writers must know.
+    pub(super) fn knows(&self, feature: &str) -> bool {
+        ["readerFeatures", "writerFeatures"].iter().all(|list| self.is_named(list, feature))
+    }
+
+    fn is_named(&self, list: &str, feature: &str) -> bool {
+        let named = self.protocol.get(list).and_then(Value::as_array);
+        named.is_some_and(|named| named.iter().any(|name| name == feature))
+    }
+
     /// Whether files may have deletion vectors.
     pub(super) fn knows_vectors(&self) -> bool {
-        let named = self.protocol.get("readerFeatures").and_then(Value::as_array);
-        named.is_some_and(|named| named.iter().any(|name| name == "deletionVectors"))
+        self.is_named("readerFeatures", "deletionVectors")
     }
 
     /// Whether replaced rows are to be marked in deletion vectors, and files left as they are.
     pub(super) fn wants_vectors(&self) -> bool {
-        let named = self.protocol.get("writerFeatures").and_then(Value::as_array);
-        let is_named = named.is_some_and(|named| named.iter().any(|name| name == "deletionVectors"));
-        self.is_on("delta.enableDeletionVectors") && self.knows_vectors() && is_named
+        self.is_on("delta.enableDeletionVectors") && self.knows("deletionVectors")
     }
 
     fn is_on(&self, property: &str) -> bool {

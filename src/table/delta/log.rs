@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use chrono::{DateTime, Utc};
-use deltalake_core::kernel::Snapshot as LogSnapshot;
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoArrow;
+use deltalake_core::kernel::{Metadata, Snapshot as LogSnapshot};
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake_core::{DeltaTable, DeltaTableError, checkpoints};
 use futures::TryStreamExt;
@@ -47,6 +47,8 @@ pub(crate) struct Snapshot {
     /// In the order in which they were written.
     pub(super) parts: Arc<Vec<StoredPart>>,
     pub(super) demands: Demands,
+    /// What the log says of the table as a whole.
+    pub(super) metadata: Metadata,
 }
 
 /// The log is shown to its reader as if the table stood at the root of a place of its own: keys in which a URL would
@@ -223,6 +225,7 @@ async fn load(log: LogStoreRef, location: Location, at: At) -> Result<Option<Sna
         partition_columns,
         parts: Arc::new(parts),
         demands,
+        metadata: log_snapshot.metadata().clone(),
     }))
 }
 

@@ -4,6 +4,7 @@
 //! is committed by the same create-only write as a new single file, so that credentials, conditions and lost answers
 //! are treated alike everywhere.
 
+mod add_columns;
 mod commit;
 mod features;
 mod group_stats;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use deltalake_core::kernel::Action;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 
@@ -42,6 +42,11 @@ impl DeltaTarget {
     pub(crate) fn new(location: &Location, options: &UpsertOptions) -> Self {
         Self { location: location.clone(), options: options.clone() }
     }
+
+    fn stored(&self, layout: Layout, snapshot: Option<Snapshot>) -> Stored {
+        let files = FileLayout::of_upsert(&self.options);
+        Stored { layout, files, snapshot, metadata: None, index: None, opened: Vec::new() }
+    }
 }
 
 impl UpsertTarget for DeltaTarget {
@@ -67,7 +72,7 @@ impl UpsertTarget for DeltaTarget {
             FileLayout::of_upsert(&self.options),
         )?;
         let snapshot = Some(snapshot);
-        Ok(Found::Table(Box::new(Stored { layout, snapshot, index: None, opened: Vec::new() })))
+        Ok(Found::Table(Box::new(self.stored(layout, snapshot))))
     }
 
     fn create(&mut self, session: &Session, schema: &SchemaRef) -> Result<Box<dyn StoredTable>> {
@@ -82,7 +87,7 @@ impl UpsertTarget for DeltaTarget {
             FileLayout::of_upsert(&self.options),
         )?
         .with_deletion_vectors(self.options.deletion_vectors);
-        Ok(Box::new(Stored { layout, snapshot: None, index: None, opened: Vec::new() }))
+        Ok(Box::new(self.stored(layout, None)))
     }
 
     fn has_a_line(&self) -> bool {
@@ -93,7 +98,10 @@ impl UpsertTarget for DeltaTarget {
 /// One version of a table, or a table that is to be made.
 struct Stored {
     layout: Layout,
+    files: FileLayout,
     snapshot: Option<Snapshot>,
+    /// What is said of the table from now on, if it gets more columns.
+    metadata: Option<Action>,
     /// What the log says of the files, once it was asked.
     index: Option<FileIndex>,
     /// The files that were looked into, and the numbers of their rows.
@@ -111,6 +119,16 @@ impl StoredTable for Stored {
 
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.layout.schema)
+    }
+
+    fn add_columns(&mut self, columns: &[FieldRef]) -> Result<()> {
+        // A table that is to be made has all columns.
+        let Some(snapshot) = &mut self.snapshot else { return Ok(()) };
+        self.metadata = Some(snapshot.add_columns(columns)?);
+        let (location, demands) = (&self.layout.location, &snapshot.demands);
+        let columns = &self.layout.partition_columns;
+        self.layout = Layout::new(location, &snapshot.schema, columns, demands, self.files.clone())?;
+        Ok(())
     }
 
     fn fit(
@@ -273,6 +291,7 @@ impl Stored {
     fn actions(&self, written: &Written) -> Result<Vec<Action>> {
         let mut actions =
             if self.snapshot.is_none() { write::table_actions(&self.layout)? } else { Vec::new() };
+        actions.extend(self.metadata.clone());
         actions.extend(written.actions());
         Ok(actions)
     }

@@ -157,7 +157,7 @@ pub(super) fn table_actions(layout: &Layout) -> Result<Vec<Action>> {
 }
 
 /// Whether there are timestamps without a zone in a type.
-fn holds_naive(data_type: &DataType) -> bool {
+pub(super) fn holds_naive(data_type: &DataType) -> bool {
     match data_type {
         DataType::Timestamp(_, None) => true,
         DataType::List(item) | DataType::Map(item, _) => holds_naive(item.data_type()),

@@ -124,6 +124,11 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// Whether a file is staged to go to `path`.
+    pub(super) fn replaces(&self, path: &str) -> bool {
+        self.staged.iter().any(|staged| staged.step.path == path)
+    }
+
     /// Says that rows go from one file to another: who lists files then may miss them, or see them twice.
     pub(super) fn moves_rows(&mut self) {
         self.moved = self.sequence;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 
 use super::names::{check_not_in_table, list, steps, told};
 use crate::client::file::{Content, DataFile, Version};
@@ -13,21 +13,21 @@ use crate::client::session::Session;
 use crate::core::location::Location;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::again::look_again;
-use crate::table::parquet::{ParquetFile, Shape};
+use crate::table::parquet::{ParquetFile, Shape, behind, readable};
 use crate::table::partition::{self, Values};
-use crate::table::source::same_columns;
+use crate::table::source::columns_of_folder;
 use crate::table::{ParquetTable, StoredFile};
 
 /// The files of a folder.
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
     pub(super) location: Location,
-    /// All columns: those of the files, then those that only the names of folders say. What takes no nulls in the first
+    /// All columns: those of the first file, then those that only the names of folders say. What takes no nulls in the first
     /// file takes none.
     pub(super) stored_schema: SchemaRef,
     /// The same, as other files may have them: each may be null.
     schema: SchemaRef,
-    /// The columns that stand in the files.
+    /// The columns that stand in the first file. The others may lack the last ones, which came later.
     pub(super) file_schema: SchemaRef,
     pub(super) partition_columns: Vec<String>,
     pub(super) parts: Vec<Part>,
@@ -158,6 +158,20 @@ impl Folder {
         })
     }
 
+    /// Has these columns from now on, behind those that stand in the files.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` for a type that Parquet cannot hold.
+    pub(super) fn add_columns(&mut self, columns: &[FieldRef]) -> Result<()> {
+        let own = self.file_schema.fields().len();
+        self.file_schema = behind(&self.file_schema, &readable(columns)?);
+        let told = self.stored_schema.fields()[own..].to_vec();
+        self.stored_schema = behind(&self.file_schema, &told);
+        self.schema = nullable(&self.stored_schema);
+        Ok(())
+    }
+
     /// Whether names of folders say columns.
     pub(crate) fn has_partitions(&self) -> bool {
         !self.partition_columns.is_empty()
@@ -221,7 +235,7 @@ impl Folder {
     ///
     /// # Errors
     ///
-    /// `InvalidData` for a damaged file, `InvalidInput` if it has other columns than the first one.
+    /// `InvalidData` for a damaged file, `InvalidInput` if it has other columns than the first one, or lacks more than the last.
     pub(super) fn open_part(
         &self,
         session: &Session,
@@ -250,7 +264,7 @@ impl Folder {
         let constants = self.constants(part)?;
         let mut differs = Ok(());
         let shape = |file: &SchemaRef| {
-            differs = same_columns(&self.file_schema, file);
+            differs = columns_of_folder(&self.file_schema, file).map(drop);
             Shape::of_table(&self.schema, file, |column| constants.get(column).cloned())
         };
         let opened = ParquetFile::part(content, &self.schema, first, &[], shape)?;

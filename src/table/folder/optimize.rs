@@ -131,12 +131,13 @@ impl Work {
         };
         let mut fresh = draft.fresh()?;
         let mark = fresh.mark().to_owned();
-        parquet::concat(session, files.iter().map(content), &mark, fresh.file())?;
+        let columns = &self.folder.file_schema;
+        parquet::concat(session, files.iter().map(content), columns, &mark, fresh.file())?;
         draft.add(Folder::new_path_beside(&self.folder.parts[files[0].place].path), None, fresh)?;
         for file in files {
             let mut fresh = draft.fresh()?;
             let mark = fresh.mark().to_owned();
-            parquet::emptied(session, content(file)?, &mark, fresh.file())?;
+            parquet::emptied(session, content(file)?, columns, &mark, fresh.file())?;
             draft.add(self.folder.parts[file.place].path.clone(), Some(&file.version), fresh)?;
         }
         Ok(())

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 
 use super::control::Control;
 use super::draft::{Begun, Draft};
@@ -50,7 +50,7 @@ impl FolderTarget {
 
     fn stored(&self, control: Control, folder: Folder, is_new: bool) -> Box<dyn StoredTable> {
         let (last, layout) = (self.last.clone(), FileLayout::of_upsert(&self.options));
-        Box::new(Stored { control, last, folder, is_new, layout, opened: Vec::new() })
+        Box::new(Stored { control, last, folder, is_new, is_wider: false, layout, opened: Vec::new() })
     }
 }
 
@@ -103,7 +103,7 @@ impl UpsertTarget for FolderTarget {
 }
 
 /// A file that was looked into.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Seen {
     place: usize,
     rows: Range<u64>,
@@ -116,6 +116,8 @@ struct Stored {
     last: Option<Recorded>,
     folder: Folder,
     is_new: bool,
+    /// Whether it gets more columns.
+    is_wider: bool,
     layout: FileLayout,
     opened: Vec<Seen>,
 }
@@ -176,8 +178,29 @@ impl Stored {
             self.stage_changed(session, touched, change, &mut draft, work)
                 .map_err(|error| error.with_missing("file", path))?;
         }
+        if let Some(first) = self.first_to_widen(session, |path| draft.replaces(path))? {
+            let touched = Touched { seen: &first, fates: Fates::default(), leaving: Vec::new() };
+            self.stage_changed(session, &touched, change, &mut draft, work)?;
+        }
         work.bytes_written = Some(draft.bytes());
         Ok(draft)
+    }
+
+    /// The first file, which says the columns of all, if there are more of them and it is not written anyway.
+    fn first_to_widen(
+        &self,
+        session: &Session,
+        is_written: impl FnOnce(&str) -> bool,
+    ) -> Result<Option<Seen>> {
+        let Some(part) = self.folder.parts.first().filter(|_| self.is_wider) else { return Ok(None) };
+        if is_written(&part.path) {
+            return Ok(None);
+        }
+        if let Some(seen) = self.opened.iter().find(|seen| seen.place == 0) {
+            return Ok(Some(seen.clone()));
+        }
+        let (file, version) = self.folder.open_part(session, 0, 0)?;
+        Ok(Some(Seen { place: 0, rows: 0..file.rows(), version }))
     }
 
     /// The first file of each partition in which there are no rows.
@@ -217,7 +240,7 @@ impl Stored {
             leaving: &leaving,
             mark: &mark,
         };
-        rewrite_part(session, content, &part_change, fresh.file(), work)?;
+        rewrite_part(session, content, &self.folder.file_schema, &part_change, fresh.file(), work)?;
         draft.add(part.path.clone(), Some(&version), fresh)?;
         work.files_removed += 1;
         work.files_added += 1;
@@ -277,6 +300,11 @@ impl StoredTable for Stored {
 
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.folder.stored_schema)
+    }
+
+    fn add_columns(&mut self, columns: &[FieldRef]) -> Result<()> {
+        self.is_wider = !self.is_new;
+        self.folder.add_columns(columns)
     }
 
     fn fit(
@@ -356,9 +384,16 @@ impl StoredTable for Stored {
             touched.iter().flat_map(|touched| touched.leaving.iter().map(|(_, values)| values.clone())),
         );
         let empty = self.empty();
-        let refilled = new.iter().filter(|values| empty.contains_key(values)).count();
-        work.files_removed = (touched.len() + refilled) as u64;
-        work.files_added = (touched.len() + new.len()) as u64;
+        let refilled = new.iter().filter(|values| empty.contains_key(values));
+        // Without a file there is no row that changes, so that there is a first one.
+        let is_first = |path: &str| self.folder.parts.first().is_some_and(|first| first.path == path);
+        let mut written = touched.iter().map(|touched| touched.seen.place);
+        let widens = self.is_wider
+            && !written.any(|place| place == 0)
+            && !refilled.clone().any(|values| is_first(empty[values].0));
+        let rewritten = touched.len() + usize::from(widens);
+        work.files_removed = (rewritten + refilled.count()) as u64;
+        work.files_added = (rewritten + new.len()) as u64;
         Ok(())
     }
 

@@ -33,9 +33,9 @@ use crate::table::parquet::{Opened, undecodable};
 /// Where the first row group begins: behind the mark of a Parquet file.
 const MAGIC: u64 = 4;
 
-/// Whether the new footer, whose columns are these, may say of a row group what the old one says.
+/// Whether the new footer, whose columns are these and maybe others behind them, may say of a row group what the old one says.
 pub(super) fn can_stand(opened: &Opened, columns: &SchemaDescriptor, group: &RowGroupMetaData) -> bool {
-    can_leaves_stand(opened, columns, group, 0..columns.num_columns())
+    can_leaves_stand(opened, columns, group, 0..group.columns().len())
 }
 
 /// The same of some leaf columns of it.
@@ -60,8 +60,10 @@ pub(super) fn can_leaves_stand(
             && end.is_some_and(|end| start < end && end.unsigned_abs() < len)
     };
     let leaves = columns.columns();
+    let stored = opened.metadata.metadata().file_metadata().schema_descr().num_columns();
     is_ordered
-        && group.columns().len() == leaves.len()
+        && group.columns().len() == stored
+        && which.end <= stored.min(leaves.len())
         && group.columns()[which.clone()].iter().zip(&leaves[which]).all(is_like)
 }
 

@@ -3,14 +3,14 @@
 
 use std::ops::Range;
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection};
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
 
 use super::in_place::Witness;
 use super::rewrite::Folded;
-use super::stored::{BATCH_ROWS, selection, short};
+use super::stored::{BATCH_ROWS, selection, short, within};
 use super::writer::unwritable;
 use super::{Opened, undecodable};
 use crate::client::session::Session;
@@ -107,7 +107,7 @@ impl Piece {
             }
             return made(MadeValues::Same(self.writers.len()));
         }
-        let field = opened.schema().field(column);
+        let field = opened.written.field(column);
         let mut writers = std::mem::take(&mut self.writers);
         self.each(session, opened, fold, new.as_ref(), |values| {
             let leaves = compute_leaves(field, values).map_err(unwritable)?;
@@ -134,24 +134,24 @@ impl Piece {
         mut act: impl FnMut(&ArrayRef) -> Result<()>,
     ) -> Result<()> {
         let mut next = self.rows.start;
-        for batch in self.read(opened, None)? {
+        for stored in self.stored(opened)? {
             session.check()?;
-            let batch = batch.map_err(undecodable)?;
-            let these = next..next + batch.num_rows() as u64;
+            let stored = stored?;
+            let these = next..next + stored.len() as u64;
             next = these.end;
             let pairs = fold.pairs_of(&these);
             let values = match (new, fold.folded) {
                 (Some(new), Some(folded)) if !pairs.is_empty() => {
                     let new = new.take(pairs.iter().map(|pair| pair.incoming))?;
-                    folded.replace(self.column, batch.column(0), &new, fold.first + these.start, pairs)?
+                    folded.replace(self.column, &stored, &new, fold.first + these.start, pairs)?
                 }
-                _ => ArrayRef::clone(batch.column(0)),
+                _ => stored,
             };
             let leaving = fold.leaving_of(&these);
             let values = if leaving.is_empty() {
                 values
             } else {
-                let batch = RecordBatch::try_new(batch.schema(), vec![values]).map_err(undecodable)?;
+                let batch = RecordBatch::try_from_iter([("", values)]).map_err(undecodable)?;
                 let kept = keep(&batch, fold.first + these.start, leaving.iter().copied())?;
                 ArrayRef::clone(kept.column(0))
             };
@@ -161,6 +161,19 @@ impl Piece {
             act(&values)?;
         }
         if next == self.rows.end { Ok(()) } else { Err(short().with("row group", self.group)) }
+    }
+
+    /// The values as they are stored, a batch at a time: nulls, if the column is not stored yet.
+    fn stored(&self, opened: &Opened) -> Result<Box<dyn Iterator<Item = Result<ArrayRef>>>> {
+        if self.column < opened.schema().fields().len() {
+            let first = |batch: RecordBatch| ArrayRef::clone(batch.column(0));
+            let batches = self.read(opened, None)?;
+            return Ok(Box::new(batches.map(move |batch| batch.map(first).map_err(undecodable))));
+        }
+        let data_type = opened.written.field(self.column).data_type().clone();
+        let rows = within(self.rows.end - self.rows.start);
+        let lengths = (0..rows).step_by(BATCH_ROWS).map(move |start| BATCH_ROWS.min(rows - start));
+        Ok(Box::new(lengths.map(move |length| Ok(new_null_array(&data_type, length)))))
     }
 
     /// Whether all replaced rows have the value that they had, to the bit.

@@ -4,10 +4,11 @@
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use arrow::datatypes::Schema;
 use parquet::file::metadata::KeyValue;
 
 use super::groups::Copying;
-use super::rewrite::MARK;
+use super::rewrite::{MARK, widen};
 use super::stored::{BATCH_ROWS, read_group};
 use super::verify::verify;
 use super::{Opened, layout, undecodable};
@@ -41,7 +42,8 @@ impl Layout {
     }
 }
 
-/// Writes the rows of some files, of which there is one at least and which have one layout, into one; gives their number.
+/// Writes the rows of some files, of which there is one at least and which have one layout, into one with all `columns` of the
+/// folder; gives their number.
 ///
 /// # Errors
 ///
@@ -49,11 +51,12 @@ impl Layout {
 pub(crate) fn concat(
     session: &Session,
     mut files: impl Iterator<Item = Result<Content>>,
+    columns: &Schema,
     mark: &str,
     out: &mut File,
 ) -> Result<u64> {
     let first = files.next().ok_or_else(|| Error::internal("no files are to be put together"))?;
-    let first = Opened::new(first?)?;
+    let first = Opened::new(first?)?.in_folder(columns);
     let layout = Layout::of(&first)?;
     let mut expected = first.rows();
     let mut sink = Sink::plain(out);
@@ -72,7 +75,7 @@ pub(crate) fn concat(
         for group in 0..file.metadata.metadata().num_row_groups() {
             for batch in read_group(&file, group, BATCH_ROWS)? {
                 session.check()?;
-                writer.append(&batch.map_err(undecodable)?)?;
+                writer.append(&widen(&first.written, &batch.map_err(undecodable)?)?)?;
             }
         }
     }
@@ -84,13 +87,19 @@ pub(crate) fn concat(
     Ok(written.rows)
 }
 
-/// Writes a file like another one, without its rows.
+/// Writes a file like another one with all `columns` of the folder, without its rows.
 ///
 /// # Errors
 ///
 /// As [`concat`].
-pub(crate) fn emptied(session: &Session, file: Content, mark: &str, out: &mut File) -> Result<()> {
-    let opened = Opened::new(file)?;
+pub(crate) fn emptied(
+    session: &Session,
+    file: Content,
+    columns: &Schema,
+    mark: &str,
+    out: &mut File,
+) -> Result<()> {
+    let opened = Opened::new(file)?.in_folder(columns);
     let written = Copying::new(session, &opened, Some(mark), &mut Sink::plain(out))?.finish()?;
     verify(&opened, out, &written)
 }

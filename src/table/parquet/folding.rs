@@ -120,7 +120,7 @@ impl Folding<'_, '_, '_, '_> {
         let is_whole = next.kept == next.rows.end - next.rows.start;
         let may_stay = is_whole && !next.stays_open && copying.is_index_kept;
         let descriptions = copying.encoder.columns();
-        let mut pieces = Vec::with_capacity(opened.schema().fields().len());
+        let mut pieces = Vec::with_capacity(opened.written.fields().len());
         let mut writers = copying.encoder.leaves(self.open.len())?.into_iter().enumerate().peekable();
         while let Some((leaf, writer)) = writers.next() {
             let root = descriptions.get_column_root_idx(leaf);
@@ -128,7 +128,8 @@ impl Folding<'_, '_, '_, '_> {
             let others = std::iter::from_fn(|| writers.next_if(is_own)).map(|(_, writer)| writer);
             let writers: Vec<_> = std::iter::once(writer).chain(others).collect();
             let leaves = leaf..leaf + writers.len();
-            let size = stored.columns()[leaves.clone()].iter();
+            // Nothing is stored of columns that the file has not yet.
+            let size = stored.columns().get(leaves.clone()).unwrap_or_default().iter();
             pieces.push(Piece {
                 // Arrow knows nothing of groups without a column.
                 column: pieces.len(),

@@ -19,7 +19,7 @@ use crate::table::parquet::encoder::Encoder;
 use crate::table::parquet::like::like;
 use crate::table::parquet::verify::{CopiedChunk, Written};
 use crate::table::parquet::writer::{GROUP_ROWS, unwritable};
-use crate::table::parquet::{Opened, layout};
+use crate::table::parquet::{Opened, layout, more};
 
 /// Writes row groups of one file into another.
 pub(super) struct Copying<'a, 's> {
@@ -52,10 +52,11 @@ impl<'a, 's> Copying<'a, 's> {
         let largest = groups.iter().map(|g| g.num_rows().unsigned_abs()).max().unwrap_or(0);
         let limit = largest.max(GROUP_ROWS as u64);
         let columns = layout::writable(metadata.file_metadata().schema_descr(), opened.schema())?;
+        let columns = more::described(columns, opened.added())?;
         // The writer knows files with an index of all pages, and such without any: bytes without one decide.
         let was_indexed = is_indexed(metadata);
         let is_indexed = was_indexed || !groups.iter().any(|group| can_stand(opened, &columns, group));
-        let mut properties = like(opened, limit, mark)?;
+        let mut properties = like(opened, &columns, limit, mark)?;
         if !is_indexed {
             properties = properties
                 .into_builder()
@@ -68,7 +69,7 @@ impl<'a, 's> Copying<'a, 's> {
             .with_properties(properties)
             .with_parquet_schema(columns)
             .with_skip_arrow_metadata(true);
-        let encoder = Encoder::new(out, opened.schema(), options, Some(limit))?;
+        let encoder = Encoder::new(out, &opened.written, options, Some(limit))?;
         Ok(Self {
             session,
             opened,
@@ -97,6 +98,7 @@ impl<'a, 's> Copying<'a, 's> {
     /// Whether a row group can be written as the bytes it is.
     pub(super) fn can_pass(&self, group: usize) -> bool {
         self.joined != Some(group)
+            && self.opened.added().is_empty()
             && can_stand(
                 self.opened,
                 self.encoder.columns(),

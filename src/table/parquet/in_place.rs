@@ -73,7 +73,7 @@ impl ParquetFile {
         let groups = opened.metadata.metadata().row_groups();
         let fold =
             Fold { first: self.first(), pairs, folded: Some(&folded), leaving, witness: Some(witness) };
-        let is_changed = changed(groups, &fold);
+        let is_changed = changed(opened, &fold);
         work.row_groups_rewritten += is_changed.iter().map(|changed| u64::from(*changed)).sum::<u64>();
         // Of one that can be copied columns may have to be decoded all the same, for the witness to see their values.
         let mut is_decoded = Vec::with_capacity(groups.len());

@@ -4,15 +4,21 @@ use parquet::arrow::{ARROW_SCHEMA_META_KEY, encode_arrow_schema};
 use parquet::basic::{Compression as Codec, Encoding, EncodingMask};
 use parquet::file::metadata::{ColumnChunkMetaData, KeyValue};
 use parquet::file::properties::WriterProperties;
+use parquet::schema::types::SchemaDescriptor;
 
 use crate::core::options::Compression;
 use crate::error::Result;
 use crate::table::parquet::rewrite::MARK;
 use crate::table::parquet::writer::properties;
-use crate::table::parquet::{Opened, layout};
+use crate::table::parquet::{Opened, layout, more};
 
-/// The properties to write a file like the one that was read.
-pub(super) fn like(opened: &Opened, limit: u64, mark: Option<&str>) -> Result<WriterProperties> {
+/// The properties to write a file like the one that was read, which has such `columns`.
+pub(super) fn like(
+    opened: &Opened,
+    columns: &SchemaDescriptor,
+    limit: u64,
+    mark: Option<&str>,
+) -> Result<WriterProperties> {
     let metadata = opened.metadata.metadata();
     let mut builder = properties(Compression::default())?
         .set_max_row_group_row_count(usize::try_from(limit).ok())
@@ -26,6 +32,13 @@ pub(super) fn like(opened: &Opened, limit: u64, mark: Option<&str>) -> Result<Wr
                 .set_column_dictionary_enabled(path.clone(), has_dictionary(column));
             if let Some(encoding) = chosen_encoding(column) {
                 builder = builder.set_column_encoding(path, encoding);
+            }
+        }
+        // Columns that the file has not yet are compressed as its first one is.
+        if let Some(first) = group.columns().first() {
+            for column in columns.columns().iter().skip(group.columns().len()) {
+                let codec = rewritable(first.compression());
+                builder = builder.set_column_compression(column.path().clone(), codec);
             }
         }
     }
@@ -64,15 +77,26 @@ pub(super) fn rewritable(codec: Codec) -> Codec {
 }
 
 /// The file's own key-value metadata, as it is: other readers find things in the Arrow schema that ours does
-/// not. Only dictionaries are given room for new values, and a new `mark` takes the place of an older one.
+/// not. Only dictionaries are given room for new values, and a new `mark` takes the place of an older one. Where there are
+/// more columns, what says which there are is said anew.
 fn kept(metadata: Option<&Vec<KeyValue>>, opened: &Opened, mark: Option<&str>) -> Option<Vec<KeyValue>> {
-    let keep = |pair: &KeyValue| match pair.key.as_str() {
-        ARROW_SCHEMA_META_KEY if layout::widened(&opened.own) != opened.own => {
-            KeyValue::new(pair.key.clone(), encode_arrow_schema(&layout::widened(&opened.own)))
-        }
-        _ => pair.clone(),
+    let schema = more::behind(&layout::widened(&opened.own), opened.added());
+    let is_same = schema == opened.own;
+    let has_more = !opened.added().is_empty();
+    if metadata.is_none() && mark.is_none() && !has_more {
+        return None;
+    }
+    let is_kept = |pair: &&KeyValue| match pair.key.as_str() {
+        MARK => mark.is_none(),
+        ARROW_SCHEMA_META_KEY => is_same,
+        more::SPARK => !has_more,
+        _ => true,
     };
-    let Some(mark) = mark else { return Some(metadata?.iter().map(keep).collect()) };
-    let own = metadata.into_iter().flatten().filter(|pair| pair.key != MARK);
-    Some(own.map(keep).chain([KeyValue::new(MARK.to_owned(), mark.to_owned())]).collect())
+    let own = || metadata.into_iter().flatten();
+    let says = own().any(|pair| pair.key == ARROW_SCHEMA_META_KEY);
+    let said = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
+    let schema =
+        (has_more || says && !is_same).then(|| said(ARROW_SCHEMA_META_KEY, encode_arrow_schema(&schema)));
+    let mark = mark.map(|mark| said(MARK, mark.to_owned()));
+    Some(own().filter(is_kept).cloned().chain(schema).chain(mark).collect())
 }

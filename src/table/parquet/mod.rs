@@ -12,6 +12,7 @@ mod groups;
 mod in_place;
 mod layout;
 mod like;
+mod more;
 mod pages;
 mod prune;
 mod rewrite;
@@ -25,7 +26,7 @@ mod writer;
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::errors::ParquetError;
@@ -38,6 +39,7 @@ use chunks::Chunks;
 pub(crate) use concat::{Layout, concat, emptied};
 pub(crate) use encoder::Encoder;
 pub(crate) use in_place::Witness;
+pub(crate) use more::{behind, readable};
 pub(crate) use prune::is_decodable;
 pub(crate) use rewrite::{Folded, PartChange, append, check_missing, mark_of, rewrite_part, widen};
 pub(crate) use scan::Scan;
@@ -53,6 +55,8 @@ pub(crate) struct Opened {
     pub(crate) metadata: ArrowReaderMetadata,
     /// The columns as the file itself says, dictionaries included.
     own: SchemaRef,
+    /// The columns of what is written like it: those of [`Opened::schema`], and behind them those that it has not yet.
+    written: SchemaRef,
 }
 
 impl Opened {
@@ -87,12 +91,31 @@ impl Opened {
         let own = SchemaRef::clone(metadata.schema());
         let plain = types(&own, metadata.metadata());
         if plain == own {
-            return Ok(Self { chunks, metadata, own });
+            return Ok(Self { chunks, metadata, written: SchemaRef::clone(&own), own });
         }
         let footer = Arc::clone(metadata.metadata());
         let metadata =
             ArrowReaderMetadata::try_new(footer, options.with_schema(plain)).map_err(unreadable)?;
-        Ok(Self { chunks, metadata, own })
+        let written = SchemaRef::clone(metadata.schema());
+        Ok(Self { chunks, metadata, own, written })
+    }
+
+    /// The same file; what is written like it has more columns, all of which it lacks.
+    fn with_columns(mut self, columns: &[FieldRef]) -> Self {
+        self.written = more::behind(&self.written, columns);
+        self
+    }
+
+    /// The same file as part of a folder of such `columns`; what is written like it has those that it lacks.
+    pub(super) fn in_folder(self, columns: &Schema) -> Self {
+        let lacks = |field: &&FieldRef| self.schema().field_with_name(field.name()).is_err();
+        let missing: Vec<FieldRef> = columns.fields().iter().filter(lacks).cloned().collect();
+        self.with_columns(&missing)
+    }
+
+    /// The columns that what is written like it has, and it has not.
+    fn added(&self) -> &[FieldRef] {
+        &self.written.fields()[self.schema().fields().len()..]
     }
 
     /// The columns, dictionaries as their values.

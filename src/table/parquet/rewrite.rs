@@ -24,7 +24,7 @@ use crate::table::parquet::{Opened, layout};
 use crate::table::partition::{self, Values};
 use arrow::array::{Array, ArrayRef, MutableArrayData, RecordBatch, UInt64Array, make_array, new_null_array};
 use arrow::compute::take;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use parquet::file::metadata::RowGroupMetaData;
 
@@ -43,14 +43,13 @@ pub(super) fn rewrite(
     work: &mut WorkCounts,
 ) -> Result<()> {
     let outcome = change.outcome;
-    let folded = Folded::new(opened.schema(), change)?;
+    let folded = Folded::new(&opened.written, change)?;
     session.progress().start(opened.bytes());
     let mut writer = Copying::new(session, opened, None, out)?;
     writer.expect(outcome.inserted.len());
-    let groups = opened.metadata.metadata().row_groups();
     let (pairs, leaving) = (&outcome.replaced, &outcome.deleted);
     let fold = Fold { pairs, leaving, folded: Some(&folded), ..Fold::NONE };
-    let is_changed = changed(groups, &fold);
+    let is_changed = changed(opened, &fold);
     let last = pairs.last().map(|pair| pair.stored_row).max(leaving.last().copied());
     if last.is_some_and(|row| row >= opened.rows()) {
         return Err(Error::internal("rows to be changed lie behind the end of the file"));
@@ -77,15 +76,16 @@ pub(super) fn rewrite(
     verify(opened, out.file(), &written)
 }
 
-/// Which row groups have a row that is replaced or does not stay.
-pub(super) fn changed(groups: &[RowGroupMetaData], fold: &Fold<'_>) -> Vec<bool> {
+/// Which row groups get another column, or have a row that is replaced or does not stay.
+pub(super) fn changed(opened: &Opened, fold: &Fold<'_>) -> Vec<bool> {
     let mut end = 0;
+    let has_more = !opened.added().is_empty();
     let has_one = |group: &RowGroupMetaData| {
         let start = end;
         end += group.num_rows().unsigned_abs();
-        !fold.pairs_of(&(start..end)).is_empty() || !fold.leaving_of(&(start..end)).is_empty()
+        has_more || !fold.pairs_of(&(start..end)).is_empty() || !fold.leaving_of(&(start..end)).is_empty()
     };
-    groups.iter().map(has_one).collect()
+    opened.metadata.metadata().row_groups().iter().map(has_one).collect()
 }
 
 /// Row groups that are written in one go.
@@ -122,7 +122,8 @@ pub(crate) struct PartChange<'a> {
     pub(crate) mark: &'a str,
 }
 
-/// Writes a file that is one of many with a change folded in; gives the number of its rows. It may be left with none.
+/// Writes a file that is one of many with a change folded in, and with all `columns` of the folder; gives the number of its rows.
+/// It may be left with none.
 ///
 /// # Errors
 ///
@@ -130,12 +131,13 @@ pub(crate) struct PartChange<'a> {
 pub(crate) fn rewrite_part(
     session: &Session,
     content: Content,
+    columns: &Schema,
     change: &PartChange<'_>,
     out: &mut File,
     work: &mut WorkCounts,
 ) -> Result<u64> {
-    let opened = Opened::new(content)?;
-    let folded = Folded::new(opened.schema(), change.change)?;
+    let opened = Opened::new(content)?.in_folder(columns);
+    let folded = Folded::new(&opened.written, change.change)?;
     let mut sink = Sink::plain(out);
     session.progress().start(opened.bytes());
     let mut writer = Copying::new(session, &opened, Some(change.mark), &mut sink)?;
@@ -146,7 +148,7 @@ pub(crate) fn rewrite_part(
         leaving: change.leaving,
         witness: None,
     };
-    let is_changed = changed(opened.metadata.metadata().row_groups(), &fold);
+    let is_changed = changed(&opened, &fold);
     work.row_groups_rewritten += is_changed.iter().map(|changed| u64::from(*changed)).sum::<u64>();
     for run in runs(&is_changed) {
         match run {

@@ -9,6 +9,7 @@ use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::schema::types::SchemaDescriptor;
 
+use super::more::behind;
 use super::undecodable;
 use crate::core::cast::{CastRefused, exact};
 use crate::core::schema::{find_column, type_name};
@@ -47,6 +48,14 @@ impl Shape {
             (None, Err(_)) => Origin::Constant(new_null_array(field.data_type(), 1)),
         };
         Self { schema: Arc::clone(table), origins: table.fields().iter().map(origin).collect() }
+    }
+
+    /// The same table with more columns, all of which are null in this file.
+    pub(super) fn with_nulls(mut self, columns: &[FieldRef]) -> Self {
+        self.schema = behind(&self.schema, columns);
+        let null = |field: &FieldRef| Origin::Constant(new_null_array(field.data_type(), 1));
+        self.origins.extend(columns.iter().map(null));
+        self
     }
 
     /// The columns of the table.

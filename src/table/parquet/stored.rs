@@ -2,7 +2,7 @@
 //! those of the others, and some of them may count as deleted.
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
@@ -15,6 +15,7 @@ use crate::core::merge::kernel::{Matcher, Pair};
 use crate::core::report::WorkCounts;
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::fit::{Fit, fit_batches};
+use crate::table::parquet::more::readable;
 use crate::table::parquet::shape::{Selection, Shape};
 use crate::table::parquet::{Layout, Opened, Ways, like, rewrite, undecodable};
 use crate::table::{Change, StoredFile};
@@ -294,6 +295,13 @@ impl StoredFile for ParquetFile {
         SchemaRef::clone(self.shape.schema())
     }
 
+    fn add_columns(&mut self, columns: &[FieldRef]) -> Result<()> {
+        let columns = readable(columns)?;
+        self.shape = self.shape.clone().with_nulls(&columns);
+        self.opened = self.opened.clone().with_columns(&columns);
+        Ok(())
+    }
+
     fn fit(
         &mut self,
         schema: &SchemaRef,
@@ -301,12 +309,12 @@ impl StoredFile for ParquetFile {
         _: &MergeRule,
     ) -> Result<(SchemaRef, Vec<RecordBatch>)> {
         rewrite::check_writable(&self.opened)?;
-        fit_batches(self.opened.schema(), schema, &incoming)
+        fit_batches(self.shape.schema(), schema, &incoming)
     }
 
     fn fit_each(&self, schema: &Schema) -> Result<Option<Fit>> {
         rewrite::check_writable(&self.opened)?;
-        Fit::new(self.opened.schema(), schema).map(Some)
+        Fit::new(self.shape.schema(), schema).map(Some)
     }
 
     fn find(&mut self, session: &Session, matcher: &mut Matcher<'_>, work: &mut WorkCounts) -> Result<u64> {

@@ -7,13 +7,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, Decimal128Array, DictionaryArray, Float64Array, Int64Array, ListArray, RecordBatch,
-    StringArray, StructArray,
+    Array, ArrayRef, AsArray, Decimal128Array, DictionaryArray, Float64Array, Int64Array, ListArray,
+    RecordBatch, StringArray, StructArray, TimestampSecondArray,
 };
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Field, Int8Type, Int32Type, Int64Type, SchemaRef};
+use arrow::datatypes::{
+    DataType, Field, FieldRef, Int8Type, Int32Type, Int64Type, SchemaRef, TimeUnit, TimestampSecondType,
+};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::bloom_filter::Sbbf;
 use parquet::column::writer::ColumnWriter;
@@ -41,8 +44,17 @@ use crate::table::{Change, StoredFile};
 
 /// Folds rows into the file at `path` by column `id` and gives the rows of the new file.
 fn fold(path: &Path, incoming: RecordBatch) -> Result<(RecordBatch, WorkCounts, Opened)> {
+    fold_wider(path, incoming, 0)
+}
+
+/// The same, where the last `added` columns are added to those of the file.
+fn fold_wider(path: &Path, incoming: RecordBatch, added: usize) -> Result<(RecordBatch, WorkCounts, Opened)> {
     let (session, rule, mut work) = (Session::default(), MergeRule::by_id(["id"])?, WorkCounts::default());
     let mut stored = ParquetFile::open(Content::Local(File::open(path).expect("opened")))?;
+    let own = incoming.num_columns() - added;
+    let nullable = |field: &FieldRef| Arc::new(Field::clone(field).with_nullable(true));
+    let added: Vec<FieldRef> = incoming.schema().fields()[own..].iter().map(nullable).collect();
+    stored.add_columns(&added)?;
     let (schema, batches) = stored.fit(&incoming.schema(), vec![incoming], &rule)?;
     let incoming = Incoming::settle(&schema, &batches, None, &rule)?;
     let mut matcher = Matcher::new(&incoming, &stored.schema(), &rule)?;
@@ -218,6 +230,53 @@ fn the_new_file_has_the_ways_of_the_old_one() {
     assert_eq!(kept(before).map(|kept| kept.len()), kept(after).map(|kept| kept.len()));
     let schema: SchemaRef = numbers(0..0, 0).schema();
     assert_eq!(schema.fields().len(), after.file_metadata().schema_descr().num_columns());
+}
+
+#[test]
+fn a_file_that_gets_columns_says_so_to_all_readers() {
+    let said = |key: &str| KeyValue::new(key.to_owned(), "said".to_owned());
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_max_row_group_row_count(Some(100))
+        .set_key_value_metadata(Some(vec![said(super::more::SPARK), said("owner")]))
+        .build();
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    // As others write files: without the columns in the words of Arrow.
+    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+    let rows = numbers(0..250, 0);
+    let mut writer = ArrowWriter::try_new_with_options(file.as_file_mut(), rows.schema(), options);
+    writer.as_mut().expect("a writer").write(&rows).expect("written");
+    writer.expect("a writer").close().expect("closed");
+    let words: DictionaryArray<Int8Type> = [Some("x"), None].into_iter().collect();
+    let times = TimestampSecondArray::from(vec![None, Some(7)]);
+    let columns: [(&str, ArrayRef); 4] = [
+        ("id", Arc::new(Int64Array::from(vec![120, 999]))),
+        ("v", Arc::new(Int64Array::from(vec![0, 1]))),
+        ("word", Arc::new(words)),
+        ("time", Arc::new(times)),
+    ];
+    let incoming = RecordBatch::try_from_iter(columns).expect("a batch");
+    let (rows, work, opened) = fold_wider(file.path(), incoming, 2).expect("folds");
+    assert_eq!(work.row_groups_rewritten, 3);
+    let types: Vec<&DataType> = opened.own.fields().iter().map(|field| field.data_type()).collect();
+    let time = DataType::Timestamp(TimeUnit::Second, None);
+    assert_eq!(types, [&DataType::Int64, &DataType::Int64, &DataType::Utf8, &time]);
+    let text =
+        |row: usize| rows.column(2).is_valid(row).then(|| rows.column(2).as_string::<i32>().value(row));
+    assert_eq!([text(0), text(120), text(250)], [None, Some("x"), None]);
+    assert_eq!(rows.column(3).null_count(), 250);
+    assert_eq!(rows.column(3).as_primitive::<TimestampSecondType>().value(250), 7);
+    let footer = opened.metadata.metadata();
+    let keys = footer.file_metadata().key_value_metadata().into_iter().flatten();
+    let keys: Vec<&str> = keys.map(|pair| pair.key.as_str()).collect();
+    assert_eq!(keys, ["owner", "ARROW:schema"], "Spark would see no other column");
+    for group in footer.row_groups() {
+        assert!(group.columns().iter().all(|column| column.compression() == Compression::SNAPPY));
+    }
+    let before = Opened::new(Content::Local(file.reopen().expect("opened"))).expect("opened");
+    for (group, leaf) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        assert_eq!(chunk_bytes(&opened, group, leaf), chunk_bytes(&before, group, leaf));
+    }
 }
 
 /// A file of ten row groups, with ten pages in each column of each.

@@ -75,7 +75,7 @@ pub(super) fn verify(opened: &Opened, out: &File, expected: &Written) -> Result<
     let broken = |cause: Error| Error::internal("the new file cannot be read back").because(cause);
     let file = out.try_clone().map_err(|cause| Error::io("cannot open the new file", cause))?;
     let written = Opened::new(Content::Local(file)).map_err(broken)?;
-    if written.rows() != expected.rows || written.schema().fields() != opened.schema().fields() {
+    if written.rows() != expected.rows || written.schema().fields() != opened.written.fields() {
         return Err(Error::internal("the new file has other rows or columns than it should"));
     }
     let mut encoded: Vec<usize> = (0..written.metadata.metadata().num_row_groups()).collect();

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use crate::table::parquet::Encoder;
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use parquet::basic::{BrotliLevel, Compression as Codec, GzipLevel, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
@@ -21,6 +21,7 @@ use crate::core::report::WorkCounts;
 use crate::core::schema::{check_names, find_column, type_name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::table::fit::Fit;
+use crate::table::parquet::more::behind;
 use crate::table::parquet::rewrite::MARK;
 use crate::table::{Change, StoredFile};
 
@@ -99,7 +100,7 @@ impl NewPart {
 }
 
 /// Refuses a type at which the encoder would panic.
-fn check_types(schema: &SchemaRef) -> Result<()> {
+pub(super) fn check_types(schema: &SchemaRef) -> Result<()> {
     let unions = schema.fields().iter().find(|field| has_union(field.data_type()));
     unions.map_or(Ok(()), |field| {
         Err(Error::new(ErrorKind::Unsupported, "Parquet cannot hold a column of this type")
@@ -274,6 +275,11 @@ impl NewParquet {
 impl StoredFile for NewParquet {
     fn schema(&self) -> SchemaRef {
         SchemaRef::clone(&self.schema)
+    }
+
+    fn add_columns(&mut self, columns: &[FieldRef]) -> Result<()> {
+        self.schema = behind(&self.schema, columns);
+        Ok(())
     }
 
     fn fit(

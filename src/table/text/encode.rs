@@ -120,13 +120,21 @@ impl RecordWriter {
         if self.layout.format == Format::Ndjson || !self.layout.header {
             return;
         }
+        self.more_names(self.names.len(), out);
+        out.extend_from_slice(line_end.as_bytes());
+    }
+
+    /// Writes the names of the last columns behind a header that has the others, where the layout has one.
+    pub(super) fn more_names(&self, last: usize, out: &mut Vec<u8>) {
+        if !self.layout.has_names() || self.layout.format == Format::Ndjson {
+            return;
+        }
         // A name is never null, whatever it is called.
         let plain = Layout { nulls: Vec::new(), ..Layout::clone(&self.layout) };
-        for (lead, name) in self.leads.iter().zip(&self.names) {
+        for (lead, name) in self.leads.iter().zip(&self.names).skip(self.names.len() - last) {
             out.extend_from_slice(lead);
             csv::write(Some(name), &plain, out);
         }
-        out.extend_from_slice(line_end.as_bytes());
     }
 
     /// Writes one row of `cells`; a column without cells is null.

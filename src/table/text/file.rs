@@ -6,12 +6,12 @@ use std::io::Read;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 
 use super::columns;
 use super::encode::{RecordWriter, check_type};
 use super::fit::Fitted;
-use super::layout::Layout;
+use super::layout::{Layout, nameless};
 use super::records::Records;
 use super::rewrite::Rewriter;
 use super::rows::Rows;
@@ -26,7 +26,7 @@ use crate::core::merge::kernel::{Made, Matcher};
 use crate::core::options::CsvOptions;
 use crate::core::report::WorkCounts;
 use crate::core::schema::{check_names, find_column};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::table::fit::Fit;
 use crate::table::{Change, StoredFile};
 
@@ -47,6 +47,8 @@ pub(crate) struct TextFile {
     pub(super) sent: Vec<Option<Fitted>>,
     /// Rows that came in before those: messages count all of them.
     pub(super) rows_before: usize,
+    /// How many of the last columns are new.
+    added: usize,
 }
 
 impl TextFile {
@@ -105,6 +107,7 @@ impl TextFile {
             types,
             line_end: "\n",
             rows_before: 0,
+            added: 0,
         }
     }
 
@@ -133,6 +136,22 @@ impl TextFile {
         self.source.as_ref().map(open).transpose()
     }
 
+    /// Where the values of a column are in `records`, if these were opened for it. Behind the last field nothing is found.
+    pub(super) fn place<R: Read>(&self, records: &Records<R>, column: usize) -> Option<usize> {
+        let is_behind = column >= self.names.len() - self.fields_to_add();
+        records.slot(&self.names[column]).or_else(|| is_behind.then_some(column))
+    }
+
+    /// Whether a column is new.
+    pub(super) fn is_added(&self, column: usize) -> bool {
+        column >= self.names.len() - self.added
+    }
+
+    /// How many fields the records of a CSV file lack at their end. What an object lacks is null anyway.
+    pub(super) fn fields_to_add(&self) -> usize {
+        if self.layout.format == Format::Csv { self.added } else { 0 }
+    }
+
     pub(super) fn writer(&self) -> RecordWriter {
         RecordWriter::new(&self.layout, self.names.iter().map(String::as_str))
     }
@@ -143,6 +162,28 @@ impl StoredFile for TextFile {
         let columns = self.names.iter().zip(&self.view);
         let fields = columns.map(|(name, view)| Field::new(name, view.clone(), true));
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+
+    fn add_columns(&mut self, columns: &[FieldRef]) -> Result<()> {
+        for field in columns {
+            let name = nameless(self.names.len());
+            if !self.layout.has_names() && *field.name() != name {
+                return Err(Error::new(
+                    ErrorKind::InvalidInput,
+                    "a file without a header cannot say the name of a new column",
+                )
+                .with("column", field.name())
+                .with("next", name)
+                .hint("give the file a header first, or let the column come in by the name that counts on (--rename)"));
+            }
+            let types = Types::new(&self.layout);
+            self.names.push(field.name().clone());
+            self.view.push(types.compared());
+            self.types.push(types);
+            self.sent.push(None);
+        }
+        self.added += columns.len();
+        Ok(())
     }
 
     fn fit(
@@ -164,8 +205,8 @@ impl StoredFile for TextFile {
         let wanted: Vec<String> = keys.chain(matcher.value_columns()).cloned().collect();
         let Some(mut records) = self.records(session, &wanted)? else { return Ok(0) };
         let schema = self.schema();
-        let keys = Picked::new(&records, &schema, matcher.key_columns())?;
-        let values = Picked::new(&records, &schema, matcher.value_columns())?;
+        let keys = Picked::new(self, &records, &schema, matcher.key_columns())?;
+        let values = Picked::new(self, &records, &schema, matcher.value_columns())?;
         let mut stored = 0;
         work.files_read += 1;
         while records.advance()? {
@@ -184,7 +225,7 @@ impl StoredFile for TextFile {
     fn rows_at(&mut self, session: &Session, rows: &[u64]) -> Result<Vec<RecordBatch>> {
         let mut found = Vec::new();
         let Some(mut records) = self.records(session, &self.names)? else { return Ok(found) };
-        let all = Picked::new(&records, &self.schema(), &self.names)?;
+        let all = Picked::new(self, &records, &self.schema(), &self.names)?;
         let (mut first, mut left) = (0, rows);
         while !left.is_empty() && records.advance()? {
             let block = records.rows(0..records.len())?;
@@ -258,13 +299,18 @@ struct Picked {
 }
 
 impl Picked {
-    fn new<R: Read>(records: &Records<R>, schema: &SchemaRef, names: &[String]) -> Result<Self> {
+    fn new<R: Read>(
+        file: &TextFile,
+        records: &Records<R>,
+        schema: &SchemaRef,
+        names: &[String],
+    ) -> Result<Self> {
         let mut slots = Vec::with_capacity(names.len());
         let mut fields = Vec::with_capacity(names.len());
         for name in names {
             let field = find_column(schema, name, "column")?;
             fields.push(Arc::clone(&schema.fields()[field]));
-            slots.push(records.slot(name).ok_or_else(|| {
+            slots.push(file.place(records, field).ok_or_else(|| {
                 Error::internal("the columns of the file changed while it was locked").with("column", name)
             })?);
         }

@@ -54,10 +54,20 @@ impl Layout {
         if self.array { "element" } else { "line" }
     }
 
+    /// Whether columns have names of their own.
+    pub(super) fn has_names(&self) -> bool {
+        self.format == Format::Ndjson || self.header
+    }
+
     /// Whether an unquoted field is null.
     pub(super) fn is_null(&self, field: &str) -> bool {
         field.is_empty() || self.nulls.iter().any(|null| null == field)
     }
+}
+
+/// What the column behind `before` others is called where columns have no names of their own.
+pub(super) fn nameless(before: usize) -> String {
+    format!("column_{}", before + 1)
 }
 
 #[cfg(test)]

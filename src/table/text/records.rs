@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema};
 
 use super::fault::{Fault, Span};
-use super::layout::Layout;
+use super::layout::{Layout, nameless};
 use super::rows::Rows;
 use super::window::{BLOCK, Window};
 use super::{csv, ndjson};
@@ -292,7 +292,7 @@ impl<R: Read> Records<R> {
 
     fn header(&self, fields: &[Span]) -> Result<Vec<String>> {
         if !self.layout.header {
-            return Ok((1..=fields.len()).map(|number| format!("column_{number}")).collect());
+            return Ok((0..fields.len()).map(nameless).collect());
         }
         let names = fields.iter().map(|span| {
             let raw = std::str::from_utf8(&self.window.bytes()[span.range()])

@@ -82,7 +82,7 @@ pub(super) fn replace_record(
 }
 
 /// Puts new tokens in the place of old ones, but for columns of which `keeps` says that they stay; keys that the object lacks
-/// come last.
+/// come last, those of stored columns if they have a value.
 pub(super) fn replace_object(
     file: &TextFile,
     slots: &ndjson::Slots,
@@ -107,7 +107,9 @@ pub(super) fn replace_object(
     out.extend_from_slice(inner.as_bytes());
     let mut first = keys == 0;
     for (slot, sent) in file.sent.iter().enumerate() {
-        let Some(sent) = sent.as_ref().filter(|sent| !sent.cells.is_null(source)) else { continue };
+        // A new column without a value is said as well: of some files it may be the only word.
+        let says = |sent: &&Fitted| !sent.cells.is_null(source) || file.is_added(slot);
+        let Some(sent) = sent.as_ref().filter(says) else { continue };
         if keeps(slot) || edits.iter().any(|(_, edited)| *edited == slot) {
             continue;
         }

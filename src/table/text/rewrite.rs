@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::ops::Range;
 
 use super::encode::RecordWriter;
 use super::file::TextFile;
@@ -53,20 +54,21 @@ impl<'f> Rewriter<'f> {
         let (mut first, mut done) = (0, 0);
         while records.advance()? {
             let content = self.start_block(&mut records)?;
-            let mut at = 0;
+            let (mut at, mut next) = (0, 0);
             let end = first + records.len() as u64;
             let here = fates.within(&(first..end));
             let changes = Changes::new(file, &mut records, here, first, (sources, cells))?;
             for (row, change) in &changes.rows {
                 let place = records.record(*row);
-                self.out.put(&records.bytes()[at..place.start])?;
-                at = place.end;
+                self.keep(file, &mut records, at..place.start, next..*row)?;
+                (at, next) = (place.end, row + 1);
                 if let Some(index) = change {
                     let record = records.rows(*row..*row + 1)?;
                     changes.write(file, &slots, &record, *index, &mut self.out.gathered)?;
                 }
             }
-            self.out.put(&records.bytes()[at..content])?;
+            let left = next..records.len();
+            self.keep(file, &mut records, at..content, left)?;
             self.held.extend_from_slice(&records.bytes()[content..]);
             self.rows += end - first - here.deleted.len() as u64;
             first = end;
@@ -76,6 +78,40 @@ impl<'f> Rewriter<'f> {
             return Ok(());
         }
         Err(Error::internal("a row to be changed is not in the file").with("file", &file.location))
+    }
+
+    /// Writes some bytes of a block as they are: these records, and what stands before the first one of the block. For columns
+    /// that the records have no field for yet, they get an empty one.
+    fn keep(
+        &mut self,
+        file: &TextFile,
+        records: &mut Records<Pass>,
+        bytes: Range<usize>,
+        rows: Range<usize>,
+    ) -> Result<()> {
+        if file.fields_to_add() == 0 {
+            return self.out.put(&records.bytes()[bytes]);
+        }
+        let is_start = bytes.start == 0;
+        if is_start && records.head() > 0 {
+            let head = &records.bytes()[..records.head()];
+            let line_end = if file.layout.header { line_end_of(head) } else { &head[..0] };
+            self.out.put(&head[..head.len() - line_end.len()])?;
+            self.records.more_names(file.fields_to_add(), &mut self.out.gathered);
+            self.out.put(line_end)?;
+        }
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let more = vec![file.layout.delimiter; file.fields_to_add()];
+        let rows = records.rows(rows)?;
+        for row in 0..rows.len() {
+            let (record, line_end) = (rows.record(row), rows.line_end(row));
+            self.out.put(&record.as_bytes()[..record.len() - line_end.len()])?;
+            self.out.put(&more)?;
+            self.out.put(line_end.as_bytes())?;
+        }
+        Ok(())
     }
 
     /// Where the last record of the block ends. Blank lines that were held back are written, if the
@@ -113,6 +149,12 @@ impl<'f> Rewriter<'f> {
     }
 }
 
+/// The end of a line, if it has one.
+fn line_end_of(line: &[u8]) -> &[u8] {
+    let end = if line.ends_with(b"\r\n") { 2 } else { usize::from(line.ends_with(b"\n")) };
+    &line[line.len() - end..]
+}
+
 /// The records of a block that are to be changed.
 struct Changes {
     /// Where they stand in the block, ascending; of those that are replaced, by which of `sources`.
@@ -136,7 +178,7 @@ impl Changes {
         let sources: Vec<u32> =
             fates.replaced.iter().map(|change| sources[change.incoming as usize]).collect();
         let mut kept_fields = Kept::new();
-        let places: Vec<_> = file.names.iter().map(|name| records.slot(name)).collect();
+        let places: Vec<_> = (0..file.names.len()).map(|column| file.place(records, column)).collect();
         if let [low, .., high] | [low @ high] = &replaced[..] {
             let picks: Vec<usize> = replaced.iter().map(|row| row - low).collect();
             let replaced = Replaced { pairs: fates.replaced, picks: &picks, sources: &sources };

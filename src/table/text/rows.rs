@@ -33,8 +33,11 @@ impl<'a> Rows<'a> {
         self.layout
     }
 
-    /// The raw field of a row: with its quotes for CSV, a token for NDJSON; `None` for a missing key.
+    /// The raw field of a row: with its quotes for CSV, a token for NDJSON; `None` for a missing key, and behind the last field.
     pub(super) fn raw(&self, row: usize, slot: usize) -> Option<&'a str> {
+        if slot >= self.width {
+            return None;
+        }
         let span = self.fields[row * self.width + slot];
         (span != Span::MISSING).then(|| self.cut(span))
     }

@@ -6,6 +6,7 @@
 mod cell;
 mod history;
 mod repair;
+mod wider;
 
 use std::cmp::Ordering;
 
@@ -20,6 +21,7 @@ use crate::core::text::{instant, number};
 
 pub(crate) use cell::{Cell, Table};
 use repair::repaired;
+use wider::wider;
 
 /// Why a merge is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +126,20 @@ pub(crate) struct Merged {
 ///
 /// The first reason to refuse.
 pub(crate) fn merge(
+    stored: &Table,
+    incoming: &Table,
+    rule: &MergeRule,
+    conditions: &Conditions,
+) -> Result<Merged, Refusal> {
+    let mut merged = merge_into(&wider(stored, incoming, rule)?, incoming, rule, conditions)?;
+    if merged.counts.is_no_change() {
+        merged.table = stored.clone();
+    }
+    Ok(merged)
+}
+
+/// The same where `stored` has the columns that are added.
+fn merge_into(
     stored: &Table,
     incoming: &Table,
     rule: &MergeRule,
@@ -436,7 +452,7 @@ fn check_columns(stored: &Table, incoming: &Table, rule: &MergeRule) -> Result<(
     let marks = rule.delete_marks().map(|marks| marks.condition().columns()).unwrap_or_default();
     let case = rule.columns().case;
     let is_asked = |name: &str| marks.iter().any(|column| case.key(column) == case.key(name));
-    let may_go = |name: &String| rule.extra_columns() == ExtraColumns::Ignore || is_asked(name);
+    let may_go = |name: &String| rule.extra_columns() != ExtraColumns::Error || is_asked(name);
     let is_begin = |name: &String| rule.kept_history().is_some() && rule.modified() == Some(name);
     let may_be_left_out = |name: &String| is_begin(name) || may_go(name) && !is_key(name) && !is_like(name);
     let extra =
