@@ -37,6 +37,57 @@ fn mixed_offsets_and_fractions_in_the_modification_column_count_the_same() {
     check_all(read);
 }
 
+/// A version holds until the next one of its event begins, whichever download had it, and whenever that was folded in.
+#[test]
+fn a_history_has_each_version_of_each_event_in_its_place() {
+    let Some(data) = shared_data("usgs") else { return };
+    let names = ["month-2021-05-22", "week-2021-05-19", "week-2021-05-22"];
+    let files = names.map(|name| std::fs::read_to_string(data.join(format!("{name}.csv"))).expect("read"));
+    let mut versions: Vec<(String, DateTime<Utc>)> =
+        files.iter().flat_map(|text| versions_of(text)).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    let ends = versions.iter().skip(1).map(Some).chain([None]);
+    let spans: Vec<_> = versions
+        .iter()
+        .zip(ends)
+        .map(|((id, from), next)| (id.clone(), *from, next.filter(|next| next.0 == *id).map(|next| next.1)))
+        .collect();
+    assert_eq!(spans.len(), 10_947);
+    for backend in BACKENDS {
+        for format in FORMATS {
+            let (place, target) = (Place::new(), format!("history.{format}"));
+            for text in &files {
+                place.file("in.csv", text);
+                let upsert = ["upsert", "in.csv", &target, "--id", "id", "--modified", "updated"];
+                let history = ["--method", "history", "--backend", backend];
+                place.run(&[&upsert[..], &history].concat()).ok();
+            }
+            let read = ["read", &target, "--columns", "id,valid_from,valid_to", "--output", "csv"];
+            let read = place.run(&read);
+            let mut found: Vec<_> = read.ok().out.lines().skip(1).map(span).collect();
+            found.sort_unstable();
+            assert!(found == spans, "{backend}, {format}: {} spans", found.len());
+        }
+    }
+}
+
+/// The id and the time of each row.
+fn versions_of(text: &str) -> Vec<(String, DateTime<Utc>)> {
+    let version = |line: &str| {
+        let fields: Vec<_> = line.split(',').collect();
+        (fields[11].to_owned(), fields[12].parse().expect("a timestamp"))
+    };
+    text.lines().skip(1).map(version).collect()
+}
+
+/// An id, since when, and until when.
+fn span(line: &str) -> (String, DateTime<Utc>, Option<DateTime<Utc>>) {
+    let fields: Vec<_> = line.split(',').collect();
+    let time = |text: &str| text.parse().expect("a timestamp");
+    (fields[0].to_owned(), time(fields[1]), (!fields[2].is_empty()).then(|| time(fields[2])))
+}
+
 #[cfg(feature = "s3")]
 #[test]
 fn on_s3_five_upserts_count_the_same() {
