@@ -141,7 +141,8 @@ pub(crate) enum Found {
 
 /// One version of what rows are folded into.
 ///
-/// The calls come in this order: `add_columns`, if there are some, `fit`, `find`, `rows_at`, then `plan` and `apply` if a row has changed. Only the last one writes.
+/// The calls come in this order: `add_columns`, if there are some, `fit`, `find`, `rows_at`, then `plan` and `apply` if a row has
+/// changed. Only the last one writes.
 pub(crate) trait StoredTable: Send {
     /// The format.
     fn format(&self) -> Format;

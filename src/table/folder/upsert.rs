@@ -385,7 +385,6 @@ impl StoredTable for Stored {
         );
         let empty = self.empty();
         let refilled = new.iter().filter(|values| empty.contains_key(values));
-        // Without a file there is no row that changes, so that there is a first one.
         let is_first = |path: &str| self.folder.parts.first().is_some_and(|first| first.path == path);
         let mut written = touched.iter().map(|touched| touched.seen.place);
         let widens = self.is_wider
