@@ -5,86 +5,27 @@
 
 mod cell;
 mod history;
+mod named;
+mod refusals;
 mod repair;
+mod rows;
+mod settled;
 mod wider;
 
 use std::cmp::Ordering;
 
 use super::rule::Fate;
-use super::{
-    ColumnPolicy, DeleteMarks, Duplicates, ExtraColumns, MaxDelete, MergeRule, MissingColumns, NullIds,
-    NullModified, Stale, StoredDuplicates, Ties, Winner,
-};
-use crate::core::predicate::Predicate;
+use super::{MaxDelete, MergeRule, MissingColumns, NullIds, Stale, StoredDuplicates, Ties, Winner};
 use crate::core::report::RowCounts;
-use crate::core::text::{instant, number};
 
 pub(crate) use cell::{Cell, Table};
+use named::{quarantined, with_ids};
+pub(crate) use refusals::Refusal;
+use refusals::{check_columns, check_flag, check_history, check_ids, check_modified, check_scope, is_time};
 use repair::repaired;
+use rows::{cell, id_of, merged, overlay};
+use settled::{Reading, Settled, settle};
 use wider::wider;
-
-/// Why a merge is refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// Two incoming columns are equal, or equal but for case.
-    SameName(String, String),
-    /// These stored columns do not come in.
-    MissingColumns(Vec<String>),
-    /// These incoming columns are not stored.
-    ExtraColumns(Vec<String>),
-    /// An id column does not come in.
-    MissingId(String),
-    /// The modification column does not come in.
-    MissingModified(String),
-    /// An id column holds floats.
-    FloatId(String),
-    /// An id column holds lists or structs.
-    NestedId(String),
-    /// So many rows of an id column are null.
-    NullId(String, usize),
-    /// The modification column holds lists or structs.
-    NoOrder(String),
-    /// So many rows have no modification value.
-    NullModified(usize),
-    /// A text modification value is a timestamp where others are not, or the other way round.
-    Mixed(String),
-    /// So many ids come in with rows that differ, and nothing says which counts.
-    Ambiguous(usize),
-    /// So many ids that come in are stored more than once.
-    StoredTwice(usize),
-    /// So many rows are older than the stored ones.
-    Stale(usize),
-    /// So many rows differ from the stored ones, and neither is newer.
-    Tied(usize),
-    /// A column of a policy is not stored.
-    MissingPolicy(String),
-    /// Nothing came in to mirror.
-    Empty,
-    /// A column of the scope does not come in, or is not stored.
-    MissingScope(String),
-    /// So many stored rows have no id, and are to be mirrored.
-    Nameless(usize),
-    /// The column of soft deletes comes in.
-    FlagComesIn(String),
-    /// The column of soft deletes is not stored.
-    MissingFlag(String),
-    /// So many rows would go.
-    TooManyDeleted(u64),
-    /// Columns of the history come in.
-    HistoryComesIn,
-    /// These columns of the history are not stored.
-    MissingHistory(Vec<String>),
-    /// So many ids have stored versions that do not follow each other.
-    SeveralVersions(usize),
-    /// No time came in at which versions could end that do not.
-    NoTime,
-    /// A version is current and has an end.
-    CurrentWithEnd,
-    /// A stored version begins after the time of the run.
-    ClockIsBehind,
-    /// New versions lack columns of those before them.
-    VersionLacks,
-}
 
 /// For which rows the conditions of the rule hold; for none, or in a scope for all, if it has no such condition.
 #[derive(Debug, Clone, Default)]
@@ -430,75 +371,6 @@ fn newer(
     Ok(Some(reading.value(incoming, new, column)?.compare(&reading.value(stored, old, column)?)))
 }
 
-fn check_columns(stored: &Table, incoming: &Table, rule: &MergeRule) -> Result<(), Refusal> {
-    for (i, name) in incoming.columns.iter().enumerate() {
-        let twin = incoming.columns[..i].iter().find(|other| other.to_lowercase() == name.to_lowercase());
-        if let Some(twin) = twin {
-            return Err(Refusal::SameName(twin.clone(), name.clone()));
-        }
-    }
-    let is_key = |name: &String| rule.ids().contains(name) || rule.modified() == Some(name);
-    let flag = rule.delete_marks().and_then(DeleteMarks::soft_column);
-    let missing: Vec<String> =
-        stored.columns.iter().filter(|name| incoming.column(name).is_none()).cloned().collect();
-    let missing: Vec<String> = missing
-        .into_iter()
-        .filter(|name| !is_key(name) && flag != Some(name) && !is_time(rule, name))
-        .collect();
-    if !missing.is_empty() && rule.missing_columns() == MissingColumns::Error {
-        return Err(Refusal::MissingColumns(missing));
-    }
-    let is_like = |name: &String| stored.columns.iter().any(|own| own.to_lowercase() == name.to_lowercase());
-    let marks = rule.delete_marks().map(|marks| marks.condition().columns()).unwrap_or_default();
-    let case = rule.columns().case;
-    let is_asked = |name: &str| marks.iter().any(|column| case.key(column) == case.key(name));
-    let may_go = |name: &String| rule.extra_columns() != ExtraColumns::Error || is_asked(name);
-    let is_begin = |name: &String| rule.kept_history().is_some() && rule.modified() == Some(name);
-    let may_be_left_out = |name: &String| is_begin(name) || may_go(name) && !is_key(name) && !is_like(name);
-    let extra =
-        incoming.columns.iter().filter(|name| stored.column(name).is_none() && !may_be_left_out(name));
-    let extra: Vec<String> = extra.cloned().collect();
-    if !extra.is_empty() {
-        return Err(Refusal::ExtraColumns(extra));
-    }
-    if let Some(id) = rule.ids().iter().find(|id| incoming.column(id).is_none()) {
-        return Err(Refusal::MissingId(id.clone()));
-    }
-    match rule.modified() {
-        Some(column) if incoming.column(column).is_none() => Err(Refusal::MissingModified(column.into())),
-        _ => Ok(()),
-    }
-}
-
-fn check_flag(stored: &Table, incoming: &Table, rule: &MergeRule) -> Result<(), Refusal> {
-    match rule.delete_marks().and_then(DeleteMarks::soft_column) {
-        Some(flag) if incoming.column(flag).is_some() => Err(Refusal::FlagComesIn(flag.into())),
-        Some(flag) if stored.column(flag).is_none() => Err(Refusal::MissingFlag(flag.into())),
-        _ => Ok(()),
-    }
-}
-
-fn check_history(stored: &Table, incoming: &Table, rule: &MergeRule) -> Result<(), Refusal> {
-    let Some(history) = rule.kept_history() else { return Ok(()) };
-    let comes_in = |name: &&str| incoming.column(name).is_some() && rule.modified() != Some(name);
-    if history.columns.all().iter().any(comes_in) {
-        return Err(Refusal::HistoryComesIn);
-    }
-    let missing = history.columns.all().into_iter().filter(|name| stored.column(name).is_none());
-    let missing: Vec<String> = missing.map(ToOwned::to_owned).collect();
-    if missing.is_empty() { Ok(()) } else { Err(Refusal::MissingHistory(missing)) }
-}
-
-fn is_time(rule: &MergeRule, name: &str) -> bool {
-    rule.kept_history().is_some_and(|history| history.columns.all().contains(&name))
-}
-
-fn check_scope(stored: &Table, incoming: &Table, rule: &MergeRule) -> Result<(), Refusal> {
-    let mut columns = rule.scope().map(Predicate::columns).unwrap_or_default().into_iter();
-    let missing = columns.find(|name| stored.column(name).is_none() || incoming.column(name).is_none());
-    missing.map_or(Ok(()), |name| Err(Refusal::MissingScope(name.into())))
-}
-
 /// The incoming columns that are stored, and nulls in those that overwrite without coming in.
 fn taken(stored: &Table, incoming: &Table, rule: &MergeRule) -> Table {
     let mut taken = Table { columns: Vec::new(), rows: vec![Vec::new(); incoming.rows.len()] };
@@ -517,223 +389,6 @@ fn taken(stored: &Table, incoming: &Table, rule: &MergeRule) -> Table {
         }
     }
     taken
-}
-
-fn check_modified(incoming: &Table, rule: &MergeRule) -> Result<(), Refusal> {
-    let Some(newest) = rule.newest().filter(|newest| newest.nulls == NullModified::Error) else {
-        return Ok(());
-    };
-    let values = incoming.rows.iter().filter_map(|row| cell(incoming, row, &newest.column));
-    let is_nothing = |value: &&Cell| match value {
-        Cell::Null => true,
-        Cell::Float(number) => number.is_nan(),
-        _ => false,
-    };
-    match values.filter(is_nothing).count() {
-        0 => Ok(()),
-        nulls => Err(Refusal::NullModified(nulls)),
-    }
-}
-
-fn check_ids(incoming: &Table, rule: &MergeRule) -> Result<(), Refusal> {
-    for id in rule.ids() {
-        let cells: Vec<&Cell> = incoming.rows.iter().filter_map(|row| cell(incoming, row, id)).collect();
-        if !rule.allows_float_ids() && cells.iter().any(|cell| matches!(cell, Cell::Float(_))) {
-            return Err(Refusal::FloatId(id.clone()));
-        }
-        if cells.iter().any(|cell| matches!(cell, Cell::List(_))) {
-            return Err(Refusal::NestedId(id.clone()));
-        }
-        let nulls = cells.iter().filter(|cell| ***cell == Cell::Null).count();
-        if nulls > 0 && rule.null_ids() == NullIds::Error {
-            return Err(Refusal::NullId(id.clone(), nulls));
-        }
-    }
-    Ok(())
-}
-
-/// The incoming rows that have an id, or all if the others are not left out.
-struct Named {
-    table: Table,
-    conditions: Conditions,
-    /// The place of each among all that came in.
-    places: Vec<usize>,
-    /// The places of the others.
-    left_out: Vec<usize>,
-}
-
-fn with_ids(incoming: &Table, rule: &MergeRule, conditions: &Conditions) -> Named {
-    let leaves_out = matches!(rule.null_ids(), NullIds::Skip | NullIds::Quarantine);
-    let is_left_out =
-        |row: &usize| leaves_out && id_of(incoming, &incoming.rows[*row], rule).contains(&&Cell::Null);
-    let (left_out, places): (Vec<usize>, Vec<usize>) = (0..incoming.rows.len()).partition(is_left_out);
-    let rows = places.iter().map(|row| incoming.rows[*row].clone()).collect();
-    let of = |holds: &[bool]| places.iter().filter_map(|row| holds.get(*row).copied()).collect();
-    let own = Conditions {
-        marks: of(&conditions.marks),
-        outside: of(&conditions.outside),
-        stamps: places.iter().filter_map(|row| conditions.stamps.get(*row).cloned()).collect(),
-        ..conditions.clone()
-    };
-    Named { table: Table { columns: incoming.columns.clone(), rows }, conditions: own, places, left_out }
-}
-
-/// The rows that go into the quarantine; `older` are such among those that have an id.
-fn quarantined(named: &Named, older: &[usize], rule: &MergeRule) -> Vec<(usize, &'static str)> {
-    let mut rows = Vec::new();
-    if rule.null_ids() == NullIds::Quarantine {
-        rows.extend(named.left_out.iter().map(|place| (place + 1, "null id")));
-    }
-    if rule.newest().is_some_and(|newest| newest.stale == Stale::Quarantine) {
-        rows.extend(older.iter().map(|row| (named.places[*row] + 1, "stale")));
-    }
-    rows.sort_unstable();
-    rows
-}
-
-/// The row that counts among the incoming ones of its id.
-struct Settled<'a> {
-    /// Its place among all that came in.
-    place: usize,
-    row: &'a [Cell],
-    tied: bool,
-}
-
-/// One row per id: the newest, and of those that are equally new the last or the first.
-fn settle<'a>(
-    incoming: &'a Table,
-    rule: &MergeRule,
-    reading: Reading,
-    conditions: &Conditions,
-) -> Result<Vec<Settled<'a>>, Refusal> {
-    let mut settled = Vec::new();
-    let mut ambiguous = 0;
-    for (i, row) in incoming.rows.iter().enumerate() {
-        let mut wins = true;
-        let mut tied = false;
-        for (j, twin) in incoming.rows.iter().enumerate() {
-            if i == j || id_of(incoming, twin, rule) != id_of(incoming, row, rule) {
-                continue;
-            }
-            let newer = match rule.modified() {
-                None => Ordering::Equal,
-                Some(column) => {
-                    reading.value(incoming, row, column)?.compare(&reading.value(incoming, twin, column)?)
-                }
-            };
-            if rule.kept_history().is_some() && newer != Ordering::Equal {
-                continue;
-            }
-            let is_preferred = if rule.duplicates() == Duplicates::First { i < j } else { i > j };
-            wins &= newer == Ordering::Greater || (newer == Ordering::Equal && is_preferred);
-            let says_the_same = match (conditions.is_mark(i), conditions.is_mark(j)) {
-                (true, true) => true,
-                (false, false) => row == twin,
-                _ => false,
-            };
-            tied |= newer == Ordering::Equal && !says_the_same;
-        }
-        if wins {
-            ambiguous += usize::from(tied && rule.duplicates() == Duplicates::Error);
-            settled.push(Settled { place: i, row, tied });
-        }
-    }
-    if ambiguous > 0 { Err(Refusal::Ambiguous(ambiguous)) } else { Ok(settled) }
-}
-
-/// How modification values are read, told from the incoming ones.
-#[derive(Clone, Copy, PartialEq)]
-enum Reading {
-    AsTheyAre,
-    Words,
-    Numbers,
-    Instants { zoned: bool },
-}
-
-impl Reading {
-    fn of(incoming: &Table, rule: &MergeRule) -> Result<Self, Refusal> {
-        let Some(column) = rule.modified() else { return Ok(Self::AsTheyAre) };
-        let mut known = None;
-        for row in &incoming.rows {
-            let reading = match cell(incoming, row, column) {
-                Some(Cell::List(_)) => return Err(Refusal::NoOrder(column.into())),
-                Some(Cell::Text(text)) => Self::of_text(text).0,
-                _ => continue,
-            };
-            if known.is_some_and(|known| known != reading) {
-                return Err(Refusal::Mixed(column.into()));
-            }
-            known = Some(reading);
-        }
-        Ok(known.unwrap_or(Self::AsTheyAre))
-    }
-
-    /// How a text is read by itself, and what it names then.
-    fn of_text(text: &str) -> (Self, Cell) {
-        match (instant(text), number(text)) {
-            (Some((nanos, zoned)), _) => (Self::Instants { zoned }, Cell::Instant(nanos)),
-            (None, Some(number)) => (Self::Numbers, Cell::Int(number)),
-            (None, None) => (Self::Words, Cell::Text(text.to_owned())),
-        }
-    }
-
-    fn value(self, table: &Table, row: &[Cell], column: &str) -> Result<Cell, Refusal> {
-        let value = cell(table, row, column).unwrap_or(&Cell::Null);
-        let Cell::Text(text) = value else { return Ok(value.clone()) };
-        match Self::of_text(text) {
-            _ if self == Self::AsTheyAre => Ok(value.clone()),
-            (reading, named) if reading == self => Ok(named),
-            _ => Err(Refusal::Mixed(column.into())),
-        }
-    }
-}
-
-fn cell<'a>(table: &Table, row: &'a [Cell], column: &str) -> Option<&'a Cell> {
-    table.column(column).map(|index| &row[index])
-}
-
-/// The id of a row. Incoming ones have no null in them, so a stored null meets nothing.
-fn id_of<'a>(table: &Table, row: &'a [Cell], rule: &MergeRule) -> Vec<&'a Cell> {
-    rule.ids().iter().filter_map(|id| cell(table, row, id)).collect()
-}
-
-/// A row that replaces a stored one, with the values that the policies of columns say.
-fn merged(stored: &Table, old: &[Cell], new: Vec<Cell>, rule: &MergeRule) -> Vec<Cell> {
-    let cells = stored.columns.iter().zip(old).zip(new);
-    let merge = |((name, old), new): ((&String, &Cell), Cell)| {
-        let keeps = match rule.cells().policy(name) {
-            ColumnPolicy::Newest => false,
-            ColumnPolicy::InsertOnly => true,
-            ColumnPolicy::KeepIfNull => new == Cell::Null,
-            ColumnPolicy::Max => new.is_lowest() || in_order(old, &new) != Ordering::Less,
-            ColumnPolicy::Min => {
-                new.is_lowest() || !old.is_lowest() && in_order(old, &new) != Ordering::Greater
-            }
-        };
-        if keeps { old.clone() } else { new }
-    };
-    cells.map(merge).collect()
-}
-
-/// How two values compare; two texts that name instants, or numbers, as these.
-fn in_order(old: &Cell, new: &Cell) -> Ordering {
-    if let (Cell::Text(old), Cell::Text(new)) = (old, new)
-        && let ((own, old), (other, new)) = (Reading::of_text(old), Reading::of_text(new))
-        && own == other
-    {
-        return old.compare(&new);
-    }
-    old.compare(new)
-}
-
-/// A stored row with the incoming cells on top, where there are some.
-fn overlay(stored: &Table, mut row: Vec<Cell>, incoming: &Table, new: &[Cell]) -> Vec<Cell> {
-    for (index, name) in stored.columns.iter().enumerate() {
-        if let Some(cell) = cell(incoming, new, name) {
-            row[index] = cell.clone();
-        }
-    }
-    row
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Columns that a table gets, in the words of the judge: he writes null into every stored row first.
 
-use super::{Cell, ExtraColumns, MergeRule, Refusal, Table};
+use super::{Cell, Refusal, Table};
+use crate::core::merge::{ExtraColumns, MergeRule};
 use crate::core::predicate::Predicate;
 
 /// The stored rows with the incoming columns that `rule` adds, if it adds some.
