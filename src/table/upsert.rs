@@ -1,5 +1,6 @@
 //! The life of an upsert: prepare, plan, match, apply, commit, and again if someone else came first.
 
+mod fold;
 mod marks;
 mod parts;
 mod quarantine;
@@ -9,7 +10,6 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
@@ -18,7 +18,7 @@ use crate::client::local::NewFolders;
 use crate::client::session::Session;
 use crate::core::location::Location;
 use crate::core::merge::MergeRule;
-use crate::core::merge::kernel::{Incoming, Matcher, Outcome};
+use crate::core::merge::kernel::Outcome;
 use crate::core::merge::rule::Fate;
 use crate::core::options::{IfMissing, UpsertOptions};
 use crate::core::report::{PhaseTimes, UpsertReport, WorkCounts, millis};
@@ -27,20 +27,16 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::interfaces::BatchStream;
 use crate::table::again::pause;
 use crate::table::delta::DeltaTarget;
-use crate::table::diff::first_changes;
 use crate::table::folder::FolderTarget;
 use crate::table::incoming::renamed_and_set;
-use crate::table::new_rows::{NewRows, OnDisk};
 use crate::table::single::SingleFile;
-use crate::table::spill::{SpillFile, Spilled};
+use crate::table::spill::Spilled;
 use crate::table::stamp::with_column;
-use crate::table::taken::{LeftOut, Taken, TakenAs, new_columns};
 use crate::table::target::{Kind, will_stand};
-use crate::table::validity::{columns_of_nothing, with_columns};
-use marks::{columns_of, marked, split, together};
-use parts::{Budget, scatter};
+use crate::table::validity::with_columns;
+use marks::{columns_of, marked};
+use parts::Budget;
 use quarantine::{Aside, Quarantine, check_columns};
-use repair::repaired;
 
 use crate::table::{Applied, Change, Done, Found, StoredTable, UpsertTarget};
 
@@ -127,12 +123,6 @@ struct Job<'a> {
     now: DateTime<Utc>,
 }
 
-/// The rows that came in, one per id, or those of them that are written.
-enum Settled {
-    Held(Box<Incoming>),
-    OnDisk(Box<OnDisk>),
-}
-
 /// What one attempt at the target ended with.
 enum Attempt {
     Done(Box<UpsertReport>),
@@ -195,7 +185,11 @@ impl Job<'_> {
             Found::Nothing if self.needs_target() => {
                 return Err(Error::new(ErrorKind::NotFound, "the target does not exist")
                     .with("method", self.rule.method())
-                    .hint("name one that does; update-only adds no rows, and so makes none"));
+                    .hint(if self.rule.only_incoming() == Fate::Leave {
+                        "name one that does; update-only adds no rows, and so makes none"
+                    } else {
+                        "name one that does, or let it be made (if-missing create)"
+                    }));
             }
             Found::Nothing => {
                 self.name_columns();
@@ -220,99 +214,6 @@ impl Job<'_> {
             let fields: Vec<Field> = columns.map(|name| Field::new(name, DataType::Utf8, true)).collect();
             self.rows = Spilled::Memory(Arc::new(Schema::new(fields)), Vec::new());
         }
-    }
-
-    /// Matches the incoming rows against `stored` and writes what has changed.
-    fn fold(&mut self, mut stored: Box<dyn StoredTable>, conflicts: u32) -> Result<Attempt> {
-        let start = Instant::now();
-        let mut work = WorkCounts::default();
-        let (session, names) = (self.session, stored.schema());
-        // A text file without a record names no columns: it takes those that come in.
-        let names = if names.fields().is_empty() { self.rows.schema() } else { names };
-        let rule = self.rule.in_names_of(&names)?;
-        let incoming = columns_of(&self.rows.schema())?;
-        let new = new_columns(&names, &incoming, &rule, self.rows.has_rows())?;
-        let rule = if new.is_empty() {
-            rule
-        } else {
-            stored.add_columns(&new)?;
-            self.rule.in_names_of(&stored.schema())?
-        };
-        let rule = rule.versioned();
-        let how = TakenAs {
-            rule: &rule,
-            timestamp_format: self.options.csv.timestamp_format.as_deref(),
-            now: self.now,
-        };
-        let (mut outcome, settled, left_out, aside);
-        match self.rows.file().filter(|file| self.goes_by_parts(stored.as_ref(), file)) {
-            None => {
-                let (schema, batches) = self.rows.batches()?;
-                let batches = batches.collect::<Result<Vec<_>>>()?;
-                let incoming;
-                (incoming, left_out) = settle(stored.as_mut(), &schema, batches, how)?;
-                self.times.plan += millis(start.elapsed());
-                let start = Instant::now();
-                let schema = incoming.batch().schema();
-                let repaired = repaired(session, stored.as_mut(), &schema, &rule, self.budget, &mut work)?;
-                let Some(repaired) = repaired else { return Ok(Attempt::Conflict) };
-                let found = matched(session, stored.as_mut(), &incoming, (&rule, &repaired.gone), &mut work)?;
-                self.times.matching += millis(start.elapsed());
-                let Some(found) = found else { return Ok(Attempt::Conflict) };
-                let stale = found.stale.iter().map(|row| incoming.source_rows()[*row as usize].into());
-                aside = left_out.aside(stale);
-                (outcome, settled) = (repaired.joined(found, &mut work)?, Settled::Held(Box::new(incoming)));
-            }
-            Some(file) => {
-                tracing::info!("the incoming rows go through the disk");
-                let parts;
-                (parts, left_out) = scatter(session, file, stored.as_ref(), how, self.budget)?;
-                self.times.plan += millis(start.elapsed());
-                let start = Instant::now();
-                let schema = SchemaRef::clone(parts.schema());
-                let repaired = repaired(session, stored.as_mut(), &schema, &rule, self.budget, &mut work)?;
-                let Some(repaired) = repaired else { return Ok(Attempt::Conflict) };
-                let found = parts.matched(session, stored.as_mut(), &rule, &repaired.gone, &mut work)?;
-                self.times.matching += millis(start.elapsed());
-                let Some(found) = found else { return Ok(Attempt::Conflict) };
-                aside = left_out.aside(found.stale);
-                outcome = repaired.joined(found.outcome, &mut work)?;
-                settled = Settled::OnDisk(Box::new(found.rows));
-            }
-        }
-        outcome.rows = outcome.rows.with_rejected(left_out.rows);
-        outcome.rows.quarantined = aside.rows();
-        outcome.rows.verify()?;
-        if let Some(made) = &mut outcome.made {
-            stored.remake(made)?;
-            made.sources = (0..).take(made.sources.len()).map(Some).collect();
-        }
-        let rows = match settled {
-            Settled::Held(ref incoming) => {
-                let (batch, sources) = outcome.written(incoming);
-                NewRows::Held(batch, sources)
-            }
-            Settled::OnDisk(rows) => NewRows::OnDisk(rows),
-        };
-        let change = Change { rows: &rows, outcome: &outcome };
-        let shown = |most| first_changes(session, stored.as_mut(), &change, rule.ids(), most);
-        let diff = self.options.diff.map(shown).transpose()?;
-        let mut attempt = self.write(stored, &change, &aside, work, conflicts)?;
-        if let Attempt::Done(report) = &mut attempt {
-            report.diff = diff;
-            if !change.outcome.rows.is_no_change() {
-                report.columns_added = new.iter().map(|field| field.name().clone()).collect();
-            }
-        }
-        Ok(attempt)
-    }
-
-    /// Whether rows that went to disk are taken in parts. What takes them in one piece gets them so, unless a limit was named:
-    /// then it is told that it cannot.
-    fn goes_by_parts(&self, stored: &dyn StoredTable, file: &SpillFile) -> bool {
-        let columns = columns_of(&file.schema());
-        self.options.memory_limit.is_some()
-            || !matches!(columns.and_then(|columns| stored.fit_each(&columns)), Ok(None))
     }
 
     /// Writes what has changed.
@@ -398,47 +299,6 @@ impl Job<'_> {
             diff: None,
             changed_rows: outcome.changed_rows(),
         }
-    }
-}
-
-/// The incoming rows in the stored types, one per id, and those that were left out.
-fn settle(
-    stored: &mut dyn StoredTable,
-    schema: &SchemaRef,
-    batches: Vec<RecordBatch>,
-    how: TakenAs<'_>,
-) -> Result<(Incoming, LeftOut)> {
-    // A text file without a single record names no columns; as a batch it is as good as any empty one.
-    let is_empty = schema.fields().is_empty();
-    let schema = if is_empty { columns_of_nothing(&stored.schema(), how.rule) } else { columns_of(schema)? };
-    let batches = if is_empty { Vec::new() } else { batches };
-    let mut taken = Taken::new(stored, &schema, how)?;
-    let (mut own, mut marks) = (Vec::with_capacity(batches.len()), Vec::new());
-    for batch in batches {
-        let (batch, is_mark) = split(batch)?;
-        let (batch, is_mark) = taken.batch(&batch, is_mark)?;
-        own.push(batch);
-        marks.extend(is_mark);
-    }
-    let (schema, left_out) = (SchemaRef::clone(taken.schema()), taken.finish());
-    let (schema, batches) = stored.fit(&schema, own, how.rule)?;
-    Ok((Incoming::settle(&schema, &batches, together(&marks), how.rule)?, left_out))
-}
-
-/// What becomes of settled rows among all stored ones but the `repaired`; none if the table has changed meanwhile.
-fn matched(
-    session: &Session,
-    stored: &mut dyn StoredTable,
-    incoming: &Incoming,
-    (rule, repaired): (&MergeRule, &[u64]),
-    work: &mut WorkCounts,
-) -> Result<Option<Outcome>> {
-    let mut matcher = Matcher::new(incoming, &stored.schema(), rule)?.without(repaired);
-    let found = stored.find(session, &mut matcher, work).and_then(|rows| matcher.finish(rows));
-    match found {
-        // An id that goes from one file to another just then is found twice.
-        Err(_) if stored.is_current(session).is_ok_and(|is_current| !is_current) => Ok(None),
-        found => found.map(Some),
     }
 }
 

@@ -8,8 +8,8 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
 use arrow::error::ArrowError;
 
+use super::fold::matched;
 use super::marks::{columns_of, split, together};
-use super::matched;
 use crate::client::session::Session;
 use crate::core::merge::MergeRule;
 use crate::core::merge::cells::Cells;

@@ -1,6 +1,6 @@
 //! What an upsert sees of others who write the same target.
 
-use arrow::array::{ArrayRef, Int64Array};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 
 use super::*;
 use crate::core::format::Format;
