@@ -127,10 +127,19 @@ fn quarantine_line(report: &UpsertReport) -> String {
     }
 }
 
+/// How many names of columns are shown.
+const SHOWN: usize = 20;
+
 fn columns_line(report: &UpsertReport) -> String {
     match &report.columns_added[..] {
         [] => String::new(),
-        names => format!("{}: {}", counted(names.len() as u64, "column"), names.join(", ")),
+        names => {
+            let shown: Vec<String> =
+                names.iter().take(SHOWN).map(|name| name.escape_debug().to_string()).collect();
+            let more = names.len() - shown.len();
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("{}: {}{more}", counted(names.len() as u64, "column"), shown.join(", "))
+        }
     }
 }
 

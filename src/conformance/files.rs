@@ -202,6 +202,16 @@ fn versions() -> Vec<FileCase> {
         Format::Ndjson,
         vec![
             (
+                "a_version_has_the_tokens_that_it_lacks_as_they_stand_in_the_one_before_it",
+                "{\"id\":1,\"n\":1.50,\"x\":[1, 2],\"s\":\"\\u0041\",\"v\":\"a\",\"valid_from\":9,\"valid_to\":null,\"is_current\":true}\n",
+                "{\"id\":1,\"v\":\"b\",\"at\":10}\n{\"id\":1,\"v\":\"c\",\"at\":8}\n".into(),
+                HISTORY,
+                changed,
+                "{\"id\":1,\"n\":1.50,\"x\":[1, 2],\"s\":\"\\u0041\",\"v\":\"a\",\"valid_from\":9,\"valid_to\":10,\"is_current\":false}\n\
+                 {\"id\":1,\"n\":1.50,\"x\":[1, 2],\"s\":\"A\",\"v\":\"b\",\"valid_from\":10,\"valid_to\":null,\"is_current\":true}\n\
+                 {\"id\":1,\"n\":null,\"x\":null,\"s\":null,\"v\":\"c\",\"valid_from\":8,\"valid_to\":9,\"is_current\":false}\n",
+            ),
+            (
                 "versions_in_json_begin_and_end_in_the_numbers_that_were_sent",
                 "{\"id\":1, \"v\":\"a\", \"valid_from\":9,\"valid_to\":null,\"is_current\":true}\n",
                 "{\"id\":1,\"v\":\"b\",\"at\":10}\n{\"id\":1,\"v\":\"c\",\"at\":8}\n".into(),
@@ -227,15 +237,26 @@ fn versions() -> Vec<FileCase> {
     );
     let fields = of(
         Format::Csv,
-        vec![(
-            "the_end_of_a_version_is_all_that_changes_of_its_record",
-            "id,v,valid_from,valid_to,is_current\r\n1,\"a\",2024-01-01,,true\r\n2,x,2024-01-01,,true\r\n",
-            "id,v,at\n1,b,2024-01-03\n1,c,2024-01-02\n".into(),
-            HISTORY,
-            changed,
-            "id,v,valid_from,valid_to,is_current\r\n1,\"a\",2024-01-01,2024-01-02,false\r\n2,x,2024-01-01,,true\r\n\
+        vec![
+            (
+                "a_version_has_the_fields_that_it_lacks_as_they_stand_in_the_one_before_it",
+                "id,v,valid_from,valid_to,is_current,zip,n\n1,a,1,,true,02139,1.50\n2,x,1,,true,\"\",\n",
+                "id,v,at\n1,b,2\n2,y,2\n".into(),
+                HISTORY,
+                changed,
+                "id,v,valid_from,valid_to,is_current,zip,n\n1,a,1,2,false,02139,1.50\n2,x,1,2,false,\"\",\n\
+             1,b,2,,true,02139,1.50\n2,y,2,,true,\"\",\n",
+            ),
+            (
+                "the_end_of_a_version_is_all_that_changes_of_its_record",
+                "id,v,valid_from,valid_to,is_current\r\n1,\"a\",2024-01-01,,true\r\n2,x,2024-01-01,,true\r\n",
+                "id,v,at\n1,b,2024-01-03\n1,c,2024-01-02\n".into(),
+                HISTORY,
+                changed,
+                "id,v,valid_from,valid_to,is_current\r\n1,\"a\",2024-01-01,2024-01-02,false\r\n2,x,2024-01-01,,true\r\n\
              1,b,2024-01-03,,true\r\n1,c,2024-01-02,2024-01-03,false\r\n",
-        )],
+            ),
+        ],
     );
     [numbers, fields].concat()
 }

@@ -130,8 +130,13 @@ pub(super) fn conditions(
         unset,
         outside: outside(fitted)?,
         stored_outside: stored.map(outside).transpose()?.unwrap_or_default(),
-        now: Cell::Instant(i128::from(run_time().timestamp()) * 1_000_000_000),
+        now: now(),
     })
+}
+
+/// The time of the run.
+fn now() -> Cell {
+    Cell::Instant(i128::from(run_time().timestamp()) * 1_000_000_000)
 }
 
 /// What each incoming row puts into the column of soft deletes if it is a delete mark, and what stands there of other rows.
@@ -147,7 +152,8 @@ fn stamps(
     }
     let table = table_of(fitted)?;
     let modified = rule.modified().and_then(|modified| table.column(modified));
-    let of = |row: &Vec<Cell>| modified.map_or(Cell::Null, |place| row[place].clone());
+    let now = if flag.is_some_and(|flag| flag.data_type().is_temporal()) { now() } else { Cell::Null };
+    let of = |row: &Vec<Cell>| modified.map_or_else(|| now.clone(), |place| row[place].clone());
     Ok((table.rows.iter().map(of).collect(), None))
 }
 
@@ -258,6 +264,5 @@ fn message_of(refusal: &Refusal) -> &'static str {
         Refusal::NoTime => "nothing came in that says when versions end",
         Refusal::CurrentWithEnd => "stored versions are current and have an end",
         Refusal::ClockIsBehind => "a stored version begins after the time of this run",
-        Refusal::VersionLacks => "new versions lack columns of those before them",
     }
 }

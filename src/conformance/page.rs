@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
+use chrono::{DateTime, SecondsFormat};
 
 use super::cases::topics;
 use super::fates::{counted, fates};
@@ -138,6 +139,7 @@ fn flags(case: &Case) -> Result<String> {
     let flags = case.rule.to_merge_rule()?.flags();
     let typed = |(flag, value): &(&str, String)| match value {
         value if value.is_empty() => (*flag).to_owned(),
+        value if value.contains('"') => format!("{flag} '{}'", value.replace('\'', "'\\''")),
         value if value.contains([' ', '\'']) => format!("{flag} \"{value}\""),
         value => format!("{flag} {value}"),
     };
@@ -195,8 +197,17 @@ fn text(cell: &Cell) -> String {
             format!("`{}`", format!("{text:?}").replace('|', "\\|"))
         }
         Cell::Text(text) => escaped(text),
+        Cell::Instant(nanos) => instant(*nanos),
         other => format!("{other:?}"),
     }
+}
+
+/// A moment as people write it.
+fn instant(nanos: i128) -> String {
+    let parts = i64::try_from(nanos.div_euclid(1_000_000_000)).ok();
+    let nanos = u32::try_from(nanos.rem_euclid(1_000_000_000)).unwrap_or_default();
+    let time = parts.and_then(|seconds| DateTime::from_timestamp(seconds, nanos));
+    time.map_or_else(|| nanos.to_string(), |time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
 }
 
 /// Text that means nothing in Markdown.

@@ -40,9 +40,19 @@ pub(crate) fn check_extra(stored: &Schema, incoming: &Schema) -> Result<()> {
         return Ok(());
     }
     let names: Vec<&str> = stored.fields().iter().map(|field| field.name().as_str()).collect();
-    Err(Error::new(ErrorKind::InvalidInput, "the target has no such columns")
-        .with("columns", extra.join(", "))
-        .hint(format!("the target's columns are {}; rename or drop the others", names.join(", "))))
+    let error = Error::new(ErrorKind::InvalidInput, "the target has no such columns")
+        .with("columns", extra.join(", "));
+    let slip = extra.iter().find_map(|extra| {
+        names.iter().find(|name| name.to_lowercase() == extra.to_lowercase()).map(|name| (extra, name))
+    });
+    Err(match slip {
+        Some((extra, name)) => error.hint(format!(
+            "{extra} differs from {name} in its case alone, and is neither added nor left out: --case fold takes one for the other"
+        )),
+        None => {
+            error.hint(format!("the target's columns are {}; rename or drop the others", names.join(", ")))
+        }
+    })
 }
 
 /// Where each stored column stands among the incoming ones, and how far it came.

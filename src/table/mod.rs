@@ -95,12 +95,21 @@ pub(crate) trait StoredFile: Send {
     /// Stored rows of ascending numbers, in their order, with all columns. Of a few rows, only what is needed is read.
     fn rows_at(&mut self, session: &Session, rows: &[u64]) -> Result<Vec<RecordBatch>>;
 
+    /// The same, as a source is handed over that has them: text stays as it stands.
+    ///
+    /// # Errors
+    ///
+    /// As [`StoredFile::rows_at`].
+    fn rows_as_sent(&mut self, session: &Session, rows: &[u64]) -> Result<Vec<RecordBatch>> {
+        self.rows_at(session, rows)
+    }
+
     /// Takes rows in place of those that were brought into the stored types, of which they were made.
     ///
     /// # Errors
     ///
     /// `InvalidInput` for values that cannot be written.
-    fn remake(&mut self, _made: &Made) -> Result<()> {
+    fn remake(&mut self, _made: &mut Made) -> Result<()> {
         Ok(())
     }
 
@@ -187,12 +196,21 @@ pub(crate) trait StoredTable: Send {
     /// `Conflict` if they are no longer there.
     fn rows_at(&mut self, session: &Session, rows: &[u64]) -> Result<Vec<RecordBatch>>;
 
+    /// As [`StoredFile::rows_as_sent`].
+    ///
+    /// # Errors
+    ///
+    /// As that.
+    fn rows_as_sent(&mut self, session: &Session, rows: &[u64]) -> Result<Vec<RecordBatch>> {
+        self.rows_at(session, rows)
+    }
+
     /// As [`StoredFile::remake`].
     ///
     /// # Errors
     ///
     /// As that.
-    fn remake(&mut self, _made: &Made) -> Result<()> {
+    fn remake(&mut self, _made: &mut Made) -> Result<()> {
         Ok(())
     }
 

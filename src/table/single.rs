@@ -161,8 +161,12 @@ impl StoredTable for OneFile {
         self.stored.find(session, matcher, work).map(Some)
     }
 
-    fn remake(&mut self, made: &Made) -> Result<()> {
+    fn remake(&mut self, made: &mut Made) -> Result<()> {
         self.stored.remake(made)
+    }
+
+    fn rows_as_sent(&mut self, session: &Session, rows: &[u64]) -> Result<Vec<RecordBatch>> {
+        self.stored.rows_as_sent(session, rows)
     }
 
     fn rows_at(&mut self, session: &Session, rows: &[u64]) -> Result<Vec<RecordBatch>> {

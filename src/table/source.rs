@@ -114,16 +114,21 @@ impl Source {
         if options.asks_for_version() {
             return Err(no_versions());
         }
-        let folder = folder::view(session, location)?.ok_or_else(|| {
+        let mut folder = folder::view(session, location)?.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, "the folder has no Parquet files").with("folder", location)
         })?;
         if !folder.has_partitions() {
             let files = folder.data_files(session)?;
             let mut source = Self { files, format: Format::Parquet, schema: None, table: None, rows: 0 };
             // To engines all files have the same columns.
-            if source.read_columns(session, options, columns_of_folder)? {
-                return Ok(source);
+            match source.read_columns(session, options, columns_of_folder) {
+                Ok(true) => return Ok(source),
+                Err(error) if !folder.learn_columns(session)? => return Err(error),
+                _ => {}
             }
+        } else if location.as_path().is_some() {
+            // On a disk it costs little to look at all files, of which the first may not be the one that says all columns.
+            folder.learn_columns(session)?;
         }
         Self::of_table(Arc::new(folder), Format::Parquet, options)
     }
@@ -291,13 +296,17 @@ pub(crate) fn check_new_name(location: &Location) -> Result<()> {
 }
 
 /// Refuses a file of a folder that has other columns than the first one, but for those that came later: it may lack the last ones.
-/// Whether it does.
+/// Dictionaries are as good as their values. Whether engines would see other columns than in the first one.
 pub(super) fn columns_of_folder(first: &Schema, other: &Schema) -> Result<bool> {
+    let differs = first.fields().iter().any(|field| {
+        other.field_with_name(field.name()).is_ok_and(|found| found.data_type() != field.data_type())
+    });
+    let (first, other) = (parquet::plain(first), parquet::plain(other));
     let lacks = |field: &&FieldRef| field.is_nullable() && other.field_with_name(field.name()).is_err();
     let later = first.fields().iter().rev().take_while(lacks).count();
     let before = first.fields().len() - later;
-    same_columns(&Schema::new(first.fields()[..before].to_vec()), other)?;
-    Ok(later > 0)
+    same_columns(&Schema::new(first.fields()[..before].to_vec()), &other)?;
+    Ok(later > 0 || differs)
 }
 
 pub(super) fn same_columns(first: &Schema, other: &Schema) -> Result<()> {

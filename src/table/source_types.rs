@@ -76,7 +76,7 @@ fn stored_types(session: &Session, target: &Location, options: &UpsertOptions) -
         }
         Kind::File => {}
     }
-    if will_stand(session, target, options.format, options.partition_by.as_deref())? != Kind::File {
+    if will_stand(session, target, options.format)? != Kind::File {
         return Ok(None);
     }
     let file = session.open(target)?;

@@ -217,16 +217,17 @@ fn added(stored: &Schema, incoming: &Schema, rule: &MergeRule) -> Result<Vec<Fie
     }
 }
 
-/// The incoming columns that `rule` adds to the stored ones. Where no row comes in, none are but those that rows are met by.
+/// The incoming columns that `rule` adds to the stored ones: such in which a row `has_value`, and those that the rule names.
 ///
 /// # Errors
 ///
-/// `InvalidInput` if the scope is about one of them: no stored row could be inside.
+/// `InvalidInput` for a column without a name, for an id column, and if the scope is about one of them: no stored row could be
+/// inside.
 pub(crate) fn new_columns(
     stored: &Schema,
     incoming: &Schema,
     rule: &MergeRule,
-    has_rows: bool,
+    has_value: impl Fn(&str) -> bool,
 ) -> Result<Vec<FieldRef>> {
     // A text file without a record names no columns: it takes all that come in.
     if rule.extra_columns() != ExtraColumns::Add || stored.fields().is_empty() {
@@ -236,18 +237,30 @@ pub(crate) fn new_columns(
     let marks = rule.marks_of(&incoming);
     let not_stored = need_not_be_stored(marks.as_ref(), rule);
     let is_new = |name: &str| {
-        // By an id that no stored row has, none would be met. Of a column without rows the type may be a guess.
+        // Of a column without a value the type may be a guess, which nobody could take back.
         !is_like_one_of(stored, name)
             && !not_stored.contains(&name)
-            && !rule.ids().iter().any(|id| id == name)
-            && (has_rows || rule.is_key(name))
+            && (has_value(name) || rule.is_key(name) || rule.cells().columns().any(|column| column == name))
     };
     let new = incoming.fields().iter().filter(|field| is_new(field.name()));
     let new: Vec<FieldRef> =
         new.map(|field| Arc::new(Field::new(field.name(), field.data_type().clone(), true))).collect();
+    let is_among = |name: &str| new.iter().any(|field| field.name() == name);
+    if let Some(id) = rule.ids().iter().find(|id| is_among(id)) {
+        return Err(Error::new(ErrorKind::InvalidInput, "the target has no such columns")
+            .with("columns", id)
+            .hint("an id column is not added: no stored row would have an id, and all that comes in would be inserted"));
+    }
+    if is_among("") {
+        return Err(Error::new(ErrorKind::InvalidInput, "a new column has no name")
+            .hint("give it one in the source, or leave it out: an index, as pandas writes it, has none"));
+    }
     for column in rule.scope().map(Predicate::columns).unwrap_or_default() {
-        if new.iter().any(|field| field.name() == column) {
-            find_column(stored, column, "scope column")?;
+        if is_among(column) {
+            return find_column(stored, column, "scope column").map(|_| new.clone()).map_err(|error| {
+                error
+                    .hint("a scope is about stored rows, of which none has a value in a column that is added")
+            });
         }
     }
     Ok(new)

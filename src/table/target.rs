@@ -106,17 +106,12 @@ fn may_be_file(location: &Location) -> bool {
 }
 
 /// What stands at `location`, or will: a new target whose name has no extension becomes a Delta table; where Parquet is
-/// said, a folder if its name ends with a slash or it has partitions, else a file.
+/// said, a folder.
 ///
 /// # Errors
 ///
 /// As [`stands`].
-pub(crate) fn will_stand(
-    session: &Session,
-    location: &Location,
-    said: Option<Format>,
-    partition_by: Option<&[String]>,
-) -> Result<Kind> {
+pub(crate) fn will_stand(session: &Session, location: &Location, said: Option<Format>) -> Result<Kind> {
     let kind = match (stands(session, location, said)?, said) {
         (Kind::File, None) if delta::IS_KNOWN => Kind::Delta,
         (Kind::File, Some(Format::Parquet)) => Kind::Folder,
@@ -129,7 +124,7 @@ pub(crate) fn will_stand(
     if location.is_folder_name() || is_dir && kind == Kind::Folder {
         return Ok(kind);
     }
-    if location.name().contains('.') || kind == Kind::Folder && partition_by.is_none() {
+    if location.name().contains('.') {
         return Ok(Kind::File);
     }
     let exists = match location.as_path() {
@@ -187,7 +182,7 @@ pub(super) fn new_format(file: &DataFile, options: &WriteOptions) -> Result<(For
 /// `Unsupported` if no rows can be folded into such a file, and whatever is wrong with the target.
 pub(crate) fn target_format(session: &Session, target: &Location, options: &UpsertOptions) -> Result<Format> {
     check_name(target, options)?;
-    match will_stand(session, target, options.format, options.partition_by.as_deref())? {
+    match will_stand(session, target, options.format)? {
         Kind::Delta => return Ok(Format::Delta),
         Kind::Folder => return Ok(Format::Parquet),
         Kind::File => {}
@@ -284,9 +279,7 @@ pub(super) fn new_target_format(file: &DataFile, options: &UpsertOptions) -> Res
             "a new target without an extension would be a table or a folder",
         )
         .with("target", file.location())
-        .hint(
-            "for a folder of Parquet files let the name end with a slash; for a file give it an extension",
-        ));
+        .hint("for a folder of Parquet files say that format; for a file give the name an extension"));
     }
     options.format.or(by_name).ok_or_else(|| {
         Error::new(ErrorKind::Usage, "the format of the new target cannot be told from its name")

@@ -1,21 +1,26 @@
 //! The life of an upsert: prepare, plan, match, apply, commit, and again if someone else came first.
 
+mod carry;
 mod fold;
 mod marks;
 mod parts;
 mod quarantine;
 mod repair;
 
+use std::collections::HashSet;
 use std::io::Read;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use arrow::array::Array;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
 
 use crate::client::local::NewFolders;
 use crate::client::session::Session;
+use crate::core::format::Format;
 use crate::core::location::Location;
 use crate::core::merge::MergeRule;
 use crate::core::merge::kernel::Outcome;
@@ -71,7 +76,7 @@ pub(crate) async fn upsert(
     if quarantine.is_some() {
         check_columns(&stream.schema())?;
     }
-    let rows = pull(session, marked(stream, rule)?, budget.held()).await?;
+    let (rows, valued) = pull(session, marked(stream, rule)?, budget.held()).await?;
     let prepare = started.elapsed();
     let (target, rule, options) = (target.clone(), rule.clone(), options.clone());
     session
@@ -79,7 +84,7 @@ pub(crate) async fn upsert(
             let place = place_of(session, &target, &options)?;
             let times = PhaseTimes { prepare: millis(prepare), ..PhaseTimes::default() };
             let mut job =
-                Job { session, place, rows, rule, options, quarantine, budget, backend, times, now };
+                Job { session, place, rows, valued, rule, options, quarantine, budget, backend, times, now };
             job.run(started).map_err(|e| job.told(e.with_missing("target", &target)))
         })
         .await
@@ -92,7 +97,7 @@ pub(crate) fn columns_of_new(incoming: &Schema, rule: &MergeRule) -> SchemaRef {
 
 /// What rows are folded into: what stands there, or will.
 fn place_of(session: &Session, target: &Location, options: &UpsertOptions) -> Result<Box<dyn UpsertTarget>> {
-    let kind = will_stand(session, target, options.format, options.partition_by.as_deref())?;
+    let kind = will_stand(session, target, options.format)?;
     kind.check(options.partition_by.as_deref(), options.deletion_vectors)?;
     Ok(match kind {
         Kind::Delta => Box::new(DeltaTarget::new(target, options)),
@@ -101,12 +106,27 @@ fn place_of(session: &Session, target: &Location, options: &UpsertOptions) -> Re
     })
 }
 
-/// Runs the incoming frame.
-async fn pull(session: &Session, stream: BatchStream, held: usize) -> Result<Spilled> {
+/// Runs the incoming frame; gives its rows, and the columns in which one of them has a value.
+async fn pull(session: &Session, stream: BatchStream, held: usize) -> Result<(Spilled, HashSet<String>)> {
     let schema = stream.schema();
     let session = session.clone();
-    let checked = stream.map(move |batch| session.check().and(batch));
-    Spilled::write(BatchStream::new(schema, checked), held).await
+    let has_value: Arc<[AtomicBool]> = schema.fields().iter().map(|_| AtomicBool::new(false)).collect();
+    let seen = Arc::clone(&has_value);
+    let checked = stream.map(move |batch| {
+        session.check()?;
+        let batch = batch?;
+        for (values, seen) in batch.columns().iter().zip(seen.iter()) {
+            if !seen.load(Ordering::Relaxed) && values.logical_null_count() < values.len() {
+                seen.store(true, Ordering::Relaxed);
+            }
+        }
+        Ok(batch)
+    });
+    let rows = Spilled::write(BatchStream::new(Arc::clone(&schema), checked), held).await?;
+    let valued =
+        schema.fields().iter().zip(has_value.iter()).filter(|(_, seen)| seen.load(Ordering::Relaxed));
+    let valued = valued.map(|(field, _)| field.name().clone()).collect();
+    Ok((rows, valued))
 }
 
 /// One upsert, with everything that outlives a conflict.
@@ -114,6 +134,8 @@ struct Job<'a> {
     session: &'a Session,
     place: Box<dyn UpsertTarget>,
     rows: Spilled,
+    /// The columns in which a row has a value.
+    valued: HashSet<String>,
     rule: MergeRule,
     options: UpsertOptions,
     quarantine: Option<Quarantine>,
@@ -165,9 +187,26 @@ impl Job<'_> {
                 }
             }
         }
-        Err(Error::new(ErrorKind::Conflict, "someone else changed the target every time")
-            .with("attempts", self.options.max_retries + 1)
-            .hint("nothing of this run was written; run it again, or allow more retries"))
+        Err(self.outrun())
+    }
+
+    /// The refusal of a run that came too late every time; it names the version that was there first.
+    fn outrun(&mut self) -> Error {
+        let (version, is_table) = match self.place.open(self.session, true) {
+            Ok(Found::Table(stored)) => (stored.version(), stored.format() == Format::Delta),
+            _ => (None, false),
+        };
+        let error = Error::new(ErrorKind::Conflict, "someone else changed the target every time")
+            .with("attempts", self.options.max_retries + 1);
+        let error = match version {
+            Some(version) => error.with("version", version),
+            None => error,
+        };
+        error.hint(if is_table {
+            "nothing of this run was written: keyfold history tells whose version that is; run it again, or allow more retries"
+        } else {
+            "nothing of this run was written; run it again, or allow more retries"
+        })
     }
 
     /// An error with what this run has done all the same.

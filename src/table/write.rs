@@ -278,7 +278,7 @@ pub(crate) async fn kind_written(
         if !asked.mkdir {
             check_parent(&place)?;
         }
-        will_stand(session, &place, asked.format, asked.partition_by.as_deref())
+        will_stand(session, &place, asked.format)
     };
     let kind = session.run(look).await?;
     kind.check(options.partition_by.as_deref(), options.deletion_vectors)?;

@@ -104,6 +104,33 @@ fn files_that_lack_a_column_may_be_put_together_and_replaced_and_others_come() {
 }
 
 #[test]
+fn a_folder_whose_first_file_goes_has_the_columns_of_the_others() {
+    let place = Place::new();
+    place.file("a.csv", "id,p,v\n1,x,a\n2,y,b\n3,z,c\n");
+    place.run(&["write", "a.csv", "t", "--target-format", "parquet", "--partition-by", "p"]).ok();
+    place.file("c.csv", "id,p,v,more\n3,z,c,5\n");
+    upsert(&place, "c.csv", "t", &[]).ok();
+    std::fs::remove_dir_all(place.path("t/p=x")).expect("removed");
+    assert_eq!(read(&place, "t"), ["id,v,more,p", "2,b,,y", "3,c,5,z"]);
+    place.file("d.csv", "id,p,v\n2,y,B\n");
+    let again = place.run(&["upsert", "d.csv", "t", "--id", "id", "--output", "json"]).json();
+    assert_eq!((&again["updated"], &again["columns_added"]), (&json!(1), &json!([])));
+    assert_eq!(place.run(&["count", "t"]).ok().out.trim(), "2");
+    // Of a flat folder, too.
+    place.file("a.csv", "id,v\n1,1\n3,3\n");
+    place.run(&["write", "a.csv", "f/", "--target-format", "parquet"]).ok();
+    place.file("c.csv", "id,v,more\n3,3,5\n");
+    upsert(&place, "c.csv", "f", &[]).ok();
+    place.file("e.csv", "id,v\n9,9\n");
+    place.run(&["write", "e.csv", "f/aaa.parquet"]).ok();
+    assert_eq!(read(&place, "f"), ["id,v,more", "1,1,", "3,3,5", "9,9,"]);
+    place.file("d.csv", "id,v\n3,4\n");
+    place.run(&["upsert", "d.csv", "f", "--id", "id"]).ok();
+    assert_eq!(read(&place, "f")[2], "3,4,5");
+    assert_eq!(place.run(&["count", "f"]).ok().out.trim(), "3");
+}
+
+#[test]
 fn of_a_parquet_file_the_other_columns_stay_the_bytes_they_are() {
     let place = Place::new();
     let rows: Vec<String> = (0..200).map(|id| format!("{id},v{id},{}", id * 7)).collect();
@@ -168,6 +195,33 @@ fn what_the_log_of_a_table_says_stays_word_by_word() {
     place.file("d.csv", "id,at\n3,2021-05-22T02:51:15\n");
     let naive = upsert(&place, "d.csv", "t", &[]);
     assert!(naive.failed(1).contains("takes no timestamps without a zone"), "{}", naive.err);
+}
+
+#[test]
+fn columns_without_a_name_or_a_value_are_not_added_and_a_slip_is_told() {
+    let place = Place::new();
+    place.file("t.csv", "id,v\n1,a\n");
+    for (source, message) in [
+        (",id,v\n0,1,b\n", "a new column has no name"),
+        ("id,V\n1,b\n", "V differs from v in its case alone"),
+    ] {
+        place.file("c.csv", source);
+        let error = upsert(&place, "c.csv", "t.csv", &[]);
+        assert!(error.failed(1).contains(message), "{}", error.err);
+    }
+    place.file("s.csv", "v\na\n");
+    place.file("c.csv", "id,v\n1,b\n");
+    let error = upsert(&place, "c.csv", "s.csv", &[]);
+    assert!(error.failed(1).contains("an id column is not added"), "{}", error.err);
+    // A guess at the type of nothing could not be taken back.
+    place.run(&["write", "t.csv", "t.parquet"]).ok();
+    place.file("c.csv", "id,v,amount\n1,b,\n");
+    let report = upsert(&place, "c.csv", "t.parquet", &["--output", "json"]).json();
+    assert_eq!((&report["updated"], &report["columns_added"]), (&json!(1), &json!([])));
+    place.file("c.csv", "id,amount\n1,12\n");
+    upsert(&place, "c.csv", "t.parquet", &[]).ok();
+    let found = place.run(&["read", "t.parquet", "--where", "amount > 5", "--output", "csv"]);
+    assert_eq!(found.ok().out, "id,v,amount\n1,b,12\n");
 }
 
 #[test]

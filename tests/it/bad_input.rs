@@ -243,3 +243,29 @@ fn no_permission() {
     assert!(said.contains("cannot open the file (file: in.csv"), "{said}");
     assert_eq!(place.text("t.csv"), STORED);
 }
+
+#[test]
+fn a_target_that_must_exist_is_not_made() {
+    let place = Place::new();
+    place.file("in.csv", "id\n1\n");
+    let names = place.names();
+    for target in ["t.parquet", "t.csv", "t.ndjson"] {
+        let run = place.run(&["upsert", "in.csv", target, "--id", "id", "--if-missing", "error"]);
+        let said = run.failed(1);
+        assert!(said.contains("the target does not exist") && said.contains("if-missing create"), "{said}");
+    }
+    assert_eq!(place.names(), names);
+}
+
+#[test]
+fn ten_ids_are_named_and_all_are_counted() {
+    let twins: Vec<String> = (1..=12).map(|id| format!("{id},1,\n{id},2,\n")).collect();
+    let incoming = format!("id,qty,at\n{}", twins.concat());
+    refused_with(&incoming, &["--id", "id"], 1, &["(ids: 12, sample: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10"]);
+}
+
+#[test]
+fn flags_that_mean_nothing_alone_are_wrong_usage() {
+    refused_with("id\n1\n", &["--id", "id", "--allow-empty"], 2, &["--allow-empty"]);
+    refused_with("id\n1\n", &["--id", "id", "--soft-delete", "gone"], 2, &["--delete-where"]);
+}

@@ -350,6 +350,17 @@ impl Target {
         found.filter(|_| self.partitioned).map(str::to_owned)
     }
 
+    /// The types of the columns that are stored, where a file or a table says them.
+    async fn types(&self, case: &Case, doors: &Doors) -> Option<Vec<(String, DataType)>> {
+        let says = !matches!(self.format, Format::Csv | Format::Ndjson) && !self.partitioned;
+        if case.stored.is_none() || !says || !doors.is_on_disk() {
+            return None;
+        }
+        let found = doors.read(&[self.name], ReadOptions::default()).await.expect("reads");
+        let fields = found.schema().fields().clone();
+        Some(fields.iter().map(|field| (field.name().clone(), field.data_type().clone())).collect())
+    }
+
     /// Where rows go that are left out and kept.
     fn quarantine(&self) -> &'static str {
         match self.format {
@@ -415,6 +426,7 @@ async fn run_case(
         written.map_err(|e| format!("the stored rows: {e:?}"))?;
     }
     let before = target.state(&doors);
+    let types = target.types(case, &doors).await;
     let report = match (fold(case, &doors, target, first).await, case.expect) {
         (Err(error), Expect::Refused { kind, message }) => {
             same("refusal", &(error.kind(), error.message()), &(kind, message))?;
@@ -440,6 +452,9 @@ async fn run_case(
     if target.state(&doors).is_none() {
         same("rows without a file", &table.rows.len(), &0)?;
         return twice(case, &doors, target, second).await;
+    }
+    if let (Some(types), Some(after)) = (types, target.types(case, &doors).await) {
+        same("stored types", &after[..types.len()], &types[..])?;
     }
     let schema = case.columns_after().expect("columns");
     // Columns that only names of folders say come last.

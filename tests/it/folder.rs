@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use keyfold::arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
-use keyfold::arrow::datatypes::{DataType, Int64Type};
+use keyfold::arrow::array::{ArrayRef, AsArray, DictionaryArray, Int64Array, RecordBatch, StringArray};
+use keyfold::arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema};
 use keyfold::{
     ErrorKind, Format, Frame, ReadOptions, Result, UpsertOptions, UpsertReport, WriteMode, WriteOptions,
 };
@@ -38,6 +38,26 @@ async fn file(doors: &Doors, name: &str, batch: RecordBatch) {
         std::fs::create_dir_all(doors.path(&parent.display().to_string())).expect("a folder");
     }
     write(doors, &path, batch, WriteOptions::default()).await.expect("writes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dictionaries_are_as_good_as_their_values() {
+    for doors in everywhere() {
+        let coded = |ids: &[i64], places: &[&str]| {
+            let places: DictionaryArray<Int32Type> = places.iter().copied().collect();
+            let ids = Int64Array::from(ids.to_vec());
+            let columns: [(&str, ArrayRef); 2] = [("id", Arc::new(ids)), ("place", Arc::new(places))];
+            RecordBatch::try_from_iter(columns).expect("rows")
+        };
+        file(&doors, "a.parquet", coded(&[1, 2], &["x", "y"])).await;
+        upsert(&doors, coded(&[2, 3], &["z", "x"]), UpsertOptions::default()).await.expect("folds");
+        let plain = Schema::new(vec![
+            Field::new("id", DataType::Int64, true),
+            Field::new("place", DataType::Utf8, true),
+        ]);
+        let found = doors.rows(FOLDER, Arc::new(plain)).await.expect("reads");
+        assert_eq!(found.num_rows(), 3);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -72,7 +72,7 @@ fn added() -> Vec<Case> {
             UPDATED,
         ),
         Case::new(
-            "a_column_without_a_value_is_added_where_another_one_changes",
+            "a_column_without_a_value_is_not_added",
             stored(),
             rows(&[(1, "A", 5)]).with("more", texts([None])),
             adding(BY_ID),

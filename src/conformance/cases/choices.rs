@@ -48,6 +48,13 @@ fn methods() -> Vec<Case> {
             refused("several incoming rows have one id and differ"),
         ),
         Case::new(
+            "twins_that_differ_are_refused_though_update_only_would_ignore_them",
+            rows(&[(1, "a", 5)]),
+            rows(&[(7, "x", 5), (7, "y", 5)]),
+            UPDATE_ONLY,
+            refused("several incoming rows have one id and differ"),
+        ),
+        Case::new(
             "insert_only_refuses_an_id_that_is_stored_twice",
             twice(),
             rows(&[(1, "B", 1)]),

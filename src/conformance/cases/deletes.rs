@@ -66,11 +66,18 @@ fn marks() -> Vec<Case> {
         )
         .only(WITH_A_HEADER),
         Case::new(
-            "delete_marks_alone_create_a_target_without_rows",
+            "a_new_target_has_no_row_for_a_delete_mark",
             None,
             changes(&[(1, "", 9, "D"), (2, "b", 9, "I")]),
             MARKED,
             counts(Counts { tombstones: 1, inserted: 1, ..NONE }),
+        ),
+        Case::new(
+            "delete_marks_alone_make_no_target",
+            None,
+            changes(&[(1, "", 9, "D")]),
+            MARKED,
+            counts(Counts { tombstones: 1, ..NONE }),
         ),
         Case::new(
             "a_delete_mark_that_is_older_than_the_stored_row_is_stale",
@@ -229,6 +236,20 @@ fn mirrors() -> Vec<Case> {
             rows(&[(1, "a", 5)]),
             MIRROR,
             refused("ids are stored more than once"),
+        ),
+        Case::new(
+            "twins_of_a_mirror_that_differ_are_refused",
+            rows(&[(1, "a", 5), (2, "b", 5)]),
+            rows(&[(1, "A", 5), (1, "B", 5)]),
+            MIRROR,
+            refused("several incoming rows have one id and differ"),
+        ),
+        Case::new(
+            "a_mirror_takes_the_newest_of_twins",
+            rows(&[(1, "a", 5), (2, "b", 5)]),
+            rows(&[(1, "A", 6), (1, "B", 7), (3, "c", 5), (3, "c", 5)]),
+            MIRROR_NEWEST,
+            counts(Counts { updated: 1, inserted: 1, duplicates: 2, deleted: 1, ..NONE }),
         ),
         Case::new(
             "mirror_takes_marked_rows_out_as_well",

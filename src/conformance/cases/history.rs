@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, TimestampMicrosecondArray};
 
+use super::columns::WITH_REQUIRED_COLUMNS;
 use super::{Case, Counts, DEFAULTS, Data, Expect, NONE, Rule, Scope, bools, but, ints, refused, texts};
 use crate::conformance::{Choices, run_time};
 use crate::core::format::Format;
@@ -365,12 +366,49 @@ fn columns() -> Vec<Case> {
             counts(Counts { updated: 1, opened: 1, rejected: 1, ..NONE }),
         ),
         Case::new(
-            "a_new_version_needs_the_columns_of_the_one_before_it",
+            "a_new_version_has_the_columns_that_it_lacks_of_the_one_that_it_ends",
             stored().with("more", ints([1, 2, 3])),
-            rows(&[(1, "c", 30)]),
+            rows(&[(1, "c", 30), (1, "d", 40), (3, "n", 30)]),
             HISTORY,
-            refused("new versions lack columns of those before them"),
+            counts(Counts { inserted: 1, updated: 2, opened: 2, ..NONE }),
         ),
+        Case::new(
+            "a_late_version_has_the_columns_that_it_lacks_of_the_one_in_which_it_falls",
+            stored().with("more", ints([1, 2, 3])),
+            rows(&[(1, "0", 5), (1, "aa", 15), (2, "bb", 30)]),
+            HISTORY,
+            counts(Counts { updated: 3, opened: 3, ..NONE }),
+        ),
+        Case::new(
+            "a_version_that_takes_the_place_of_another_keeps_the_columns_that_it_lacks",
+            stored().with("more", ints([1, 2, 3])),
+            rows(&[(1, "B", 20), (1, "c", 30)]),
+            HISTORY,
+            counts(Counts { updated: 2, opened: 1, ties: 1, ..NONE }),
+        ),
+        Case::new(
+            "a_version_after_a_deletion_has_no_values_of_those_before_it",
+            stored().with("more", ints([1, 2, 3])),
+            changes(&[(1, "", 30, "D"), (1, "c", 40, "U")]),
+            MARKED,
+            counts(Counts { tombstones: 1, updated: 1, opened: 1, closed: 1, ..NONE }),
+        ),
+        Case::new(
+            "a_first_version_needs_the_columns_that_take_no_nulls",
+            stored().with_required("must", texts(["x", "y", "z"])),
+            rows(&[(1, "c", 30), (3, "n", 30)]),
+            HISTORY,
+            refused("a new row lacks a column that takes no nulls"),
+        )
+        .only(WITH_REQUIRED_COLUMNS),
+        Case::new(
+            "a_new_version_has_the_columns_that_take_no_nulls_of_the_one_that_it_ends",
+            stored().with_required("must", texts(["x", "y", "z"])),
+            rows(&[(1, "c", 30)]),
+            but(HISTORY, |choices| choices.close_missing = true),
+            counts(Counts { updated: 1, opened: 1, closed: 1, ..NONE }),
+        )
+        .only(WITH_REQUIRED_COLUMNS),
         Case::new(
             "a_first_version_may_lack_columns",
             stored().with("more", ints([1, 2, 3])),
@@ -498,6 +536,13 @@ fn untimed() -> Vec<Case> {
             plain(&[(1, "a"), (2, "x")]),
             UNTIMED,
             counts(Counts { inserted: 2, ..NONE }),
+        ),
+        Case::new(
+            "a_version_that_differs_now_has_the_columns_that_it_lacks_of_the_current_one",
+            stored().with("more", ints([1, 2, 3])),
+            plain(&[(1, "c"), (2, "x"), (3, "n")]),
+            UNTIMED,
+            counts(Counts { updated: 1, opened: 1, inserted: 1, unchanged: 1, ..NONE }),
         ),
         Case::new(
             "an_old_version_that_comes_again_begins_with_the_run",

@@ -1,5 +1,9 @@
 //! Cases about stored rows that a delete mark does not take out: a column says then that they are deleted.
 
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, TimestampMicrosecondArray};
+
 use super::{
     BY_ID, Case, Counts, Data, Expect, NEWEST, NONE, Rule, Scope, bools, but, ints, refused, rows, texts,
 };
@@ -39,8 +43,41 @@ fn dated() -> Data {
     rows.with("gone", ints([None, None, Some(4)]))
 }
 
+/// Moments, as so many days after the first one.
+fn moments(days: impl IntoIterator<Item = Option<i64>>) -> ArrayRef {
+    let micros = days.into_iter().map(|day| day.map(|day| day * 86_400_000_000));
+    Arc::new(micros.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
+}
+
 pub(super) fn cases() -> Vec<Case> {
-    [marked(), versions(), others()].concat()
+    [marked(), versions(), timed(), others()].concat()
+}
+
+fn timed() -> Vec<Case> {
+    let stored = || {
+        let rows = Data::default().with("id", ints([1, 2, 3])).with("value", texts(["a", "b", "c"]));
+        rows.with("gone", moments([None, None, Some(3)]))
+    };
+    let marks = || Data::default().with("id", ints([1, 3, 7])).with("op", texts(["D", "U", "D"]));
+    let at = |rows: Data, days: [i64; 3]| rows.with("at", moments(days.map(Some)));
+    vec![
+        Case::new(
+            "a_timestamp_says_when_a_row_was_deleted_softly",
+            at(stored(), [2, 2, 3]),
+            at(marks(), [9, 8, 9]),
+            NEWEST_FLAG,
+            counts(Counts { tombstones: 2, soft_deleted: 1, updated: 1, ..NONE }),
+        )
+        .only(PARQUET),
+        Case::new(
+            "without_a_modification_column_a_row_is_deleted_softly_at_the_time_of_the_run",
+            stored(),
+            marks(),
+            BY_FLAG,
+            counts(Counts { tombstones: 2, soft_deleted: 1, updated: 1, ..NONE }),
+        )
+        .only(PARQUET),
+    ]
 }
 
 fn marked() -> Vec<Case> {

@@ -120,8 +120,9 @@ choice! {
     ExtraColumns {
         /// The upsert is refused.
         Error = "error",
-        /// They are stored from then on, behind the others, in the types that they would have in a new target. Rows that the
-        /// upsert does not write have null there. If no row changes, nothing is written, and no column is added.
+        /// Those in which a row has a value are stored from then on, behind the others, in the types that they would have in a new
+        /// target; the others are left out. Rows that the upsert does not write have null there. If no row changes, nothing is
+        /// written, and no column is added.
         Add = "add",
         /// They are left out.
         Ignore = "ignore",

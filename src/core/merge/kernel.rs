@@ -103,8 +103,7 @@ impl<'a> Matcher<'a> {
         }
         let ends = rule.kept_history().map(|history| history.columns.ends());
         key_columns.extend(ends.into_iter().flatten().map(ToOwned::to_owned));
-        let versions =
-            rule.kept_history().map(|history| Versions::new(history, stored, &schema, rule)).transpose()?;
+        let versions = rule.kept_history().map(|history| Versions::new(history, stored, rule)).transpose()?;
         let scope = rule.scope().map(|scope| Scope::new(scope, incoming, stored)).transpose()?;
         for column in rule.cells().columns() {
             find_column(stored, column, "column of a policy")?;

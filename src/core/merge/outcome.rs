@@ -44,12 +44,14 @@ pub(crate) struct Outcome {
     pub(crate) made: Option<Made>,
 }
 
-/// Rows that were made of incoming ones, in the same columns.
+/// Rows that were made of incoming ones, in the same columns, and maybe others behind them.
 #[derive(Debug, Clone)]
 pub(crate) struct Made {
     pub(crate) batch: RecordBatch,
     /// For each row its place among all that came in, if it is made of one of these.
     pub(crate) sources: Vec<Option<u32>>,
+    /// For each row the stored one that has its values in columns that do not come in, if they are not null.
+    pub(crate) bases: Vec<Option<u64>>,
     /// The columns that have other values than the incoming rows.
     pub(crate) computed: Vec<String>,
 }

@@ -38,8 +38,6 @@ pub(super) struct Versions<'a> {
     times: Vec<Times>,
     /// Stored rows and incoming ones that are equal in all other columns.
     same: HashSet<(u64, u32)>,
-    /// Stored columns that do not come in.
-    missing: Vec<String>,
 }
 
 /// A stored version, and an incoming row with its id.
@@ -85,6 +83,8 @@ struct Entry {
     stored_row: Option<u64>,
     /// The row that came in, unless it just ends a stored version.
     incoming: Option<u32>,
+    /// The stored row that has its values in columns that do not come in.
+    base: Option<u64>,
     is_stamp: bool,
     to: When,
 }
@@ -119,12 +119,7 @@ impl<'a> Versions<'a> {
     /// # Errors
     ///
     /// `InvalidInput` if a version cannot be without an end there.
-    pub(super) fn new(
-        history: &'a History,
-        stored: &Schema,
-        incoming: &Schema,
-        rule: &'a MergeRule,
-    ) -> Result<Self> {
+    pub(super) fn new(history: &'a History, stored: &Schema, rule: &'a MergeRule) -> Result<Self> {
         let [valid_to, is_current] = history.columns.ends();
         let to = stored.field(find_column(stored, valid_to, "column of the history")?);
         find_column(stored, is_current, "column of the history")?;
@@ -133,10 +128,8 @@ impl<'a> Versions<'a> {
                 .with("column", valid_to)
                 .hint("versions that hold have no end: let the column take nulls"));
         }
-        let names = stored.fields().iter().map(|field| field.name());
-        let missing = names.filter(|name| incoming.field_with_name(name).is_err()).cloned().collect();
         let (met, left, times, same) = Default::default();
-        Ok(Self { rule, history, met, left, times, same, missing })
+        Ok(Self { rule, history, met, left, times, same })
     }
 
     /// Takes in stored rows, each with an incoming one of its id: `times` are their columns of the history. Gives the pairs of which
@@ -265,27 +258,18 @@ impl<'a> Versions<'a> {
                 }
             }
         }
-        self.check_missing(incoming, &plan)?;
         plan.closed += self.left.len() as u64;
-        let end = |row| Entry { stored_row: Some(row), incoming: None, is_stamp: true, to: When::Latest };
+        let end = |row| Entry {
+            stored_row: Some(row),
+            incoming: None,
+            base: None,
+            is_stamp: true,
+            to: When::Latest,
+        };
         plan.changed.extend(std::mem::take(&mut self.left).into_iter().map(end));
         plan.changed.sort_unstable_by_key(|entry| entry.stored_row);
         plan.added.sort_unstable_by_key(|entry| entry.incoming);
         Ok(plan)
-    }
-
-    /// Refuses versions that would lose values of those before them.
-    fn check_missing(&self, incoming: &Incoming, plan: &Plan) -> Result<()> {
-        let opened = plan.landed.iter().filter(|(_, landing)| *landing == Landing::Opened);
-        let opened: Vec<u32> = opened.map(|(row, _)| *row).collect();
-        if self.missing.is_empty() || opened.is_empty() {
-            return Ok(());
-        }
-        Err(Error::new(ErrorKind::InvalidInput, "new versions lack columns of those before them")
-            .with("columns", self.missing.join(", "))
-            .with("versions", opened.len())
-            .with("sample", incoming.name_ids(opened, self.rule)?)
-            .hint("a version takes nothing from the one before it: let all columns come in, or let these be null (--missing-columns null)"))
     }
 
     /// The rows that a plan writes: first those that take the places of others, then those that are added; and which stored
@@ -322,7 +306,8 @@ impl<'a> Versions<'a> {
         let pairs = (0..).zip(&plan.changed).filter_map(|(row, entry)| {
             Some(Pair { stored_row: entry.stored_row?, incoming: row, is_stamp: entry.is_stamp })
         });
-        Ok((Made { batch, sources, computed }, pairs.collect()))
+        let bases = entries.iter().map(|entry| entry.base).collect();
+        Ok((Made { batch, sources, bases, computed }, pairs.collect()))
     }
 
     /// When versions end, in the type in which they begin.

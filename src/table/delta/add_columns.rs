@@ -29,7 +29,7 @@ impl Snapshot {
             )
             .with("column", naive.name())
             .with("feature", "timestampNtz")
-            .hint("give the timestamps a zone, or switch the feature on first"));
+            .hint("let them come in with a zone, such as 2021-05-22T02:51:15Z, or under a name that is stored with one"));
         }
         let wordless = |cause: serde_json::Error| {
             Error::internal("the new columns have no words in the log").because(cause)

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
@@ -31,6 +32,7 @@ pub(crate) struct Folder {
     pub(super) file_schema: SchemaRef,
     pub(super) partition_columns: Vec<String>,
     pub(super) parts: Vec<Part>,
+    met_more: Arc<AtomicBool>,
     /// The folder of each partition, with a slash at its end.
     folders: HashMap<Values, String>,
 }
@@ -121,6 +123,7 @@ impl Folder {
             file_schema: Arc::new(Schema::new(data)),
             partition_columns,
             parts: Vec::new(),
+            met_more: Arc::default(),
             folders: HashMap::new(),
         })
     }
@@ -154,6 +157,7 @@ impl Folder {
             file_schema,
             partition_columns,
             parts,
+            met_more: Arc::default(),
             folders,
         })
     }
@@ -170,6 +174,39 @@ impl Folder {
         self.stored_schema = behind(&self.file_schema, &told);
         self.schema = nullable(&self.stored_schema);
         Ok(())
+    }
+
+    /// Looks at all files for columns that the first one lacks, because what it stands for has gone or another file has come
+    /// before it. Whether there are some: they are columns of the folder from now on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Folder::open_part`].
+    pub(crate) fn learn_columns(&mut self, session: &Session) -> Result<bool> {
+        let own = self.file_schema.fields().len();
+        for place in 0..self.parts.len() {
+            session.check()?;
+            let file = self.file(session, &self.parts[place])?;
+            let opened = look_again(session, || file.read().and_then(ParquetFile::open));
+            let schema = opened.map_err(|error| error.with_missing("file", file.location()))?.schema();
+            if self.is_short(&schema) {
+                let known = self.file_schema.fields().len();
+                self.add_columns(&schema.fields()[known..])?;
+            }
+        }
+        Ok(self.file_schema.fields().len() > own)
+    }
+
+    /// Whether a file has more columns behind those that are known.
+    fn is_short(&self, file: &Schema) -> bool {
+        let known = self.file_schema.fields();
+        let are_first = || file.fields().iter().zip(known).all(|(own, known)| own.name() == known.name());
+        file.fields().len() > known.len() && are_first() && columns_of_folder(file, &self.file_schema).is_ok()
+    }
+
+    /// Whether a file was met that has more columns than the first one.
+    pub(super) fn has_met_more(&self) -> bool {
+        self.met_more.load(Ordering::Relaxed)
     }
 
     /// Whether names of folders say columns.
@@ -265,10 +302,24 @@ impl Folder {
         let mut differs = Ok(());
         let shape = |file: &SchemaRef| {
             differs = columns_of_folder(&self.file_schema, file).map(drop);
+            if differs.is_err() && self.is_short(file) {
+                self.met_more.store(true, Ordering::Relaxed);
+                differs = Err(self.short(file));
+            }
             Shape::of_table(&self.schema, file, |column| constants.get(column).cloned())
         };
         let opened = ParquetFile::part(content, &self.schema, first, &[], shape)?;
         differs.map(|()| opened)
+    }
+
+    fn short(&self, file: &Schema) -> Error {
+        let more = &file.fields()[self.file_schema.fields().len()..];
+        let more: Vec<&str> = more.iter().map(|field| field.name().as_str()).collect();
+        let first = self.parts.first().map_or("", |part| part.path.as_str());
+        Error::new(ErrorKind::InvalidInput, "the first file of the folder lacks columns of another")
+            .with("first", first)
+            .with("columns", more.join(", "))
+            .hint("the first file by its path says which columns a folder has: an upsert that changes a row puts that right")
     }
 
     fn constants(&self, part: &Part) -> Result<HashMap<String, ArrayRef>> {

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use arrow::array::{RecordBatch, UInt32Array};
@@ -41,16 +42,20 @@ pub(crate) struct FolderTarget {
     options: UpsertOptions,
     /// The last change before it was looked whether there are files.
     last: Option<Recorded>,
+    /// Whether the first file is known to lack columns of others.
+    is_short: Arc<AtomicBool>,
 }
 
 impl FolderTarget {
     pub(crate) fn new(location: &Location, options: &UpsertOptions) -> Self {
-        Self { location: location.clone(), options: options.clone(), last: None }
+        Self { location: location.clone(), options: options.clone(), last: None, is_short: Arc::default() }
     }
 
     fn stored(&self, control: Control, folder: Folder, is_new: bool) -> Box<dyn StoredTable> {
         let (last, layout) = (self.last.clone(), FileLayout::of_upsert(&self.options));
-        Box::new(Stored { control, last, folder, is_new, is_wider: false, layout, opened: Vec::new() })
+        let is_short = Arc::clone(&self.is_short);
+        let is_wider = is_short.load(Ordering::Relaxed);
+        Box::new(Stored { control, last, folder, is_new, is_wider, is_short, layout, opened: Vec::new() })
     }
 }
 
@@ -84,7 +89,10 @@ impl UpsertTarget for FolderTarget {
         self.last = settled(session, &control, dry_run)?;
         // A change that has begun is not ended for a dry run, but looked through.
         let load = if dry_run { view } else { Folder::load };
-        let Some(folder) = load(session, &self.location)? else { return Ok(Found::Nothing) };
+        let Some(mut folder) = load(session, &self.location)? else { return Ok(Found::Nothing) };
+        if self.is_short.load(Ordering::Relaxed) {
+            folder.learn_columns(session)?;
+        }
         folder.check_partitions(self.options.partition_by.as_deref())?;
         Ok(Found::Table(self.stored(control, folder, false)))
     }
@@ -116,8 +124,9 @@ struct Stored {
     last: Option<Recorded>,
     folder: Folder,
     is_new: bool,
-    /// Whether it gets more columns.
+    /// Whether it gets more columns than its first file has.
     is_wider: bool,
+    is_short: Arc<AtomicBool>,
     layout: FileLayout,
     opened: Vec<Seen>,
 }
@@ -303,7 +312,7 @@ impl StoredTable for Stored {
     }
 
     fn add_columns(&mut self, columns: &[FieldRef]) -> Result<()> {
-        self.is_wider = !self.is_new;
+        self.is_wider |= !self.is_new;
         self.folder.add_columns(columns)
     }
 
@@ -338,7 +347,18 @@ impl StoredTable for Stored {
             }
             let before = known.get(&place);
             let first = before.map_or(next, |(first, _)| *first);
-            let (file, version) = self.folder.open_part(session, place, first)?;
+            let (file, version) = match self.folder.open_part(session, place, first) {
+                Err(_) if self.folder.has_met_more() => {
+                    tracing::warn!(
+                        file = part.path,
+                        "the first file of the folder lacks columns of this one"
+                    );
+                    // The next attempt knows all columns.
+                    self.is_short.store(true, Ordering::Relaxed);
+                    return Err(changed());
+                }
+                opened => opened?,
+            };
             file.find_rows(session, matcher, work).map_err(|error| error.with_missing("file", &part.path))?;
             match before {
                 Some((_, before)) if *before != version => return Err(changed()),

@@ -113,7 +113,7 @@ fn rebuild(node: &Type, leaf: &mut dyn FnMut(&Type) -> Option<Result<TypePtr>>) 
 
 /// The schema with every dictionary as its values. A dictionary's key type limits how many values it
 /// holds, and new rows bring new values.
-pub(super) fn plain(schema: &Schema) -> SchemaRef {
+pub(crate) fn plain(schema: &Schema) -> SchemaRef {
     map_dictionaries(schema, &|_, values| values.clone())
 }
 

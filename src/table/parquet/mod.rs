@@ -39,9 +39,12 @@ use chunks::Chunks;
 pub(crate) use concat::{Layout, concat, emptied};
 pub(crate) use encoder::Encoder;
 pub(crate) use in_place::Witness;
+pub(crate) use layout::plain;
 pub(crate) use more::{behind, readable};
 pub(crate) use prune::is_decodable;
-pub(crate) use rewrite::{Folded, PartChange, append, check_missing, mark_of, rewrite_part, widen};
+pub(crate) use rewrite::{
+    Folded, PartChange, append, check_missing, lacks_required, mark_of, rewrite_part, widen,
+};
 pub(crate) use scan::Scan;
 pub(crate) use shape::Shape;
 pub(crate) use stored::ParquetFile;

@@ -213,13 +213,15 @@ pub(crate) fn append(
 
 /// Refuses to fill a missing column with nulls where the stored one takes none.
 pub(crate) fn check_missing(stored: &SchemaRef, present: &SchemaRef) -> Result<()> {
-    let required = |name: &str| {
-        Err(Error::new(ErrorKind::InvalidInput, "a new row lacks a column that takes no nulls")
-            .with("column", name)
-            .hint("give the column a value in every incoming row"))
-    };
     let mut missing = stored.fields().iter().filter(|f| present.field_with_name(f.name()).is_err());
-    missing.find(|field| !field.is_nullable()).map_or(Ok(()), |field| required(field.name()))
+    missing.find(|field| !field.is_nullable()).map_or(Ok(()), |field| Err(lacks_required(field.name())))
+}
+
+/// The refusal of a new row for want of a column.
+pub(crate) fn lacks_required(column: &str) -> Error {
+    Error::new(ErrorKind::InvalidInput, "a new row lacks a column that takes no nulls")
+        .with("column", column)
+        .hint("give the column a value in every incoming row")
 }
 
 /// `batch` with all stored columns, those it lacks as nulls.

@@ -16,6 +16,7 @@ use super::records::Records;
 use super::rewrite::Rewriter;
 use super::rows::Rows;
 use super::tell::{Types, tell};
+use super::tokens::marked;
 use super::window::Pass;
 use crate::client::file::Sink;
 use crate::client::session::Session;
@@ -223,24 +224,19 @@ impl StoredFile for TextFile {
     }
 
     fn rows_at(&mut self, session: &Session, rows: &[u64]) -> Result<Vec<RecordBatch>> {
-        let mut found = Vec::new();
-        let Some(mut records) = self.records(session, &self.names)? else { return Ok(found) };
-        let all = Picked::new(self, &records, &self.schema(), &self.names)?;
-        let (mut first, mut left) = (0, rows);
-        while !left.is_empty() && records.advance()? {
-            let block = records.rows(0..records.len())?;
-            let end = first + block.len() as u64;
-            let (own, rest) = left.split_at(left.partition_point(|row| *row < end));
-            if !own.is_empty() {
-                let picks: Vec<usize> = own.iter().map(|row| within(row - first)).collect();
-                found.push(all.batch(&block, &picks.iter().copied())?);
-            }
-            (first, left) = (end, rest);
-        }
-        Ok(found)
+        self.rows_as(session, rows, &self.schema())
     }
 
-    fn remake(&mut self, made: &Made) -> Result<()> {
+    fn rows_as_sent(&mut self, session: &Session, rows: &[u64]) -> Result<Vec<RecordBatch>> {
+        let field = |name: &String| {
+            let field = Field::new(name, DataType::Utf8, true);
+            if self.layout.format == Format::Csv { field } else { marked(field) }
+        };
+        let schema = Arc::new(Schema::new(self.names.iter().map(field).collect::<Vec<_>>()));
+        self.rows_as(session, rows, &schema)
+    }
+
+    fn remake(&mut self, made: &mut Made) -> Result<()> {
         self.remade(made)
     }
 
@@ -263,6 +259,27 @@ impl StoredFile for TextFile {
         }
         work.bytes_written = Some(bytes);
         Ok(())
+    }
+}
+
+impl TextFile {
+    /// Those of some numbers, ascending, with all columns as `schema` has them.
+    fn rows_as(&self, session: &Session, rows: &[u64], schema: &SchemaRef) -> Result<Vec<RecordBatch>> {
+        let mut found = Vec::new();
+        let Some(mut records) = self.records(session, &self.names)? else { return Ok(found) };
+        let all = Picked::new(self, &records, schema, &self.names)?;
+        let (mut first, mut left) = (0, rows);
+        while !left.is_empty() && records.advance()? {
+            let block = records.rows(0..records.len())?;
+            let end = first + block.len() as u64;
+            let (own, rest) = left.split_at(left.partition_point(|row| *row < end));
+            if !own.is_empty() {
+                let picks: Vec<usize> = own.iter().map(|row| within(row - first)).collect();
+                found.push(all.batch(&block, &picks.iter().copied())?);
+            }
+            (first, left) = (end, rest);
+        }
+        Ok(found)
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, SchemaRef};
 
+use super::carry::Carried;
 use super::marks::{columns_of, split, together};
 use super::parts::scatter;
 use super::repair::repaired;
@@ -57,6 +58,11 @@ impl Job<'_> {
                 let stale = found.stale.iter().map(|row| incoming.source_rows()[*row as usize].into());
                 aside = left_out.aside(stale);
                 (outcome, settled) = (repaired.joined(found, &mut work)?, Settled::Held(Box::new(incoming)));
+                if let Some(carried) = Carried::new(&stored.schema(), &schema, &rule)
+                    && Carried::is_needed(&outcome)
+                {
+                    carried.fill(session, stored.as_mut(), &mut outcome)?;
+                }
             }
             Some(file) => {
                 tracing::info!("the incoming rows go through the disk");
@@ -109,7 +115,7 @@ impl Job<'_> {
         let names = if names.fields().is_empty() { self.rows.schema() } else { names };
         let rule = self.rule.in_names_of(&names)?;
         let incoming = columns_of(&self.rows.schema())?;
-        let new = new_columns(&names, &incoming, &rule, self.rows.has_rows())?;
+        let new = new_columns(&names, &incoming, &rule, |name| self.valued.contains(name))?;
         if new.is_empty() {
             return Ok((rule.versioned(), new));
         }

@@ -8,6 +8,7 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
 use arrow::error::ArrowError;
 
+use super::carry::Carried;
 use super::fold::matched;
 use super::marks::{columns_of, split, together};
 use crate::client::session::Session;
@@ -151,7 +152,12 @@ impl<R: Iterator<Item = Result<RecordBatch>>> Parts<R> {
         repaired: &[u64],
         work: &mut WorkCounts,
     ) -> Result<Option<FoundInParts>> {
-        let mut written = Written::new(&self.schema, self.budget);
+        let carried = Carried::new(&stored.schema(), &self.schema, rule);
+        let schema = match &carried {
+            Some(carried) => carried.with(&self.schema, &stored.schema())?,
+            None => Arc::clone(&self.schema),
+        };
+        let mut written = Written::new(&schema, carried, self.budget);
         let mut rest = None;
         let mut next = 0;
         // A part into which nothing was put has stored rows, of which a mirror has to know.
@@ -188,9 +194,12 @@ impl<R: Iterator<Item = Result<RecordBatch>>> Parts<R> {
     ) -> Result<bool> {
         let incoming = Incoming::settle(&self.schema, &part.rows, together(&part.marks), rule)?;
         let incoming = incoming.of_share(self.shares.part(part.number), self.shares.latest())?;
-        let Some(outcome) = matched(session, stored, &incoming, (rule, repaired), work)? else {
+        let Some(mut outcome) = matched(session, stored, &incoming, (rule, repaired), work)? else {
             return Ok(false);
         };
+        if let Some(carried) = &written.carried {
+            carried.fill(session, stored, &mut outcome)?;
+        }
         written.add(&incoming, &part.places, &outcome)?;
         Ok(true)
     }
@@ -246,14 +255,16 @@ struct Written {
     ids: Vec<String>,
     cells: Cells,
     schema: SchemaRef,
+    carried: Option<Carried>,
     counts: Option<RowCounts>,
 }
 
 impl Written {
-    fn new(schema: &SchemaRef, budget: Budget) -> Self {
+    fn new(schema: &SchemaRef, carried: Option<Carried>, budget: Budget) -> Self {
         let sorter = Sorter::new(schema, budget.sorted());
         let (replaced, deleted, stale, ids, cells, counts) = Default::default();
-        Self { sorter, replaced, deleted, stale, ids, cells, schema: Arc::clone(schema), counts }
+        let schema = Arc::clone(schema);
+        Self { sorter, replaced, deleted, stale, ids, cells, schema, carried, counts }
     }
 
     /// Takes the rows of one part that are written: those that replace stored ones in the order of these, then the inserts

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use super::{Cell, Conditions, Reading, Refusal, Settled, Table, cell, id_of};
 use crate::core::merge::history::History;
-use crate::core::merge::{MergeRule, MissingColumns, NullIds, Ties};
+use crate::core::merge::{MergeRule, NullIds, Ties};
 use crate::core::report::RowCounts;
 
 /// A time as it is stored, and as it is compared.
@@ -307,12 +307,6 @@ impl Tables<'_> {
         if !has_source && spans.iter().any(|span| is_later(&span)) {
             return Err(Refusal::ClockIsBehind);
         }
-        let missing = self.stored.columns.iter().any(|name| {
-            self.incoming.column(name).is_none() && !self.history.columns.all().contains(&name.as_str())
-        });
-        if missing && !spans.is_empty() && self.rule.missing_columns() == MissingColumns::Keep {
-            return Err(Refusal::VersionLacks);
-        }
         if spans.is_empty() {
             counts.inserted += 1;
         } else {
@@ -322,7 +316,10 @@ impl Tables<'_> {
         let cut = spans
             .iter_mut()
             .find(|span| span.from.compare(&time.at) == Ordering::Less && span.ends_after(&time.at));
+        // A version has the columns that do not come in of the one in which it falls.
+        let mut before = vec![Cell::Null; self.stored.columns.len()];
         let to = if let Some(span) = cut {
+            before.clone_from(&span.row);
             std::mem::replace(&mut span.to, time.clone())
         } else {
             let mut later: Vec<&Span> = spans.iter().filter(is_later).collect();
@@ -330,8 +327,7 @@ impl Tables<'_> {
             let begin = |span: &&Span| Time { stored: span.row[begin].clone(), at: span.from.clone() };
             later.first().map(begin).unwrap_or_default()
         };
-        let nulls = vec![Cell::Null; self.stored.columns.len()];
-        let mut new = self.overlaid(nulls, row.row);
+        let mut new = self.overlaid(before, row.row);
         new[begin] = time.stored.clone();
         spans.push(Span { from: time.at.clone(), to, row: new, stored: None, incoming: Some(row.place) });
         Ok(())

@@ -63,8 +63,6 @@ pub(crate) enum Refusal {
     CurrentWithEnd,
     /// A stored version begins after the time of the run.
     ClockIsBehind,
-    /// New versions lack columns of those before them.
-    VersionLacks,
 }
 
 pub(super) fn check_columns(stored: &Table, incoming: &Table, rule: &MergeRule) -> Result<(), Refusal> {

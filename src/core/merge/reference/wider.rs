@@ -18,8 +18,10 @@ pub(super) fn wider(stored: &Table, incoming: &Table, rule: &MergeRule) -> Resul
             marks.condition().columns().iter().any(|column| case.key(column) == case.key(name))
         });
         let tells_begin = rule.kept_history().is_some() && rule.modified() == Some(name);
-        let has_no_type = incoming.rows.is_empty() && rule.modified() != Some(name);
-        if has_no_type || is_stored || is_id || tells_marks || tells_begin {
+        let place = incoming.column(name).unwrap_or_default();
+        let is_named = rule.modified() == Some(name) || rule.cells().columns().any(|column| column == name);
+        let is_empty = incoming.rows.iter().all(|row| row[place] == Cell::Null);
+        if is_empty && !is_named || is_stored || is_id || tells_marks || tells_begin {
             continue;
         }
         if rule.scope().map(Predicate::columns).unwrap_or_default().contains(&name.as_str()) {

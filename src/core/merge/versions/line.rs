@@ -38,6 +38,8 @@ struct Version {
     stored_row: Option<u64>,
     /// The row that came in, if it is to be written.
     incoming: Option<u32>,
+    /// The stored row that has its values in columns that do not come in.
+    base: Option<u64>,
     /// Whether it ends otherwise than before.
     has_new_end: bool,
 }
@@ -66,6 +68,7 @@ impl<'a> Line<'a> {
             to: end(met),
             stored_row: Some(met.stored_row),
             incoming: None,
+            base: Some(met.stored_row),
             has_new_end: false,
         };
         Some(Self { all, moments, versions: met.iter().map(version).collect() })
@@ -168,15 +171,16 @@ impl<'a> Line<'a> {
             }
         }
         let landing = if self.versions.is_empty() { Landing::First } else { Landing::Opened };
-        let mut to = self.end_before(place);
+        let (mut to, mut base) = (self.end_before(place), None);
         if let Some(last) = place.checked_sub(1)
             && self.is_later(self.versions[last].to, here)
         {
             let version = self.versions[last];
-            to = version.to;
+            (to, base) = (version.to, version.base);
             self.versions[last] = Version { to: here, has_new_end: true, ..version };
         }
-        let version = Version { from: here, to, stored_row: None, incoming: Some(row), has_new_end: false };
+        let incoming = Some(row);
+        let version = Version { from: here, to, stored_row: None, incoming, base, has_new_end: false };
         self.versions.insert(place, version);
         Ok(landing)
     }
@@ -198,18 +202,19 @@ impl<'a> Line<'a> {
     fn write(self, row: u32, plan: &mut Plan) {
         let incoming = self.moments.incoming;
         for version in self.versions {
-            let Version { to, stored_row, has_new_end, .. } = version;
+            let Version { to, stored_row, base, has_new_end, .. } = version;
             let is_marked = matches!(to, When::Incoming(end) if incoming.is_mark(end));
             plan.closed += u64::from(stored_row.is_some() && has_new_end && is_marked);
             match (stored_row, version.incoming) {
                 (None, incoming @ Some(_)) => {
-                    plan.added.push(Entry { stored_row, incoming, is_stamp: false, to });
+                    plan.added.push(Entry { stored_row, incoming, base, is_stamp: false, to });
                 }
                 (Some(_), incoming @ Some(_)) => {
-                    plan.changed.push(Entry { stored_row, incoming, is_stamp: false, to });
+                    plan.changed.push(Entry { stored_row, incoming, base, is_stamp: false, to });
                 }
                 (Some(_), None) if has_new_end => {
-                    plan.changed.push(Entry { stored_row, incoming: Some(row), is_stamp: true, to });
+                    let incoming = Some(row);
+                    plan.changed.push(Entry { stored_row, incoming, base: None, is_stamp: true, to });
                 }
                 _ => {}
             }

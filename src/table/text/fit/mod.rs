@@ -90,23 +90,36 @@ impl TextFile {
         Ok((schema, vec![batch]))
     }
 
-    /// Takes rows that were made of those that were sent.
-    pub(super) fn remade(&mut self, made: &Made) -> Result<()> {
+    /// Takes rows that were made of those that were sent, and gives what is computed in them the types of the stored columns.
+    pub(super) fn remade(&mut self, made: &mut Made) -> Result<()> {
         let sources: UInt32Array = made.sources.iter().copied().collect();
+        let mut fields = made.batch.schema().fields().to_vec();
+        let mut columns = made.batch.columns().to_vec();
         for slot in 0..self.names.len() {
             let name = &self.names[slot];
-            let computed = made.computed.contains(name).then(|| made.batch.column_by_name(name)).flatten();
-            let fitted = match (computed, &self.types[slot], self.sent[slot].take()) {
-                (Some(values), Types::Json(stored), _) => Some(self.json(slot, stored, None).fit(values)?),
-                (Some(values), Types::Text(stored), _) => Some(self.csv(slot, stored, None).fit(values)?),
-                (None, _, Some(sent)) => Some(Fitted {
-                    column: take(&sent.column, &sources, None).map_err(apart)?,
-                    cells: sent.cells.take(&sources)?,
-                }),
-                (None, _, None) => None,
+            let place = fields.iter().position(|field| field.name() == name);
+            let Some(place) = place.filter(|_| made.computed.contains(name)) else {
+                if let Some(sent) = self.sent[slot].take() {
+                    self.sent[slot] = Some(Fitted {
+                        column: take(&sent.column, &sources, None).map_err(apart)?,
+                        cells: sent.cells.take(&sources)?,
+                    });
+                }
+                continue;
             };
-            self.sent[slot] = fitted;
+            let values = &columns[place];
+            let fitted = match &self.types[slot] {
+                Types::Json(stored) if is_marked(&fields[place]) => {
+                    self.json(slot, stored, None).fit_tokens(values)
+                }
+                Types::Json(stored) => self.json(slot, stored, None).fit(values),
+                Types::Text(stored) => self.csv(slot, stored, None).fit(values),
+            }?;
+            fields[place] = Arc::new(Field::new(name, fitted.column.data_type().clone(), true));
+            columns[place] = Arc::clone(&fitted.column);
+            self.sent[slot] = Some(fitted);
         }
+        made.batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(apart)?;
         Ok(())
     }
 
