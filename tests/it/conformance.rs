@@ -352,7 +352,7 @@ impl Target {
 
     /// The types of the columns that are stored, where a file or a table says them.
     async fn types(&self, case: &Case, doors: &Doors) -> Option<Vec<(String, DataType)>> {
-        let says = !matches!(self.format, Format::Csv | Format::Ndjson) && !self.partitioned;
+        let says = ["parquet", "delta"].contains(&self.label);
         if case.stored.is_none() || !says || !doors.is_on_disk() {
             return None;
         }

@@ -1,10 +1,11 @@
 //! Cases about stored rows that go: by delete marks, because they do not come in, and not beyond a scope or a limit.
 
 use super::{
-    BY_ID, Case, Counts, Data, Expect, NEWEST, NONE, Rule, WITH_A_HEADER, ints, no_rows, refused, rows, texts,
+    BY_ID, Case, Counts, Data, Expect, NEWEST, NONE, Rule, WITH_A_HEADER, but, ints, no_rows, refused, rows,
+    texts,
 };
 use crate::conformance::Choices;
-use crate::core::merge::{Duplicates, MaxDelete, Stale, Ties, UpsertMethod};
+use crate::core::merge::{Duplicates, MaxDelete, Stale, StoredDuplicates, Ties, UpsertMethod};
 
 const MARKED: Rule = with(BY_ID, Choices { delete_where: Some("op = 'D'"), ..BY_ID.choices });
 const MARKED_NEWEST: Rule = with(NEWEST, MARKED.choices);
@@ -16,7 +17,7 @@ const fn with(rule: Rule, choices: Choices) -> Rule {
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    [marks(), marked_twins(), mirrors(), scopes(), limits()].concat()
+    [marks(), marked_twins(), mirrors(), mirrored_twins(), scopes(), limits()].concat()
 }
 
 fn counts(counts: Counts) -> Expect {
@@ -238,6 +239,39 @@ fn mirrors() -> Vec<Case> {
             refused("ids are stored more than once"),
         ),
         Case::new(
+            "mirror_takes_marked_rows_out_as_well",
+            stored(),
+            changes(&[(1, "", 9, "D"), (2, "b", 5, "U"), (7, "", 9, "D")]),
+            Rule { method: UpsertMethod::Mirror, ..MARKED },
+            counts(Counts { tombstones: 2, unchanged: 1, deleted: 3, ..NONE }),
+        ),
+    ]
+}
+
+fn mirrored_twins() -> Vec<Case> {
+    vec![
+        Case::new(
+            "mirror_refuses_an_id_that_is_stored_twice_and_does_not_come_in",
+            rows(&[(1, "a", 5), (2, "b", 5), (3, "c", 5), (2, "d", 6)]),
+            rows(&[(1, "a", 5)]),
+            MIRROR,
+            refused("ids are stored more than once"),
+        ),
+        Case::new(
+            "mirror_does_not_look_at_twins_outside_of_its_scope",
+            rows(&[(1, "a", 5), (2, "b", 9), (3, "c", 5), (2, "d", 9)]),
+            rows(&[(1, "a", 5)]),
+            but(MIRROR, |choices| choices.scope = Some("at < 8")),
+            counts(Counts { unchanged: 1, deleted: 1, ..NONE }),
+        ),
+        Case::new(
+            "mirror_lets_twins_go_that_may_be_met_each",
+            rows(&[(1, "a", 5), (2, "b", 5), (2, "d", 6)]),
+            rows(&[(1, "a", 5)]),
+            but(MIRROR, |choices| choices.stored_duplicates = StoredDuplicates::All),
+            counts(Counts { unchanged: 1, deleted: 2, ..NONE }),
+        ),
+        Case::new(
             "twins_of_a_mirror_that_differ_are_refused",
             rows(&[(1, "a", 5), (2, "b", 5)]),
             rows(&[(1, "A", 5), (1, "B", 5)]),
@@ -250,13 +284,6 @@ fn mirrors() -> Vec<Case> {
             rows(&[(1, "A", 6), (1, "B", 7), (3, "c", 5), (3, "c", 5)]),
             MIRROR_NEWEST,
             counts(Counts { updated: 1, inserted: 1, duplicates: 2, deleted: 1, ..NONE }),
-        ),
-        Case::new(
-            "mirror_takes_marked_rows_out_as_well",
-            stored(),
-            changes(&[(1, "", 9, "D"), (2, "b", 5, "U"), (7, "", 9, "D")]),
-            Rule { method: UpsertMethod::Mirror, ..MARKED },
-            counts(Counts { tombstones: 2, unchanged: 1, deleted: 3, ..NONE }),
         ),
     ]
 }

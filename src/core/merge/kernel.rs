@@ -15,17 +15,17 @@ use std::cmp::Ordering;
 use super::cells::Cells;
 use super::look::{Look, Seen};
 pub(crate) use super::outcome::{Fates, Made, Outcome, Pair, rows_within};
-use super::repair::Search;
+use super::repair::{Leaving, Search};
 use super::rule::Fate;
 use super::scope::Scope;
-pub(crate) use super::settle::Incoming;
 use super::settle::id_types;
+pub(crate) use super::settle::{Incoming, name_ids};
 use super::versions::Versions;
 use super::{MergeRule, NullIds, Stale, StoredDuplicates, Ties, Winner};
 use crate::core::merge::canonical::{RowEncoder, columns_of};
 use crate::core::predicate::Bound;
 use crate::core::schema::find_column;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// What became of an incoming row. If it meets several stored ones, the last of these that holds for one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +50,21 @@ enum Verdict {
     Opened,
 }
 
+/// Whether rows that do not come in are looked at for ids that are stored more than once.
+fn refuses_twins(rule: &MergeRule) -> bool {
+    rule.only_stored() == Fate::Delete
+        && rule.kept_history().is_none()
+        && rule.stored_duplicates() == StoredDuplicates::Error
+}
+
+/// The refusal of stored rows of one id: so many `what`, some of which are named.
+pub(crate) fn stored_twice(what: &'static str, count: usize, sample: String) -> Error {
+    Error::new(ErrorKind::InvalidInput, "ids are stored more than once")
+        .with(what, count)
+        .with("sample", sample)
+        .hint("an upsert cannot tell which row is meant: let the newest of each stay (--stored-duplicates repair), update each of them (all), or remove them")
+}
+
 /// Finds which stored rows the incoming ones meet, and what becomes of them.
 #[derive(Debug)]
 pub(crate) struct Matcher<'a> {
@@ -69,6 +84,8 @@ pub(crate) struct Matcher<'a> {
     tied: Vec<bool>,
     replaced: Vec<Pair>,
     deleted: Vec<u64>,
+    /// The ids of those that did not come in, where no id may be stored more than once.
+    leaving: Option<Leaving>,
     /// Stored rows without an id, where all rows are looked at.
     nameless: usize,
     /// Incoming rows whose id is stored more than once.
@@ -138,6 +155,7 @@ impl<'a> Matcher<'a> {
             tied: vec![false; incoming.batch().num_rows()],
             replaced: Vec::new(),
             deleted: Vec::new(),
+            leaving: refuses_twins(rule).then(|| Leaving::new(stored, rule)).transpose()?,
             nameless: 0,
             doubled: Vec::new(),
             repaired: &[],
@@ -240,11 +258,7 @@ impl<'a> Matcher<'a> {
         };
         if self.rule.only_stored() == Fate::Delete {
             let left = self.left_behind(keys, counts.clone(), met)?;
-            let rows = left.iter().map(|row| first_row + u64::from(*row));
-            match &mut self.versions {
-                Some(versions) => versions.leave(self.incoming, keys, &left, first_row)?,
-                None => self.deleted.extend(rows),
-            }
+            self.leave(keys, &left, first_row)?;
         }
         let counts = |row: u32| counts.as_ref().is_none_or(|counts| counts[row as usize]);
         if self.versions.is_some() {
@@ -347,6 +361,18 @@ impl<'a> Matcher<'a> {
             }
         }
         Ok(Some(counts))
+    }
+
+    /// Takes note of rows that do not come in.
+    fn leave(&mut self, keys: &RecordBatch, left: &[u32], first_row: u64) -> Result<()> {
+        if let Some(versions) = &mut self.versions {
+            return versions.leave(self.incoming, keys, left, first_row);
+        }
+        if let Some(leaving) = &mut self.leaving {
+            leaving.see(keys, left)?;
+        }
+        self.deleted.extend(left.iter().map(|row| first_row + u64::from(*row)));
+        Ok(())
     }
 
     /// Those of the rows that count and are not met.

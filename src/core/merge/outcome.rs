@@ -40,6 +40,8 @@ pub(crate) struct Outcome {
     pub(crate) cells: Cells,
     /// The counts.
     pub(crate) rows: RowCounts,
+    /// Hashes of ids, of each of which several rows go for not having come in, where no id may be stored more than once.
+    pub(crate) alike: Vec<u64>,
     /// The rows that are written, where these are others than those that came in.
     pub(crate) made: Option<Made>,
 }

@@ -131,6 +131,16 @@ impl Doubles {
         Self { words: vec![0; words], any: false }
     }
 
+    /// A table of just these.
+    pub(crate) fn of(hashes: &[u64]) -> Self {
+        let mut doubles = Self::new((hashes.len() * 8).clamp(1 << 12, 64 << 20));
+        for hash in hashes {
+            doubles.mark(*hash);
+            doubles.mark(*hash);
+        }
+        doubles
+    }
+
     /// Whether there are some.
     pub(crate) fn any(&self) -> bool {
         self.any
@@ -151,6 +161,37 @@ impl Doubles {
     /// The word and the first bit of a place.
     fn place(&self, hash: u64) -> (usize, u64) {
         ((hash >> 5) as usize & (self.words.len() - 1), (hash & 31) * 2)
+    }
+}
+
+/// The ids of rows that go because they do not come in. No two of them may have one, but for that it would have to be looked at
+/// all of them: what is kept is a hash of each.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    keys: StoredKeys,
+    hashes: Vec<u64>,
+}
+
+impl Leaving {
+    /// Of rows with `stored` columns.
+    pub(super) fn new(stored: &Schema, rule: &MergeRule) -> Result<Self> {
+        Ok(Self { keys: StoredKeys::new(stored, rule)?, hashes: Vec::new() })
+    }
+
+    /// Takes note of some rows of `keys`.
+    pub(super) fn see(&mut self, keys: &RecordBatch, rows: &[u32]) -> Result<()> {
+        let own = take_record_batch(keys, &UInt32Array::from(rows.to_vec())).map_err(failed)?;
+        self.hashes.extend(self.keys.hashes(&own)?.into_iter().map(|(_, hash)| hash));
+        Ok(())
+    }
+
+    /// The hashes that there are more than once: of ids that are stored twice, or that just share one.
+    pub(super) fn alike(mut self) -> Vec<u64> {
+        self.hashes.sort_unstable();
+        let mut alike: Vec<u64> =
+            self.hashes.windows(2).filter(|two| two[0] == two[1]).map(|two| two[0]).collect();
+        alike.dedup();
+        alike
     }
 }
 

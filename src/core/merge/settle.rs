@@ -304,7 +304,11 @@ pub(super) fn check_modified(column: &str, nulls: usize) -> Result<()> {
 }
 
 /// The ids of rows up to [`SAMPLE`], as people read them.
-fn name_ids(batch: &RecordBatch, rows: impl IntoIterator<Item = u32>, rule: &MergeRule) -> Result<String> {
+pub(crate) fn name_ids(
+    batch: &RecordBatch,
+    rows: impl IntoIterator<Item = u32>,
+    rule: &MergeRule,
+) -> Result<String> {
     let options = FormatOptions::default().with_null("null");
     let columns = columns_of(batch, rule.ids())?;
     let broken = |cause| Error::internal("an id could not be printed").because(cause);

@@ -7,8 +7,8 @@ use arrow::datatypes::{FieldRef, SchemaRef};
 
 use super::carry::Carried;
 use super::marks::{columns_of, split, together};
-use super::parts::scatter;
-use super::repair::repaired;
+use super::parts::{Budget, scatter};
+use super::repair::{check_leaving, repaired};
 use super::{Attempt, Job};
 use crate::client::session::Session;
 use crate::core::merge::MergeRule;
@@ -52,7 +52,14 @@ impl Job<'_> {
                 let schema = incoming.batch().schema();
                 let repaired = repaired(session, stored.as_mut(), &schema, &rule, self.budget, &mut work)?;
                 let Some(repaired) = repaired else { return Ok(Attempt::Conflict) };
-                let found = matched(session, stored.as_mut(), &incoming, (&rule, &repaired.gone), &mut work)?;
+                let found = matched(
+                    session,
+                    stored.as_mut(),
+                    &incoming,
+                    (&rule, &repaired.gone),
+                    self.budget,
+                    &mut work,
+                )?;
                 self.times.matching += millis(start.elapsed());
                 let Some(found) = found else { return Ok(Attempt::Conflict) };
                 let stale = found.stale.iter().map(|row| incoming.source_rows()[*row as usize].into());
@@ -162,10 +169,15 @@ pub(super) fn matched(
     stored: &mut dyn StoredTable,
     incoming: &Incoming,
     (rule, repaired): (&MergeRule, &[u64]),
+    budget: Budget,
     work: &mut WorkCounts,
 ) -> Result<Option<Outcome>> {
     let mut matcher = Matcher::new(incoming, &stored.schema(), rule)?.without(repaired);
     let found = stored.find(session, &mut matcher, work).and_then(|rows| matcher.finish(rows));
+    let found = found.and_then(|outcome| {
+        check_leaving(session, stored, &incoming.batch().schema(), rule, budget, &outcome.alike)?;
+        Ok(outcome)
+    });
     match found {
         // An id that goes from one file to another just then is found twice.
         Err(_) if stored.is_current(session).is_ok_and(|is_current| !is_current) => Ok(None),

@@ -194,7 +194,8 @@ impl<R: Iterator<Item = Result<RecordBatch>>> Parts<R> {
     ) -> Result<bool> {
         let incoming = Incoming::settle(&self.schema, &part.rows, together(&part.marks), rule)?;
         let incoming = incoming.of_share(self.shares.part(part.number), self.shares.latest())?;
-        let Some(mut outcome) = matched(session, stored, &incoming, (rule, repaired), work)? else {
+        let Some(mut outcome) = matched(session, stored, &incoming, (rule, repaired), self.budget, work)?
+        else {
             return Ok(false);
         };
         if let Some(carried) = &written.carried {
@@ -312,8 +313,7 @@ impl Written {
         let inserted = (0..rows.len()).skip(replaced.len()).collect();
         let counts = self.counts.unwrap_or_default();
         let (deleted, ids, cells) = (self.deleted, self.ids, self.cells);
-        let stale = Vec::new();
-        let outcome = Outcome { replaced, deleted, inserted, stale, ids, cells, rows: counts, made: None };
+        let outcome = Outcome { replaced, deleted, inserted, ids, cells, rows: counts, ..Outcome::default() };
         Ok(FoundInParts { outcome, rows, stale: self.stale })
     }
 }

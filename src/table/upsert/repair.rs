@@ -7,12 +7,15 @@ use arrow::datatypes::SchemaRef;
 use super::parts::Budget;
 use crate::client::session::Session;
 use crate::core::merge::MergeRule;
-use crate::core::merge::kernel::{Incoming, Matcher, Outcome};
+use crate::core::merge::kernel::{Incoming, Matcher, Outcome, name_ids, stored_twice};
 use crate::core::merge::repair::{Doubles, Search, StoredKeys, Survivors};
 use crate::core::report::WorkCounts;
 use crate::error::Result;
 use crate::table::StoredTable;
 use crate::table::sorted::Sorter;
+
+/// How many ids are named.
+const SAMPLE: usize = 10;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -82,14 +85,57 @@ fn find(
     if !doubles.any() {
         return Ok(Repaired { gone: Vec::new(), read });
     }
+    Ok(Repaired { gone: gathered(session, stored, &nothing, rule, (&keys, &doubles), budget, work)?, read })
+}
+
+/// Of the rows of `doubles` those that have the id of another one, which stays.
+fn gathered(
+    session: &Session,
+    stored: &mut dyn StoredTable,
+    nothing: &Incoming,
+    rule: &MergeRule,
+    (keys, doubles): (&StoredKeys, &Doubles),
+    budget: Budget,
+    work: &mut WorkCounts,
+) -> Result<Vec<u64>> {
     let mut sorter = Sorter::new(&keys.gathered_schema(), budget.sorted());
     let mut taker = |rows: &RecordBatch, places: &[u128]| sorter.add(rows, places);
-    let gather = Search::Gather(&keys, &doubles, &mut taker);
-    stored.find(session, &mut Matcher::new(&nothing, &schema, rule)?.searching(gather), work)?;
-    let mut survivors = Survivors::new(&keys)?;
+    let gather = Search::Gather(keys, doubles, &mut taker);
+    stored.find(session, &mut Matcher::new(nothing, &stored.schema(), rule)?.searching(gather), work)?;
+    let mut survivors = Survivors::new(keys)?;
     for rows in sorter.finish(session)? {
         session.check()?;
         survivors.see(&rows?)?;
     }
-    Ok(Repaired { gone: survivors.finish(), read })
+    Ok(survivors.finish())
+}
+
+/// Refuses rows that go for not having come in, if several have one id: ids with these hashes are looked at in full.
+///
+/// # Errors
+///
+/// `InvalidInput` then, and as [`repaired`].
+pub(super) fn check_leaving(
+    session: &Session,
+    stored: &mut dyn StoredTable,
+    incoming: &SchemaRef,
+    rule: &MergeRule,
+    budget: Budget,
+    alike: &[u64],
+) -> Result<()> {
+    if alike.is_empty() {
+        return Ok(());
+    }
+    let nothing = Incoming::settle(incoming, &[], None, rule)?;
+    let (keys, doubles) = (StoredKeys::new(&stored.schema(), rule)?, Doubles::of(alike));
+    let mut work = WorkCounts::default();
+    let twins = gathered(session, stored, &nothing, rule, (&keys, &doubles), budget, &mut work)?;
+    if twins.is_empty() {
+        return Ok(());
+    }
+    let mut names = Vec::new();
+    for rows in stored.rows_at(session, &twins[..twins.len().min(SAMPLE)])? {
+        names.push(name_ids(&rows, 0..u32::try_from(rows.num_rows()).unwrap_or(u32::MAX), rule)?);
+    }
+    Err(stored_twice("rows", twins.len(), names.join(", ")))
 }

@@ -2,7 +2,8 @@
 
 use arrow::datatypes::DataType;
 
-use super::{Matcher, Outcome, Verdict, stamped};
+use super::{Matcher, Outcome, Verdict, stamped, stored_twice};
+use crate::core::merge::repair::Leaving;
 use crate::core::merge::rule::Fate;
 use crate::core::merge::settle::row_number;
 use crate::core::report::RowCounts;
@@ -25,10 +26,8 @@ impl Matcher<'_> {
                     .with("sample", self.incoming.name_ids(doubled, self.rule)?)
                     .hint("put these versions right first: the times of a history follow each other, and only the last has no end"));
             }
-            return Err(Error::new(ErrorKind::InvalidInput, "ids are stored more than once")
-                .with("ids", doubled.len())
-                .with("sample", self.incoming.name_ids(doubled, self.rule)?)
-                .hint("an upsert cannot tell which row is meant: let the newest of each stay (--stored-duplicates repair), update each of them (all), or remove them"));
+            let count = doubled.len();
+            return Err(stored_twice("ids", count, self.incoming.name_ids(doubled, self.rule)?));
         }
         if self.nameless > 0 {
             return Err(Error::new(ErrorKind::InvalidInput, "stored rows have no id")
@@ -75,8 +74,8 @@ impl Matcher<'_> {
             let cells = stamped(self.rule, replaced.iter().any(|pair| pair.is_stamp));
             // What ends a version that did not come in has no id.
             let ids = if plan.ends_missing() { Vec::new() } else { self.ids_of_equal_bits() };
-            let (deleted, stale) = Default::default();
-            return Ok(Outcome { replaced, deleted, inserted, stale, ids, cells, rows, made: Some(made) });
+            let made = Some(made);
+            return Ok(Outcome { replaced, inserted, ids, cells, rows, made, ..Outcome::default() });
         }
         self.replaced.sort_unstable_by_key(|pair| pair.stored_row);
         self.deleted.sort_unstable();
@@ -84,7 +83,8 @@ impl Matcher<'_> {
         let is_kept = self.rule.quarantines_stale();
         let stale = self.rows_with(Verdict::Stale).filter(|_| is_kept).collect();
         let (replaced, deleted) = (self.replaced, self.deleted);
-        Ok(Outcome { replaced, deleted, inserted, stale, ids, cells, rows, made: None })
+        let alike = self.leaving.map(Leaving::alike).unwrap_or_default();
+        Ok(Outcome { replaced, deleted, inserted, stale, ids, cells, rows, alike, made: None })
     }
 
     /// The id columns in which two rows that meet have the same bits: floats are equal that differ in them.

@@ -22,7 +22,7 @@ pub(crate) use cell::{Cell, Table};
 use named::{quarantined, with_ids};
 pub(crate) use refusals::Refusal;
 use refusals::{check_columns, check_flag, check_history, check_ids, check_modified, check_scope, is_time};
-use repair::repaired;
+use repair::{check_twins, repaired};
 use rows::{cell, id_of, merged, overlay};
 use settled::{Reading, Settled, settle};
 use wider::wider;
@@ -174,6 +174,7 @@ fn merge_into(
     if equally_new > 0 && rule.newest().is_some_and(|newest| newest.ties == Ties::Error) {
         return Err(Refusal::Tied(equally_new));
     }
+    check_twins(&tables)?;
     counts.deleted = rows.iter().filter(|row| row.is_none()).count() as u64 - counts.repaired;
     let stale = if rule.delete_marks().is_none() { counts.stale } else { 0 };
     let live = counts.inserted + counts.updated + counts.unchanged + stale;

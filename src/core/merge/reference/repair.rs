@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::{Cell, Reading, Refusal, Tables, cell, id_of};
+use crate::core::merge::rule::Fate;
 use crate::core::merge::{NullIds, StoredDuplicates};
 
 /// Whether each stored row goes: there is one with its id that is newer, or as new and behind it.
@@ -32,6 +33,23 @@ pub(super) fn repaired(tables: &Tables<'_>) -> Result<Vec<bool>, Refusal> {
         }
     }
     Ok(gone)
+}
+
+/// Refuses stored rows of one id where all are looked at and no id may be stored more than once.
+pub(super) fn check_twins(tables: &Tables<'_>) -> Result<(), Refusal> {
+    let rule = tables.rule;
+    if rule.only_stored() != Fate::Delete || rule.stored_duplicates() != StoredDuplicates::Error {
+        return Ok(());
+    }
+    let rows: Vec<usize> = (0..tables.stored.rows.len()).filter(|place| tables.is_there(*place)).collect();
+    let id = |place: usize| id_of(tables.stored, &tables.stored.rows[place], tables.rule);
+    let is_id =
+        |place: &&usize| tables.rule.null_ids() == NullIds::Match || !id(**place).contains(&&Cell::Null);
+    let is_twin = |place: &&usize| rows.iter().any(|other| other < *place && id(*other) == id(**place));
+    match rows.iter().filter(is_id).filter(is_twin).count() {
+        0 => Ok(()),
+        twins => Err(Refusal::StoredTwice(twins)),
+    }
 }
 
 /// How two modification values compare; not at all if they are texts of different kinds.
