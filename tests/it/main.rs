@@ -39,6 +39,8 @@ mod format_commands;
 mod formats;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod frames;
+#[cfg(feature = "cli")]
+mod hard_cases;
 #[cfg(any(feature = "polars", feature = "datafusion"))]
 mod history;
 #[cfg(feature = "cli")]
